@@ -1,0 +1,98 @@
+"""Make and open data keys: one per person, one per event.
+
+Three levels: a master key wraps the keyring's few keys; the newest ``data`` key of the ring wraps each
+data key; a data key seals one person's or one event's fields. So rotating the master rewraps a handful of
+rows, and erasing a person is forgetting one wrapped key.
+"""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from notifier.crypto import sealing
+from notifier.errors import CannotUnseal, KeyDestroyed
+
+
+class Purpose(StrEnum):
+    """What a key of the ring is for."""
+
+    DATA = "data"
+    INDEX = "index"
+    TOKEN = "token"  # noqa: S105 - the name of a purpose
+    INTAKE = "intake"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RingKey:
+    """One key of the ring, unwrapped."""
+
+    id: int
+    purpose: Purpose
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """A key that seals one person's or one event's fields, and its wrapped form for storage."""
+
+    key: bytes
+    wrapped: bytes
+
+    def seal(self, plaintext: bytes, aad: bytes) -> bytes:
+        """Seal a field."""
+        return sealing.seal(self.key, plaintext, aad)
+
+    def unseal(self, sealed: bytes, aad: bytes) -> bytes:
+        """Open a field.
+
+        Raises:
+            CannotUnseal: another key or place.
+        """
+        return sealing.unseal(self.key, sealed, aad)
+
+
+class Keyring:
+    """The unwrapped keys of the ring; lives in memory only."""
+
+    def __init__(self, keys: Iterable[RingKey]) -> None:
+        self._keys = {key.id: key for key in keys}
+        newest = {key.purpose: key for key in sorted(self._keys.values(), key=lambda key: key.id)}
+        missing = [purpose.value for purpose in Purpose if purpose not in newest]
+        if missing:
+            raise CannotUnseal(f"the keyring has no key for {', '.join(missing)}: run `notifier keys init`")
+        self._newest = newest
+
+    @property
+    def index_key(self) -> bytes:
+        """The key of the blind index."""
+        return self._newest[Purpose.INDEX].key
+
+    @property
+    def token_key(self) -> bytes:
+        """The key of signed ids and links."""
+        return self._newest[Purpose.TOKEN].key
+
+    @property
+    def intake_key(self) -> bytes:
+        """The private X25519 key clients seal events to."""
+        return self._newest[Purpose.INTAKE].key
+
+    def new_data_key(self) -> DataKey:
+        """Mint a data key, wrapped under the newest ``data`` key."""
+        ring, key = self._newest[Purpose.DATA], sealing.new_key()
+        return DataKey(key, struct.pack(">I", ring.id) + sealing.seal(ring.key, key, b"data-key"))
+
+    def open_data_key(self, wrapped: bytes | None) -> DataKey:
+        """Unwrap a stored data key.
+
+        Raises:
+            KeyDestroyed: there is none any more.
+            CannotUnseal: the ring lacks the key it is wrapped under.
+        """
+        if not wrapped:
+            raise KeyDestroyed
+        ring = self._keys.get(struct.unpack_from(">I", wrapped)[0])
+        if ring is None:
+            raise CannotUnseal("the keyring lacks the key this data key is wrapped under")
+        return DataKey(sealing.unseal(ring.key, wrapped[4:], b"data-key"), wrapped)

@@ -1,0 +1,1 @@
+"""Decide how a message is sent: states, retries, fallback. Pure."""

@@ -1,0 +1,205 @@
+"""Read YAML files strictly: every error names the file, the line, the field and the mend.
+
+Knows pydantic models and line numbers; nothing of what the documents mean.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from notifier.errors import ConfigError
+
+Path_ = tuple[str | int, ...]
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
+
+def read_duration(value: Any) -> Any:
+    """Read ``90s``, ``10m``, ``1h30m``, ``3d`` or ``50ms``; leave a timedelta as it is.
+
+    Raises:
+        ValueError: the text is no duration.
+    """
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(r"(\d+(ms|[dhms]))+", value):
+        raise ValueError("must be a duration such as 90s, 10m, 1h30m or 3d")
+    return timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)(ms|[dhms])", value)))
+
+
+Duration = Annotated[timedelta, BeforeValidator(read_duration)]
+"""A length of time, written ``90s``, ``10m``, ``1h30m`` or ``3d``."""
+
+
+class Strict(BaseModel):
+    """A model that refuses unknown keys and cannot be changed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ConfigErrors(ConfigError):
+    """Several things are wrong at once; ``errors`` has each."""
+
+    def __init__(self, errors: Sequence[ConfigError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(str(error) for error in errors))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A YAML document: its value, and the line each path of it stands on."""
+
+    file: Path
+    value: Any
+    lines: Mapping[Path_, int]
+
+    def line(self, path: Path_) -> int:
+        """Return the line of ``path``, or of the nearest parent that stands in the file."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+    def error(self, problem: str, path: Path_ = (), mend: str | None = None) -> ConfigError:
+        """Return the error for what stands at ``path``."""
+        return ConfigError(
+            problem, file=self.file, line=self.line(path), field=dotted(path) or None, mend=mend
+        )
+
+    def read(self, model: type[ModelT], path: Path_ = ()) -> ModelT:
+        """Validate what stands at ``path``.
+
+        Raises:
+            ConfigErrors: one entry per wrong field.
+        """
+        try:
+            return model.model_validate(self.at(path))
+        except ValidationError as error:
+            raise ConfigErrors([self._explain(model, path, item) for item in error.errors()]) from None
+
+    def at(self, path: Path_) -> Any:
+        """Return the value at ``path``, which must exist."""
+        value = self.value
+        for key in path:
+            value = value[key]
+        return value
+
+    def _explain(self, model: type[BaseModel], path: Path_, item: ErrorDetails) -> ConfigError:
+        # Pydantic puts union tags such as "function-after[...]" into the location: drop what the file lacks.
+        where = path + tuple(self._existing(path, item["loc"]))
+        if item["type"] == "extra_forbidden":
+            key = str(item["loc"][-1])
+            near = get_close_matches(key, _known_keys(model, item["loc"][:-1]), n=1)
+            return self.error("unknown key", where, f"did you mean {near[0]!r}?" if near else "remove it")
+        if item["type"] == "missing":
+            return self.error(f"{item['loc'][-1]!r} is required", where, "add it")
+        return self.error(item["msg"].removeprefix("Value error, "), where)
+
+    def _existing(self, path: Path_, loc: Path_) -> Iterator[str | int]:
+        here = path
+        for key in loc:
+            if (*here, key) in self.lines:
+                here = (*here, key)
+                yield key
+
+
+class Documents:
+    """All the YAML files of a folder, read in the order of their names."""
+
+    def __init__(self, documents: Sequence[Document]) -> None:
+        self._documents = tuple(documents)
+
+    def __iter__(self) -> Iterator[Document]:
+        return iter(self._documents)
+
+    @classmethod
+    def of(cls, folder: Path) -> "Documents":
+        """Read every ``*.yaml`` below ``folder``.
+
+        Raises:
+            ConfigError: the folder is missing, or a file is not YAML.
+        """
+        if not folder.is_dir():
+            raise ConfigError("the folder does not exist", file=folder, mend="create it, or set the path")
+        return cls([load(file) for file in sorted(folder.rglob("*.yaml"))])
+
+
+def load(file: Path) -> Document:
+    """Read one YAML file with its line numbers; an empty file is an empty mapping.
+
+    Raises:
+        ConfigError: unreadable, no YAML, or a key that stands twice.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(error.strerror or "cannot be read", file=file) from error
+    return parse(text, file)
+
+
+def parse(text: str, file: Path) -> Document:
+    """Read YAML text; ``file`` is what errors name.
+
+    Raises:
+        ConfigError: no YAML, or a key that stands twice.
+    """
+    try:
+        node = yaml.compose(text, Loader=yaml.CSafeLoader)
+        value = yaml.load(text, Loader=yaml.CSafeLoader) if node else {}
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise ConfigError(
+            f"not YAML: {error.problem}", file=file, line=mark.line + 1 if mark else None,
+            mend="check the indentation and quotes there",
+        ) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"not YAML: {error}", file=file) from error
+    lines: dict[Path_, int] = {}
+    if node is not None:
+        _collect(node, (), lines, file)
+    return Document(file=file, value=value, lines=lines)
+
+
+def dotted(path: Path_) -> str:
+    """Write a path as ``rules[2].when``."""
+    text = ""
+    for key in path:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
+    return text
+
+
+def _collect(node: yaml.Node, path: Path_, lines: dict[Path_, int], file: Path) -> None:
+    lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*path, key.value)
+            if here in lines:
+                raise ConfigError(
+                    f"the key stands twice, first on line {lines[here]}", file=file,
+                    line=key.start_mark.line + 1, field=dotted(here), mend="keep one",
+                )
+            lines[here] = key.start_mark.line + 1
+            _collect(value, here, lines, file)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _collect(value, (*path, index), lines, file)
+
+
+def _known_keys(model: type[BaseModel], loc: Path_) -> list[str]:
+    """Return the keys the innermost model takes, as far as plain nesting tells."""
+    current: Any = model
+    for key in loc:
+        if isinstance(key, str) and isinstance(current, type) and issubclass(current, BaseModel):
+            field = current.model_fields.get(key)
+            current = field.annotation if field else current
+    fields = current.model_fields if isinstance(current, type) and issubclass(current, BaseModel) else {}
+    return [item.alias or name for name, item in (fields or model.model_fields).items()]

@@ -1,0 +1,1 @@
+"""Decide who is told, over which channels, and what they refused. Pure."""
