@@ -147,9 +147,9 @@ def _read(document: Document, path: tuple[str | int, ...]) -> EventType:
         validator = jsonschema_rs.Draft202012Validator(dict(entry.data_schema), validate_formats=True)
     except (ValueError, jsonschema_rs.ValidationError) as error:
         raise document.error(f"not a JSON Schema: {error}", (*path, "schema")) from error
-    error = next(validator.iter_errors(dict(entry.sample)), None)
-    if error is not None:
-        raise document.error(f"the sample breaks the schema: {_field(error)}: {error.message}", (*path, "sample"))
+    wrong = next(validator.iter_errors(dict(entry.sample)), None)
+    if wrong is not None:
+        raise document.error(f"the sample breaks the schema: {_field(wrong)}: {wrong.message}", (*path, "sample"))
     return entry
 
 

@@ -1,0 +1,81 @@
+"""Keep the address book, sealed under each person's key, found by reference or address."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+
+from notifier.crypto import Keyring, blind_index
+from notifier.messages import ChannelName
+from notifier.rules.decision import Contact
+from notifier.store.database import Connection
+from notifier.store.persons import Person
+
+_COLUMNS = """c.tenant, c.reference, c.email_index, c.phone_index, c.sealed, c.locale, c.zone, c.channels,
+              c.opt_outs, p.data_key"""
+
+
+@dataclass(frozen=True, slots=True)
+class Contacts:
+    """The contacts found for a batch, by reference and by blind index of each address."""
+
+    by_reference: dict[tuple[str, str], Contact]
+    by_address: dict[tuple[str, bytes], Contact]
+
+
+def find_contacts(
+    connection: Connection, keyring: Keyring, references: Iterable[tuple[str, str]],
+    addresses: Iterable[tuple[str, bytes]],
+) -> Contacts:
+    """Return the contacts of the given references and addresses, both as (tenant, …)."""
+    wanted, indexes = sorted(set(references)), sorted(set(addresses))
+    found = Contacts({}, {})
+    if not wanted and not indexes:
+        return found
+    rows = connection.execute(
+        f"""SELECT {_COLUMNS} FROM contact c JOIN person p ON p.id = c.person_id AND p.data_key IS NOT NULL
+            WHERE (c.tenant, c.reference) IN (SELECT * FROM unnest(%b::text[], %b::text[]))
+               OR (c.tenant, c.email_index) IN (SELECT * FROM unnest(%b::text[], %b::bytea[]))
+               OR (c.tenant, c.phone_index) IN (SELECT * FROM unnest(%b::text[], %b::bytea[]))""",
+        [
+            [tenant for tenant, _ in wanted], [reference for _, reference in wanted],
+            *([[tenant for tenant, _ in indexes], [index for _, index in indexes]] * 2),
+        ],
+    ).fetchall()
+    for tenant, reference, email, phone, sealed, locale, zone, channels, opt_outs, data_key in rows:
+        private = orjson.loads(keyring.open_data_key(data_key).unseal(sealed, b"contact"))
+        contact = Contact(
+            reference=reference, locale=locale, zone=zone, opt_outs=frozenset(opt_outs),
+            channels=tuple(ChannelName(name) for name in channels), **private,
+        )
+        found.by_reference[tenant, reference] = contact
+        for index in (email, phone):
+            if index is not None:
+                found.by_address[tenant, index] = contact
+    return found
+
+
+def save_contact(
+    connection: Connection, keyring: Keyring, tenant: str, contact: Contact, person: Person
+) -> None:
+    """Add or replace a contact, which must have a reference."""
+    private = {"email": contact.email, "phone": contact.phone, "name": contact.name}
+    connection.execute(
+        """INSERT INTO contact (tenant, reference, person_id, email_index, phone_index, sealed, locale, zone,
+                                channels, opt_outs)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+           ON CONFLICT (tenant, reference) DO UPDATE SET person_id = excluded.person_id,
+             email_index = excluded.email_index, phone_index = excluded.phone_index, sealed = excluded.sealed,
+             locale = excluded.locale, zone = excluded.zone, channels = excluded.channels,
+             opt_outs = excluded.opt_outs, updated_at = now()""",
+        [
+            tenant, contact.reference, person.id, _index(keyring, tenant, contact.email),
+            _index(keyring, tenant, contact.phone), person.key.seal(orjson.dumps(private), b"contact"),
+            contact.locale, contact.zone, [channel.value for channel in contact.channels],
+            sorted(contact.opt_outs),
+        ],
+    )
+
+
+def _index(keyring: Keyring, tenant: str, address: str | None) -> bytes | None:
+    return blind_index(keyring.index_key, tenant, address) if address else None

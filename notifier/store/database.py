@@ -1,0 +1,128 @@
+"""Hold the pool of PostgreSQL connections; hand out short transactions on psycopg connections.
+
+Every statement ends within the configured time; a connection that broke is not handed out again.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, LiteralString, TypeVar
+
+import psycopg
+from psycopg.rows import TupleRow
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import make_url
+
+from notifier.errors import NotifierError
+
+Connection = psycopg.Connection[TupleRow]
+ResultT = TypeVar("ResultT")
+
+_RETRIED = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+_TRIES = 5
+
+
+class DatabaseUnavailable(NotifierError):
+    """The database cannot be reached right now: wait and try again."""
+
+
+class Database:
+    """A pool of connections to one database as one role."""
+
+    def __init__(
+        self, url: str, *, size: int = 20, timeout: timedelta = timedelta(seconds=20), name: str = "notifier"
+    ) -> None:
+        self.url = url
+        self._engine = _engine(url, size, timeout, name)
+
+    @property
+    def engine(self) -> Engine:
+        """The SQLAlchemy engine, for the log's composed queries."""
+        return self._engine
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Lend a connection in autocommit mode: each statement is its own transaction.
+
+        Raises:
+            DatabaseUnavailable: it cannot be reached, or went away meanwhile.
+        """
+        try:
+            pooled = self._engine.raw_connection()
+        except Exception as error:
+            raise _unavailable(error) from error
+        connection: Any = pooled.driver_connection
+        try:
+            yield connection
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            if connection.closed or connection.broken:
+                pooled.invalidate()
+                raise _unavailable(error) from error
+            raise
+        finally:
+            pooled.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Lend a connection inside one transaction: committed at the end, rolled back on an exception."""
+        with self.connection() as connection, connection.transaction():
+            yield connection
+
+    def retrying(self, work: Callable[[Connection], ResultT]) -> ResultT:
+        """Run ``work`` in a transaction, again after a deadlock or serialization failure (40P01, 40001)."""
+        for left in reversed(range(_TRIES)):
+            try:
+                with self.transaction() as connection:
+                    return work(connection)
+            except _RETRIED:
+                if not left:
+                    raise
+        raise AssertionError  # the loop returns or raises
+
+    def one(self, statement: LiteralString, parameters: Any = ()) -> TupleRow | None:
+        """Run one statement and return its first row."""
+        with self.connection() as connection:
+            return connection.execute(statement, parameters).fetchone()
+
+    def all(self, statement: LiteralString, parameters: Any = ()) -> list[TupleRow]:
+        """Run one statement and return its rows."""
+        with self.connection() as connection:
+            return connection.execute(statement, parameters).fetchall()
+
+    def dispose(self) -> None:
+        """Close all idle connections."""
+        self._engine.dispose()
+
+
+def sqlalchemy_url(url: str) -> str:
+    """Return the URL with the driver SQLAlchemy needs."""
+    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def _engine(url: str, size: int, timeout: timedelta, name: str) -> Engine:
+    milliseconds = int(timeout.total_seconds() * 1000)
+    return create_engine(
+        sqlalchemy_url(url),
+        pool_size=size,
+        max_overflow=size,
+        pool_recycle=1800,
+        pool_reset_on_return=None,
+        isolation_level="AUTOCOMMIT",
+        connect_args={
+            "autocommit": True,
+            "application_name": name,
+            "connect_timeout": 5,
+            "prepare_threshold": 2,
+            # A half-open connection must not hang a thread for the kernel's default of two hours.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 15_000,
+            "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds} -c timezone=UTC",
+        },
+    )
+
+
+def _unavailable(error: Exception) -> DatabaseUnavailable:
+    # The driver's text names host and port, never the password; keep its first line.
+    return DatabaseUnavailable(f"the database cannot be reached: {str(error).splitlines()[0] if str(error) else type(error).__name__}")

@@ -1,0 +1,94 @@
+"""Keep what could not be processed, with its error, until somebody retries it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from notifier.ids import uuid7
+from notifier.store.database import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """An entry that was refused (the producer's mistake) or is poison (ours)."""
+
+    kind: str
+    tenant: str
+    source: str
+    external_id: str
+    type: str | None
+    field: str | None
+    error: str
+    lane: str
+    data_key: bytes
+    sealed: bytes
+    """The entry as it came, sealed under its own key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterRow(DeadLetter):
+    """A stored dead letter."""
+
+    id: UUID
+    seen: int
+    first_at: datetime
+    last_at: datetime
+    retried_at: datetime | None
+
+
+def bury(connection: Connection, letter: DeadLetter) -> UUID:
+    """Store the letter; the same entry again counts up and keeps the newest error."""
+    row = connection.execute(
+        """INSERT INTO dead_letter (id, kind, tenant, source, external_id, type, field, error, lane, data_key, sealed)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+           ON CONFLICT (tenant, source, external_id) DO UPDATE SET kind = excluded.kind, error = excluded.error,
+             field = excluded.field, seen = dead_letter.seen + 1, last_at = now(), retried_at = NULL,
+             data_key = excluded.data_key, sealed = excluded.sealed
+           RETURNING id""",
+        [
+            uuid7(), letter.kind, letter.tenant, letter.source, letter.external_id, letter.type, letter.field,
+            letter.error, letter.lane, letter.data_key, letter.sealed,
+        ],
+    ).fetchone()
+    assert row is not None
+    found: UUID = row[0]
+    return found
+
+
+_COLUMNS = """id, kind, tenant, source, external_id, type, field, error, lane, data_key, sealed, seen, first_at,
+              last_at, retried_at"""
+
+
+def list_letters(connection: Connection, *, limit: int, before: UUID | None = None) -> list[DeadLetterRow]:
+    """Return letters that wait, newest first; ``before`` is the last id of the page before."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM dead_letter WHERE retried_at IS NULL AND (%s::uuid IS NULL OR id < %s) "
+        "ORDER BY id DESC LIMIT %s",
+        [before, before, limit],
+    ).fetchall()
+    return [_row(row) for row in rows]
+
+
+def find_letter(connection: Connection, letter: UUID) -> DeadLetterRow | None:
+    """Return one letter."""
+    row = connection.execute(f"SELECT {_COLUMNS} FROM dead_letter WHERE id = %s", [letter]).fetchone()
+    return _row(row) if row else None
+
+
+def find_by_key(connection: Connection, tenant: str, source: str, external_id: str) -> DeadLetterRow | None:
+    """Return the letter of a producer's event."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM dead_letter WHERE tenant = %s AND source = %s AND external_id = %s",
+        [tenant, source, external_id],
+    ).fetchone()
+    return _row(row) if row else None
+
+
+def mark_retried(connection: Connection, letter: UUID) -> None:
+    """Note that the entry was given back to the intake."""
+    connection.execute("UPDATE dead_letter SET retried_at = now() WHERE id = %s", [letter])
+
+
+def _row(row: tuple[object, ...]) -> DeadLetterRow:
+    names = [name.strip() for name in _COLUMNS.split(",")]
+    return DeadLetterRow(**dict(zip(names, row, strict=True)))  # type: ignore[arg-type]

@@ -1,0 +1,51 @@
+"""Keep the keyring: a few keys, each wrapped under a master key that lives outside."""
+
+from notifier.crypto import Keyring, MasterKeys, Purpose
+from notifier.crypto.keyring import RingKey
+from notifier.crypto.sealing import new_key
+from notifier.store.database import Connection
+
+
+def load_keyring(connection: Connection, master: MasterKeys) -> Keyring:
+    """Open the ring.
+
+    Raises:
+        CannotUnseal: a master key is missing or wrong, or the ring was never made.
+    """
+    rows = connection.execute("SELECT id, purpose, master, wrapped FROM keyring ORDER BY id").fetchall()
+    return Keyring(
+        RingKey(id=row[0], purpose=Purpose(row[1]), key=master.unwrap(row[2], row[3])) for row in rows
+    )
+
+
+def init_keyring(connection: Connection, master: MasterKeys) -> int:
+    """Add the purposes that have no key yet; return how many were added. Safe to repeat."""
+    connection.execute("LOCK TABLE keyring IN SHARE ROW EXCLUSIVE MODE")
+    present = {row[0] for row in connection.execute("SELECT DISTINCT purpose FROM keyring").fetchall()}
+    missing = [purpose for purpose in Purpose if purpose.value not in present]
+    for purpose in missing:
+        _add(connection, master, purpose, new_key())
+    return len(missing)
+
+
+def rotate(connection: Connection, master: MasterKeys) -> int:
+    """Rewrap every key under the active master key and start a new ``data`` key; return how many were rewrapped.
+
+    Old data stays readable: its data keys are wrapped under ring keys that stay in the ring.
+    """
+    connection.execute("LOCK TABLE keyring IN SHARE ROW EXCLUSIVE MODE")
+    rows = connection.execute("SELECT id, master, wrapped FROM keyring").fetchall()
+    for key_id, name, wrapped in rows:
+        connection.execute(
+            "UPDATE keyring SET master = %s, wrapped = %s WHERE id = %s",
+            [*master.wrap(master.unwrap(name, wrapped)), key_id],
+        )
+    _add(connection, master, Purpose.DATA, new_key())
+    return len(rows)
+
+
+def _add(connection: Connection, master: MasterKeys, purpose: Purpose, key: bytes) -> None:
+    name, wrapped = master.wrap(key)
+    connection.execute(
+        "INSERT INTO keyring (purpose, master, wrapped) VALUES (%s, %s, %s)", [purpose.value, name, wrapped]
+    )

@@ -1,0 +1,8 @@
+"""Run migrations on the connection ``notifier.store.migrate`` passes in."""
+
+from alembic import context
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, transaction_per_migration=True)
+with context.begin_transaction():
+    context.run_migrations()

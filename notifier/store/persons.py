@@ -1,0 +1,94 @@
+"""Keep one data key per person, found by the blind index of the person's address.
+
+A person is made in a transaction of its own, before the rows that speak of it: a rolled-back batch leaves
+at most a key that seals nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from cachetools import TTLCache
+
+from notifier.crypto import DataKey, Keyring
+from notifier.ids import uuid7
+from notifier.store.bulk import BulkInsert
+from notifier.store.database import Connection, Database
+
+PersonKey = tuple[str, bytes]
+"""Tenant, blind index of the address."""
+
+_INSERT = BulkInsert(
+    "person", id="uuid", tenant="text", address_index="bytea", data_key="bytea",
+    # A person who was erased and is addressed again starts anew, under a new key.
+    then="""ON CONFLICT (tenant, address_index) DO UPDATE
+            SET data_key = coalesce(person.data_key, excluded.data_key), erased_at = NULL
+            RETURNING tenant, address_index, id, data_key""",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person's id and key."""
+
+    id: UUID
+    key: DataKey
+
+
+class Persons:
+    """The persons of all tenants, with a short memory so that a burst to one person is one look-up."""
+
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self._database, self._keyring = database, keyring
+        # Short-lived: an erasure elsewhere must be seen here soon.
+        self._seen: TTLCache[PersonKey, Person] = TTLCache(50_000, ttl=30)
+
+    def get(self, wanted: Iterable[PersonKey]) -> dict[PersonKey, Person]:
+        """Return each person wanted, made where absent."""
+        keys = set(wanted)
+        found = {key: person for key in keys if (person := self._seen.get(key)) is not None}
+        if missing := sorted(keys - found.keys()):
+            with self._database.connection() as connection:
+                fresh = self._select(connection, missing)
+                if absent := [key for key in missing if key not in fresh]:
+                    fresh |= self._insert(connection, absent)
+            self._seen.update(fresh)
+            found |= fresh
+        return found
+
+    def _select(self, connection: Connection, keys: list[PersonKey]) -> dict[PersonKey, Person]:
+        rows = connection.execute(
+            """SELECT tenant, address_index, id, data_key FROM person
+               JOIN unnest(%b::text[], %b::bytea[]) AS wanted (tenant, address_index)
+               USING (tenant, address_index) WHERE data_key IS NOT NULL""",
+            [[tenant for tenant, _ in keys], [index for _, index in keys]], prepare=True,
+        ).fetchall()
+        return {(row[0], row[1]): Person(row[2], self._keyring.open_data_key(row[3])) for row in rows}
+
+    def _insert(self, connection: Connection, keys: list[PersonKey]) -> dict[PersonKey, Person]:
+        rows = _INSERT.run(
+            connection, [(uuid7(), tenant, index, self._keyring.new_data_key().wrapped) for tenant, index in keys]
+        )
+        return {(row[0], row[1]): Person(row[2], self._keyring.open_data_key(row[3])) for row in rows}
+
+
+def erase(connection: Connection, tenant: str, address_index: bytes) -> bool:
+    """Destroy the person's key and the keys of the events that spoke of them; return whether there was one.
+
+    The suppression list keeps the address's keyed hash, so that the person stays left alone.
+    """
+    row = connection.execute(
+        """UPDATE person SET data_key = NULL, erased_at = now()
+           WHERE tenant = %s AND address_index = %s AND data_key IS NOT NULL RETURNING id""",
+        [tenant, address_index],
+    ).fetchone()
+    if row is None:
+        return False
+    connection.execute(
+        """UPDATE event SET data_key = NULL WHERE id IN
+           (SELECT event_id FROM notification WHERE person_id = %s)""",
+        [row[0]],
+    )
+    connection.execute("DELETE FROM contact WHERE person_id = %s", [row[0]])
+    connection.execute("DELETE FROM inbox WHERE person_id = %s", [row[0]])
+    return True

@@ -1,0 +1,24 @@
+"""Keep whom not to send to: by keyed hash, per category or for all, each with its reason."""
+
+from datetime import datetime
+
+from notifier.store.database import Connection
+
+
+def suppress(
+    connection: Connection, tenant: str, address_index: bytes, reason: str, *, scope: str = "*",
+    until: datetime | None = None,
+) -> None:
+    """Send nothing more to the address; the oldest reason stays."""
+    connection.execute(
+        """INSERT INTO suppression (tenant, address_index, scope, reason, until) VALUES (%s, %s, %s, %s, %s)
+           ON CONFLICT (tenant, address_index, scope) DO UPDATE SET until = excluded.until""",
+        [tenant, address_index, scope, reason, until],
+    )
+
+
+def release(connection: Connection, tenant: str, address_index: bytes) -> int:
+    """Allow sending again; return how many entries were removed."""
+    return connection.execute(
+        "DELETE FROM suppression WHERE tenant = %s AND address_index = %s", [tenant, address_index]
+    ).rowcount

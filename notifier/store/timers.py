@@ -1,0 +1,65 @@
+"""Keep what becomes an event later: stuck subjects and schedules, one row each, taken with SKIP LOCKED."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from notifier.store.bulk import BulkInsert
+from notifier.store.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class TimerRow:
+    """A row of ``timer``; fields in column order."""
+
+    tenant: str
+    key: str
+    due_at: datetime
+    event_type: str
+    subject: str
+    data_key: bytes
+    sealed: bytes
+
+
+_SET = BulkInsert(
+    "timer", tenant="text", key="text", due_at="timestamptz", event_type="text", subject="text",
+    data_key="bytea", sealed="bytea",
+    then="""ON CONFLICT (tenant, key) DO UPDATE SET due_at = excluded.due_at, event_type = excluded.event_type,
+            subject = excluded.subject, data_key = excluded.data_key, sealed = excluded.sealed""",
+)
+
+
+def set_timers(connection: Connection, rows: Iterable[TimerRow]) -> None:
+    """Set or move timers; the last one of a key wins."""
+    last = {(row.tenant, row.key): row for row in rows}
+    _SET.run(
+        connection,
+        [tuple(getattr(last[key], name) for name in TimerRow.__slots__) for key in sorted(last)],
+    )
+
+
+def cancel_timers(connection: Connection, keys: Iterable[tuple[str, str]]) -> None:
+    """Forget timers by (tenant, key)."""
+    if wanted := sorted(set(keys)):
+        connection.execute(
+            """DELETE FROM timer USING unnest(%b::text[], %b::text[]) AS gone (tenant, key)
+               WHERE timer.tenant = gone.tenant AND timer.key = gone.key""",
+            [list(column) for column in zip(*wanted, strict=True)], prepare=True,
+        )
+
+
+def take_due(connection: Connection, now: datetime, limit: int) -> list[TimerRow]:
+    """Remove and return timers that are due; gone for good only with the caller's commit."""
+    rows = connection.execute(
+        """DELETE FROM timer WHERE (tenant, key) IN
+             (SELECT tenant, key FROM timer WHERE due_at <= %s ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
+           RETURNING tenant, key, due_at, event_type, subject, data_key, sealed""",
+        [now, limit], prepare=True,
+    ).fetchall()
+    return [TimerRow(*row) for row in rows]
+
+
+def known_keys(connection: Connection, prefix: str) -> set[str]:
+    """Return the keys of waiting timers that begin with ``prefix``."""
+    rows = connection.execute("SELECT key FROM timer WHERE starts_with(key, %s)", [prefix]).fetchall()
+    return {row[0] for row in rows}

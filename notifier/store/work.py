@@ -1,0 +1,213 @@
+"""Hand out messages to send, each to one worker at a time.
+
+``due_at`` is when a row may be touched next: the retry time while it is ready, the end of the lease while
+a worker has it. The database's clock decides, so workers' clocks need not agree.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+from uuid import UUID
+
+from notifier.store.bulk import BulkInsert
+from notifier.store.database import Connection
+from notifier.store.messages import AttemptRow
+
+
+class WorkState(IntEnum):
+    """What a row of ``work`` is doing."""
+
+    READY = 0
+    CLAIMED = 1
+    SENDING = 2
+    HELD = 3
+
+
+@dataclass(frozen=True, slots=True)
+class WorkRow:
+    """A row of ``work`` as it is made; fields in column order."""
+
+    message_id: UUID
+    tenant: str
+    channel: str
+    lane: str
+    relay: str
+    due_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A message this worker may send until the lease ends, as long as the token stands."""
+
+    message_id: UUID
+    token: UUID
+    attempt: int
+    expires_at: datetime
+
+
+_WORK = BulkInsert(
+    "work", message_id="uuid", tenant="text", channel="text", lane="text", relay="text", due_at="timestamptz",
+    expires_at="timestamptz",
+)
+
+
+def insert_work(connection: Connection, rows: Iterable[WorkRow]) -> None:
+    """Queue messages."""
+    _WORK.run(connection, ([getattr(row, name) for name in WorkRow.__slots__] for row in rows))
+
+
+def claim(
+    connection: Connection, *, relay: str, channel: str, lane: str, limit: int, token: UUID, lease: timedelta
+) -> list[Claim]:
+    """Take up to ``limit`` due messages of one relay, oldest due first; also those a dead worker left unsent."""
+    rows = connection.execute(
+        """UPDATE work SET state = 1, token = %s, due_at = now() + %s
+           WHERE message_id = ANY (ARRAY(
+               SELECT message_id FROM work
+               WHERE relay = %s AND channel = %s AND lane = %s AND due_at <= now() AND state < 2
+               ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED))
+           RETURNING message_id, attempt, expires_at""",
+        [token, lease, relay, channel, lane, limit], prepare=True,
+    ).fetchall()
+    return [Claim(row[0], token, row[1], row[2]) for row in rows]
+
+
+def claim_expired(connection: Connection, *, limit: int, token: UUID, lease: timedelta) -> list[Claim]:
+    """Take waiting messages whose channel has had its time, whatever they wait for."""
+    rows = connection.execute(
+        """UPDATE work SET state = 1, token = %s, due_at = now() + %s
+           WHERE message_id = ANY (ARRAY(
+               SELECT message_id FROM work WHERE expires_at <= now() AND state = 0
+               ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED))
+           RETURNING message_id, attempt, expires_at""",
+        [token, lease, limit], prepare=True,
+    ).fetchall()
+    return [Claim(row[0], token, row[1], row[2]) for row in rows]
+
+
+def claim_unknown(connection: Connection, *, limit: int, token: UUID, lease: timedelta) -> list[Claim]:
+    """Take messages whose worker vanished while sending: nobody knows whether they arrived."""
+    rows = connection.execute(
+        """UPDATE work SET token = %s, due_at = now() + %s
+           WHERE message_id = ANY (ARRAY(
+               SELECT message_id FROM work WHERE state = 2 AND due_at <= now()
+               ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED))
+           RETURNING message_id, attempt, expires_at""",
+        [token, lease, limit], prepare=True,
+    ).fetchall()
+    return [Claim(row[0], token, row[1], row[2]) for row in rows]
+
+
+_MARK = """UPDATE work SET state = 2, attempt = attempt + 1, due_at = now() + %s
+           WHERE message_id = %s AND token = %s AND state = 1 RETURNING message_id"""
+
+
+def mark_sending(connection: Connection, claimed: Claim, lease: timedelta) -> bool:
+    """Say, durably, that the message is about to go out; False where another worker has it now."""
+    row = connection.execute(_MARK, [lease, claimed.message_id, claimed.token], prepare=True).fetchone()
+    return row is not None
+
+
+_RECORD = """
+WITH done AS (DELETE FROM work WHERE message_id = %s RETURNING message_id),
+     tried AS (INSERT INTO attempt (id, message_id, tenant, number, relay, started_at, finished_at, outcome, reason,
+                                    phase, code, enhanced, sealed)
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)),
+     sent AS (UPDATE message SET status = 'sent', attempts = %s, relay = %s, reason = NULL,
+                     template_version = %s, settled_at = %s WHERE id = %s),
+     told AS (UPDATE notification SET state = 'sent', state_reason = NULL, settled_at = %s
+              WHERE id = %s AND state <> 'sent')
+"""
+
+
+def record_sent_and_mark(
+    connection: Connection, attempt: AttemptRow, *, notification: UUID, template_version: str,
+    following: Claim | None, lease: timedelta,
+) -> bool:
+    """Record a mail taken over by its relay and mark the next one, in one statement and one commit.
+
+    Returns:
+        Whether the following message may be sent; False where there is none.
+    """
+    values = [getattr(attempt, name) for name in AttemptRow.__slots__]
+    parameters: list[object] = [
+        attempt.message_id, *values, attempt.number, attempt.relay, template_version, attempt.finished_at,
+        attempt.message_id, attempt.finished_at, notification,
+    ]
+    if following is None:
+        connection.execute(_RECORD + "SELECT message_id FROM done", parameters, prepare=True)
+        return False
+    parameters += [lease, following.message_id, following.token]
+    statement = _RECORD + ", marked AS (" + _MARK + ") SELECT message_id FROM marked"
+    return connection.execute(statement, parameters, prepare=True).fetchone() is not None
+
+
+def release(connection: Connection, claims: Sequence[Claim]) -> None:
+    """Give unsent messages back, as they were."""
+    if claims:
+        connection.execute(
+            """UPDATE work SET state = 0, token = NULL, due_at = now()
+               WHERE message_id = ANY (%b::uuid[]) AND token = %s AND state = 1""",
+            [[one.message_id for one in claims], claims[0].token],
+        )
+
+
+def postpone(connection: Connection, claimed: Claim, delay: timedelta, *, counted: bool) -> bool:
+    """Schedule the next try; ``counted`` = this one came off the retry budget. False = the claim was lost."""
+    row = connection.execute(
+        """UPDATE work SET state = 0, token = NULL, due_at = now() + %s, attempt = attempt - %s
+           WHERE message_id = %s AND token = %s RETURNING message_id""",
+        [delay, 0 if counted else 1, claimed.message_id, claimed.token],
+    ).fetchone()
+    return row is not None
+
+
+def hold(connection: Connection, claimed: Claim) -> bool:
+    """Keep the message for a person to decide about. False = the claim was lost."""
+    row = connection.execute(
+        "UPDATE work SET state = 3, token = NULL WHERE message_id = %s AND token = %s RETURNING message_id",
+        [claimed.message_id, claimed.token],
+    ).fetchone()
+    return row is not None
+
+
+def finish(connection: Connection, claimed: Claim) -> bool:
+    """Take the message off the queue. False = the claim was lost, and with it the right to say how it ended."""
+    row = connection.execute(
+        "DELETE FROM work WHERE message_id = %s AND token = %s RETURNING message_id",
+        [claimed.message_id, claimed.token],
+    ).fetchone()
+    return row is not None
+
+
+def lanes_with_work(connection: Connection) -> list[tuple[str, str]]:
+    """Return the (channel, lane) pairs that have something due on a relay that is not resting.
+
+    A loose index scan: one probe per (relay, channel, lane) in use, however long the queue is.
+    """
+    rows = connection.execute(
+        """WITH RECURSIVE flow AS (
+             (SELECT relay, channel, lane FROM work WHERE state < 3 ORDER BY relay, channel, lane LIMIT 1)
+             UNION ALL
+             SELECT following.* FROM flow, LATERAL (
+               SELECT work.relay, work.channel, work.lane FROM work
+               WHERE state < 3 AND (work.relay, work.channel, work.lane) > (flow.relay, flow.channel, flow.lane)
+               ORDER BY work.relay, work.channel, work.lane LIMIT 1) AS following)
+           SELECT DISTINCT channel, lane FROM flow
+           WHERE NOT EXISTS (SELECT 1 FROM relay_pause WHERE relay_pause.relay = flow.relay AND until > now())
+             AND EXISTS (SELECT 1 FROM work WHERE work.relay = flow.relay AND work.channel = flow.channel
+                           AND work.lane = flow.lane AND state < 3 AND due_at <= now())"""
+    ).fetchall()
+    return [(row[0], row[1]) for row in rows]
+
+
+def backlog(connection: Connection) -> list[tuple[str, str, int, float]]:
+    """Return (channel, lane, waiting, seconds the oldest due one has waited) of what is ready or claimed."""
+    rows = connection.execute(
+        """SELECT channel, lane, count(*),
+                  coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE due_at <= now())), 0)::float8
+           FROM work WHERE state < 3 GROUP BY channel, lane ORDER BY channel, lane"""
+    ).fetchall()
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
