@@ -134,7 +134,7 @@ def _is_plain(value: str) -> bool:
 
 
 def _phrase(name: str, display: str) -> list[str]:
-    check_value(name, display)
+    check_value(f"{name} name", display)
     display = re.sub(r"[ \t]+", " ", display).strip(" ")
     if _is_plain(display):
         if _PLAIN_PHRASE.fullmatch(display):

@@ -1,0 +1,81 @@
+"""Email over SMTP: a relay's settings become a channel.
+
+Writes mails and opens sessions; holds no connection and never decides about retries.
+"""
+
+from notifier.channels.base import Prepared, Session, refuse_locally
+from notifier.channels.smtp_relay import SmtpRelay
+from notifier.channels.smtp_session import SmtpSession
+from notifier.clock import Clock, SystemClock
+from notifier.errors import Fault, PermanentFailure
+from notifier.messages import ChannelName, Outgoing
+from notifier.mime import HeaderError, serialize, validate_address
+
+__all__ = ["SmtpChannel", "SmtpRelay"]
+
+_QUIT_SECONDS = 2.0
+
+
+class SmtpChannel:
+    """Email through one relay."""
+
+    name = ChannelName.EMAIL
+
+    def __init__(self, relay: SmtpRelay, clock: Clock | None = None) -> None:
+        self._settings = relay
+        self._clock = clock or SystemClock()
+        self._context = None if relay.security == "none" else relay.tls_context()
+
+    @property
+    def relay(self) -> str:
+        """The relay's name."""
+        return self._settings.name
+
+    @property
+    def connections(self) -> int:
+        """How many connections one process may hold open."""
+        return self._settings.connections
+
+    @property
+    def phase_seconds(self) -> float:
+        """The sum of a send's deadlines, with one stale connection and the log-in that replaces it."""
+        relay = self._settings
+        login = _QUIT_SECONDS + relay.connect_seconds + relay.login_seconds
+        # Twice for the stale line and the new one, once for a DATA that must be taken back.
+        envelope = 3 * relay.command_seconds
+        return login + envelope + relay.data_seconds + relay.dot_seconds
+
+    def prepare(self, message: Outgoing) -> Prepared:
+        """Write the mail and its envelope.
+
+        Raises:
+            PermanentFailure: a header or address cannot be written, or TLS is required and not configured.
+        """
+        if message.is_tls_required and self._settings.security == "none":
+            raise refuse_locally(
+                "tls-required", Fault.TLS, f"{self.relay} has no TLS, which this mail requires"
+            )
+        try:
+            return Prepared(
+                outgoing=message,
+                wire=serialize(message, date=self._clock.now()),
+                to=validate_address(message.to, "To"),
+                sender=validate_address(self._settings.envelope_from or message.sender, "From"),
+            )
+        except HeaderError as error:
+            raise _refusal(error) from error
+
+    def open(self) -> Session:
+        """Connect and log in.
+
+        Raises:
+            TemporaryFailure: the relay is away, or its TLS is not what we demand.
+            PermanentFailure: it does not accept our credentials.
+        """
+        return SmtpSession(self._settings, self._context)
+
+
+def _refusal(error: HeaderError) -> PermanentFailure:
+    fault = Fault.RECIPIENT if error.field == "To" else Fault.CONTENT
+    reason = "invalid-address" if error.field in {"To", "From", "Reply-To"} else "invalid-header"
+    return refuse_locally(reason, fault, str(error))
