@@ -1,0 +1,70 @@
+"""Real servers for every test that asks: one PostgreSQL and one Valkey per test process, clean per test."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from notifier.embedded.postgres import PostgresServer
+from notifier.embedded.valkey import ValkeyServer
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A running PostgreSQL of this test process alone."""
+    with (
+        tempfile.TemporaryDirectory(prefix="notifier-pg-") as directory,
+        PostgresServer(Path(directory), durable=False) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[ValkeyServer]:
+    """A running Valkey of this test process alone, with its append-only file on."""
+    with (
+        tempfile.TemporaryDirectory(prefix="notifier-vk-") as directory,
+        ValkeyServer(Path(directory)) as server,
+    ):
+        yield server
+
+
+@pytest.fixture
+def redis_url(valkey_server: ValkeyServer) -> str:
+    """An empty Valkey."""
+    valkey_server.start()  # a fault test may have left it down
+    valkey_server.wipe()
+    return valkey_server.url()
+
+
+def build_template(server: PostgresServer) -> str:
+    """Make the database every test's own is copied from; return its name."""
+    name = "notifier_template"
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return name
+
+
+@pytest.fixture(scope="session")
+def database_template(postgres_server: PostgresServer) -> str:
+    """The name of the database to copy."""
+    return build_template(postgres_server)
+
+
+@pytest.fixture
+def database_url(postgres_server: PostgresServer, database_template: str) -> Iterator[str]:
+    """A fresh copy of the template, dropped with the test."""
+    postgres_server.start()  # a fault test may have left it down
+    name = sql.Identifier(f"test_{uuid4().hex}")
+    with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(database_template))
+        )
+    yield postgres_server.url(name.as_string().strip('"'))
+    postgres_server.start()
+    with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
