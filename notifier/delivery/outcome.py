@@ -1,0 +1,212 @@
+"""Decide what follows a try to send: nothing more, another try, another channel, a person, or the end.
+
+Pure: the failure, the plan and the clock come in, a value goes out; nothing is stored or sent here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from notifier.delivery.policy import FLOOR, RetryPolicy
+from notifier.errors import Fault, OutcomeUnknown, PermanentFailure, SendError, TemporaryFailure
+from notifier.messages import Accepted, ChannelName, MessageStatus
+from notifier.rules.decision import ChannelStep
+
+OUR_FAULTS = frozenset({Fault.CREDENTIALS, Fault.SENDER, Fault.TLS})
+"""Faults on our side: the flow rests, the recipient is never blamed, the message keeps its attempts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The provider took the message over."""
+
+    status: MessageStatus = MessageStatus.SENT
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """Try the same message again after ``delay``; ``counts`` tells whether it used up an attempt."""
+
+    delay: timedelta
+    counts: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fallback:
+    """This channel is through: the message ends with ``status``, and ``channel`` has its turn."""
+
+    channel: ChannelName
+    status: MessageStatus
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUp:
+    """Nothing is left to try: the message, and with it the notification, ends with ``status``."""
+
+    status: MessageStatus
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """It may have arrived: a person decides, by ``notifier resend``."""
+
+    reason: str
+    status: MessageStatus = MessageStatus.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseFlow:
+    """The fault is ours: the whole flow rests for ``delay``; this message waits and loses no attempt."""
+
+    delay: timedelta
+    reason: str
+
+
+Next = Done | Retry | Fallback | GiveUp | Hold | PauseFlow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a message stands when a try is over, or about to start."""
+
+    now: datetime
+    attempt: int
+    """How many tries counted so far, this one included."""
+    steps: Sequence[ChannelStep]
+    position: int
+    """Which of ``steps`` this message is."""
+    channel_deadline: datetime
+    deadline: datetime
+
+    @property
+    def next_channel(self) -> ChannelName | None:
+        """Return the channel after this one, or None when it is the last."""
+        following = self.position + 1
+        return self.steps[following].channel if following < len(self.steps) else None
+
+    @property
+    def ends_at(self) -> datetime:
+        """Return when this channel's time is over; the last one has all that is left."""
+        if self.next_channel is None:
+            return self.deadline
+        return min(self.channel_deadline, self.deadline)
+
+
+def channel_deadlines(
+    created_at: datetime, deadline: datetime, steps: Sequence[ChannelStep]
+) -> tuple[datetime, ...]:
+    """Return by when each channel must be through.
+
+    A step with ``within`` ends that long after the step before it; of the others, step i of n ends when
+    (i + 1) / n of the time is over. Nothing ends after the deadline or before its predecessor. After an early
+    fallback, call it again with the moment of the fallback and the steps that are left.
+    """
+    ends: list[datetime] = []
+    before = created_at
+    for index, step in enumerate(steps):
+        share = created_at + (deadline - created_at) * (index + 1) / len(steps)
+        end = before + step.within if step.within is not None else share
+        before = max(before, min(end, deadline))
+        ends.append(before)
+    return tuple(ends)
+
+
+def before_try(standing: Standing) -> Next | None:
+    """Return what happens instead of a try because time is up, or None: go ahead."""
+    if standing.now >= standing.deadline:
+        return GiveUp(status=MessageStatus.EXPIRED, reason="the deadline passed before it could be sent")
+    if standing.now >= standing.ends_at:
+        return _leave(standing, MessageStatus.EXPIRED, "its time on this channel was over")
+    return None
+
+
+def after_success(accepted: Accepted) -> Done:
+    """Return the end of a message that the provider took over."""
+    code = f" with {accepted.reply.code}" if accepted.reply.code is not None else ""
+    return Done(reason=f"accepted by {accepted.relay}{code}")
+
+
+def after_failure(
+    failure: SendError,
+    standing: Standing,
+    policy: RetryPolicy,
+    *,
+    jitter: float,
+    on_unknown: Literal["resend", "hold"] = "resend",
+) -> Next:
+    """Return what follows a failed try; ``jitter`` is a random number in [0, 1)."""
+    if isinstance(failure, OutcomeUnknown):
+        return _after_unknown(standing, policy, jitter, on_unknown)
+    if failure.fault in OUR_FAULTS:
+        return _pause(failure, standing, policy)
+    if isinstance(failure, PermanentFailure):
+        return _leave(standing, MessageStatus.FAILED, f"{_words(failure)}, for good")
+    return _try_again(failure, standing, policy, jitter)
+
+
+def _after_unknown(standing: Standing, policy: RetryPolicy, jitter: float, on_unknown: str) -> Next:
+    cut = "the connection was cut before the answer: it may have arrived"
+    if on_unknown == "hold":
+        return Hold(reason=f"{cut}; a person decides")
+    delay = policy.delay(standing.attempt, jitter)
+    # Another channel could tell the same thing twice, so an unknown message never falls back.
+    if standing.attempt >= policy.attempts or standing.now + delay >= standing.deadline:
+        return GiveUp(status=MessageStatus.UNKNOWN, reason=f"{cut}; no try is left")
+    return Retry(delay=delay, counts=True, reason=f"{cut}; sent again with the same Message-ID")
+
+
+def _pause(failure: SendError, standing: Standing, policy: RetryPolicy) -> Next:
+    over = before_try(standing)
+    if over is not None:
+        return over
+    rest = _retry_after(failure) or policy.pause
+    # Awake when the channel's time is over, so that the next channel starts on time.
+    return PauseFlow(
+        delay=min(rest, standing.ends_at - standing.now),
+        reason=f"{_words(failure)}: not the recipient's fault, the flow rests",
+    )
+
+
+def _try_again(failure: SendError, standing: Standing, policy: RetryPolicy, jitter: float) -> Next:
+    counts = failure.fault is not Fault.RATE
+    if counts and standing.attempt >= policy.attempts:
+        return _leave(
+            standing, MessageStatus.FAILED, f"{_words(failure)}, and all {policy.attempts} tries are used up"
+        )
+    hint = _retry_after(failure)
+    delay = policy.delay(standing.attempt, jitter) if hint is None else hint
+    if standing.now + delay >= standing.ends_at:
+        last = standing.next_channel is None
+        over = "the deadline" if last else "the time of this channel"
+        return _leave(
+            standing, MessageStatus.EXPIRED, f"{_words(failure)}, and the next try would come after {over}"
+        )
+    asked = " as the other side asked" if hint is not None else ""
+    return Retry(
+        delay=delay,
+        counts=counts,
+        reason=f"{_words(failure)}: again in {round(delay.total_seconds())} s{asked}",
+    )
+
+
+def _leave(standing: Standing, status: MessageStatus, reason: str) -> Fallback | GiveUp:
+    if standing.next_channel is None:
+        return GiveUp(status=status, reason=reason)
+    return Fallback(channel=standing.next_channel, status=status, reason=reason)
+
+
+def _retry_after(failure: SendError) -> timedelta | None:
+    hint = failure.retry_after if isinstance(failure, TemporaryFailure) else None
+    return None if hint is None else max(hint, FLOOR)
+
+
+def _words(failure: SendError) -> str:
+    """Say what failed without the reply's text, which may quote an address."""
+    reply = failure.reply
+    answer = " ".join(str(part) for part in (reply.code, reply.enhanced) if part is not None)
+    return f"{failure.reason} at {reply.phase.value}" + (f" ({answer})" if answer else "")

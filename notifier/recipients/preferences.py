@@ -1,0 +1,99 @@
+"""Decide over which channels a person is told, given what they prefer and what they do not want.
+
+Never makes a plan longer than the rule's; law and suppression are the gate's part (``may_we``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from notifier.events import Recipient, Urgency
+from notifier.messages import ChannelName, MessageClass
+from notifier.rules.decision import ChannelStep, Contact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelPlan:
+    """The channels in their order, and why they differ from the rule's."""
+
+    steps: tuple[ChannelStep, ...]
+    reasons: tuple[str, ...] = ()
+    is_opted_out: bool = False
+    """Nothing of the plan is wanted; the steps stay, so that the gate records the refusal."""
+
+
+def can_opt_out(message_class: MessageClass, urgency: Urgency) -> bool:
+    """Tell whether a person's opt-out counts: not against transactional mail, nor urgent operations."""
+    if message_class is MessageClass.TRANSACTIONAL:
+        return False
+    return not (message_class is MessageClass.OPERATIONAL and urgency is Urgency.URGENT)
+
+
+def is_opted_out(
+    contact: Contact | None,
+    category: str,
+    channel: ChannelName,
+    *,
+    message_class: MessageClass,
+    urgency: Urgency,
+) -> bool:
+    """Tell whether the person refused this category, or this category on this channel."""
+    if contact is None or not can_opt_out(message_class, urgency):
+        return False
+    return bool(contact.opt_outs & {category, f"{category}:{channel.value}"})
+
+
+def plan_channels(
+    steps: Sequence[ChannelStep],
+    contact: Contact | None,
+    category: str,
+    *,
+    message_class: MessageClass,
+    urgency: Urgency = Urgency.NORMAL,
+) -> ChannelPlan:
+    """Return the plan after opt-outs and preferences.
+
+    Urgent messages keep the rule's order. Otherwise preferred channels come first; the others stay behind
+    them as a fallback for transactional mail and are left out for every other class.
+    """
+    wanted = tuple(
+        step
+        for step in steps
+        if not is_opted_out(contact, category, step.channel, message_class=message_class, urgency=urgency)
+    )
+    if not wanted:
+        return ChannelPlan(steps=tuple(steps), reasons=(f"opted out of {category}",), is_opted_out=True)
+    dropped = [step.channel.value for step in steps if step not in wanted]
+    reasons = [f"opted out of {category} by {channel}" for channel in dropped]
+    if contact is not None and contact.channels and urgency is not Urgency.URGENT:
+        return _preferred(wanted, contact.channels, reasons, is_limit=can_opt_out(message_class, urgency))
+    return ChannelPlan(steps=wanted, reasons=tuple(reasons))
+
+
+def plan_reachable(steps: Sequence[ChannelStep], recipient: Recipient) -> ChannelPlan:
+    """Return the steps that have an address to go to; email and SMS need one."""
+    lacking = {
+        ChannelName.EMAIL: None if recipient.email else "email address",
+        ChannelName.SMS: None if recipient.phone else "phone number",
+    }
+    return ChannelPlan(
+        steps=tuple(step for step in steps if not lacking.get(step.channel)),
+        reasons=tuple(
+            f"not by {step.channel.value}: no {lack} is known"
+            for step in steps
+            if (lack := lacking.get(step.channel))
+        ),
+    )
+
+
+def _preferred(
+    steps: tuple[ChannelStep, ...], preferred: tuple[ChannelName, ...], reasons: list[str], *, is_limit: bool
+) -> ChannelPlan:
+    by_channel = {step.channel: step for step in steps}
+    first = tuple(by_channel[channel] for channel in dict.fromkeys(preferred) if channel in by_channel)
+    if not first:
+        return ChannelPlan(steps=steps, reasons=(*reasons, "none of the preferred channels is in the plan"))
+    rest = () if is_limit else tuple(step for step in steps if step not in first)
+    planned = first + rest
+    if planned != steps:
+        reasons.append(f"prefers {', '.join(step.channel.value for step in first)}")
+    return ChannelPlan(steps=planned, reasons=tuple(reasons))

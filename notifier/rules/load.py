@@ -1,0 +1,247 @@
+"""Read ``config/rules/*.yaml`` and compile it into a rule set; nothing wrong gets through.
+
+Collects all errors before it gives up, each with file, line and mend. Decides nothing about events.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from notifier.documents import ConfigErrors, Document, Documents
+from notifier.messages import ChannelName
+from notifier.rules.checks import Checks, Place
+from notifier.rules.conditions import ROOTS
+from notifier.rules.decision import ChannelStep
+from notifier.rules.model import (
+    KINDS,
+    Entry,
+    JourneyEntry,
+    NotifyEntry,
+    ScheduleEntry,
+    StageEntry,
+    TellingEntry,
+)
+from notifier.rules.ruleset import NotifyRule, Rule, RuleSet, Schedule, StageRule, StuckTimer, Telling
+from notifier.rules.schedules import NeverFiresError, next_fire
+
+_PROBE = datetime(2024, 1, 1, tzinfo=UTC)
+_DEFAULT_STEPS = (ChannelStep(channel=ChannelName.EMAIL),)
+
+
+def read_rules(
+    folder: Path,
+    *,
+    types: Collection[str],
+    templates: Callable[[str], bool] | None = None,
+    lists: Collection[str] = (),
+) -> RuleSet:
+    """Read every rule below ``folder``.
+
+    Raises:
+        ConfigErrors: everything that is wrong.
+    """
+    checks = Checks(types=types, templates=templates, lists=lists)
+    reader = _Reader(checks=checks)
+    for document in Documents.of(folder):
+        reader.read(replace(document, value=_with_on(document.value)))
+    if checks.errors:
+        raise ConfigErrors(tuple(checks.errors.values()))
+    return RuleSet(
+        reader.rules, types=types, schedules=reader.schedules, rules_hash=_hash(reader.entries.values())
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reader:
+    """Reads file after file."""
+
+    checks: Checks
+    entries: dict[tuple[bool, str], Entry] = field(default_factory=dict)
+    rules: list[Rule] = field(default_factory=list)
+    schedules: list[Schedule] = field(default_factory=list)
+
+    def read(self, document: Document) -> None:
+        """Take in the rules of one file."""
+        place = Place(document=document)
+        if not isinstance(document.value, Mapping):
+            self.checks.wrong(place.error("must be a mapping", "start the file with `rules:`"))
+            return
+        for key in document.value:
+            if key != "rules":
+                self.checks.wrong(place.at(str(key)).error("unknown key", "only `rules:` stands at the top"))
+        rules = document.value.get("rules") or []
+        if not isinstance(rules, list):
+            self.checks.wrong(place.at("rules").error("must be a list", "start each rule with `- notify:`"))
+            return
+        for index in range(len(rules)):
+            self._rule(place.at("rules", index))
+
+    def _rule(self, place: Place) -> None:
+        value = place.document.at(place.path)
+        kinds = [kind for kind in KINDS if isinstance(value, Mapping) and kind in value]
+        if len(kinds) != 1:
+            known = ", ".join(f"`{kind}: name`" for kind in KINDS)
+            self.checks.wrong(place.error("not a rule", f"start it with exactly one of {known}"))
+            return
+        try:
+            entry = place.document.read(KINDS[kinds[0]], place.path)
+        except ConfigErrors as wrong:
+            self.checks.wrong(*wrong.errors)
+            return
+        name = value[kinds[0]]
+        # A schedule and the rule that tells about its event may well have one name.
+        key = (kinds[0] == "schedule", name)
+        if key in self.entries:
+            self.checks.wrong(
+                place.at(kinds[0]).error(f"the rule {name!r} stands twice", "give one another name")
+            )
+        self.entries[key] = entry
+        self._compile(place, entry)
+
+    def _compile(self, place: Place, entry: Entry) -> None:
+        if isinstance(entry, NotifyEntry):
+            self.rules.append(self._notify(place, entry))
+        elif isinstance(entry, JourneyEntry):
+            self.rules += self._journey(place, entry)
+        else:
+            self.schedules.append(self._schedule(place, entry))
+
+    def _notify(self, place: Place, entry: NotifyEntry) -> NotifyRule:
+        if not entry.recipients:
+            self.checks.wrong(place.error("'recipients' is required", "say who is told"))
+        self.checks.patterns(place.at("on"), entry.on)
+        telling = self._telling(place, entry, place, TellingEntry(), ROOTS - {"journey"})
+        return NotifyRule(name=entry.notify, patterns=entry.on, telling=telling, is_enabled=entry.enabled)
+
+    def _journey(self, place: Place, entry: JourneyEntry) -> list[StageRule]:
+        stages: list[StageRule] = []
+        for index, (stage, rank) in enumerate(zip(entry.stages, entry.ranks, strict=True)):
+            here = place.at("stages", index)
+            self.checks.patterns(here.at("on"), stage.on)
+            stages.append(
+                StageRule(
+                    journey=entry.journey,
+                    stage=stage.stage,
+                    rank=rank,
+                    position=index,
+                    patterns=stage.on,
+                    subject_path=entry.subject,
+                    telling=self._telling(here, stage, place.at("defaults"), entry.defaults, ROOTS),
+                    is_terminal=stage.terminal,
+                    stuck=self._stuck(here.at("stuck"), stage),
+                    is_enabled=entry.enabled,
+                )
+            )
+        self._order(place, stages)
+        return stages
+
+    def _order(self, place: Place, stages: list[StageRule]) -> None:
+        highest = max((one.rank for one in stages if not one.is_terminal), default=-1)
+        names: set[str] = set()
+        for index, one in enumerate(stages):
+            here = place.at("stages", index)
+            if one.stage in names:
+                self.checks.wrong(here.at("stage").error(f"the stage {one.stage!r} stands twice", "keep one"))
+            # A journey that could go on after its end would end differently in another order of events.
+            if one.is_terminal and one.rank <= highest:
+                self.checks.wrong(
+                    here.at("terminal").error(
+                        f"the journey ends here, but a stage of rank {highest} is not before it",
+                        "put terminal stages last, or drop `terminal`",
+                    )
+                )
+            names.add(one.stage)
+
+    def _stuck(self, place: Place, stage: StageEntry) -> StuckTimer | None:
+        if stage.stuck is None:
+            return None
+        self.checks.event_type(place.at("event"), stage.stuck.event)
+        if stage.terminal:
+            self.checks.wrong(place.error("a journey that has ended cannot be stuck", "remove it"))
+        return StuckTimer(after=stage.stuck.after, event_type=stage.stuck.event)
+
+    def _schedule(self, place: Place, entry: ScheduleEntry) -> Schedule:
+        self.checks.event_type(place.at("event"), entry.event)
+        self._clock(place, entry)
+        try:
+            json.dumps(entry.data)
+        except TypeError:
+            self.checks.wrong(place.at("data").error("holds a value that is not JSON", "quote dates"))
+        return Schedule(
+            name=entry.schedule,
+            cron=entry.cron,
+            zone=entry.zone,
+            event_type=entry.event,
+            subject=entry.subject,
+            tenant=entry.tenant,
+            data=entry.data,
+            is_enabled=entry.enabled,
+        )
+
+    def _clock(self, place: Place, entry: ScheduleEntry) -> None:
+        try:
+            ZoneInfo(entry.zone)
+        except (OSError, ValueError, LookupError):
+            error = place.at("zone").error(f"unknown time zone {entry.zone!r}", "such as Europe/Berlin")
+            self.checks.wrong(error)
+            return
+        try:
+            next_fire(entry.cron, entry.zone, _PROBE)
+        except NeverFiresError as wrong:
+            mend = 'minute, hour, day of month, month, day of week, such as "0 8 * * 1-5"'
+            self.checks.wrong(place.at("cron").error(str(wrong), mend))
+
+    def _telling(
+        self, place: Place, entry: TellingEntry, below: Place, defaults: TellingEntry, roots: frozenset[str]
+    ) -> Telling:
+        """Compile the shared keys; what ``entry`` leaves out comes from ``defaults``, which stand below."""
+        chosen: dict[str, Any] = {}
+        where: dict[str, Place] = {}
+        for key in TellingEntry.model_fields:
+            own = getattr(entry, key)
+            chosen[key] = getattr(defaults, key) if own is None else own
+            where[key] = (below if own is None else place).at(key)
+        steps = tuple(ChannelStep(channel=one.channel, within=one.within) for one in chosen["channels"] or ())
+        telling = Telling(
+            condition=self.checks.condition(where["when"], chosen["when"], roots),
+            sources=tuple(chosen["recipients"] or ()),
+            steps=steps or _DEFAULT_STEPS,
+            reason=chosen["reason"],
+            urgency=chosen["urgency"],
+            template=chosen["template"],
+            deadline=chosen["deadline"],
+        )
+        self.checks.recipients(where["recipients"], telling.sources)
+        if telling.sources:
+            patterns: tuple[str, ...] = getattr(entry, "on", ())
+            self.checks.template(place.at("on"), telling, patterns, where["template"])
+        return telling
+
+
+def _with_on(value: Any) -> Any:
+    """Give the key ``on`` back its name: YAML 1.1 reads it as true."""
+    if not isinstance(value, dict) or not isinstance(value.get("rules"), list):
+        return value
+    return {**value, "rules": [_rule_with_on(rule) for rule in value["rules"]]}
+
+
+def _rule_with_on(rule: Any) -> Any:
+    if not isinstance(rule, dict):
+        return rule
+    mended = {"on" if key is True else key: item for key, item in rule.items()}
+    if isinstance(mended.get("stages"), list):
+        mended["stages"] = [_rule_with_on(stage) for stage in mended["stages"]]
+    return mended
+
+
+def _hash(entries: Collection[Entry]) -> str:
+    """Return a short hash of what the rules say: no comments, no layout, no order of files or keys."""
+    texts = sorted(
+        json.dumps(entry.model_dump(mode="json", by_alias=True), sort_keys=True) for entry in entries
+    )
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]

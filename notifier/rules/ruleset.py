@@ -1,0 +1,194 @@
+"""Hold all rules, checked and compiled, and find those for an event type without looking at the others.
+
+Immutable; read once when a process starts. What the rules decide stands in ``engine``.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from notifier.events import Event, Json, Recipient, Urgency
+from notifier.recipients.paths import Missing, look_up_in_event
+from notifier.recipients.resolve import references
+from notifier.recipients.sources import ListSource, Source
+from notifier.rules.conditions import Condition
+from notifier.rules.decision import ChannelStep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """Who is told, when, how and why."""
+
+    condition: Condition | None
+    sources: tuple[Source, ...]
+    steps: tuple[ChannelStep, ...]
+    reason: str | None = None
+    urgency: Urgency | None = None
+    template: str | None = None
+    deadline: timedelta | None = None
+
+    def template_for(self, event_type: str) -> str:
+        """Return the template: the rule's, else the type's: ``a.b.c`` → ``a/b_c``."""
+        return self.template or default_template(event_type)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifyRule:
+    """Tell people about an event."""
+
+    name: str
+    patterns: tuple[str, ...]
+    telling: Telling
+    is_enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StuckTimer:
+    """After how long on a stage which event is made."""
+
+    after: timedelta
+    event_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRule:
+    """Put a subject on a stage of its journey, and tell people so."""
+
+    journey: str
+    stage: str
+    rank: int
+    position: int
+    """Its place in the file: decides between alternatives of one rank that happened at the same moment."""
+    patterns: tuple[str, ...]
+    subject_path: str
+    telling: Telling
+    is_terminal: bool = False
+    stuck: StuckTimer | None = None
+    is_enabled: bool = True
+
+    @property
+    def name(self) -> str:
+        """Return the name the trace uses: journey and stage."""
+        return f"{self.journey}:{self.stage}"
+
+
+Rule = NotifyRule | StageRule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Make an event by the clock."""
+
+    name: str
+    cron: str
+    zone: str
+    event_type: str
+    subject: str
+    tenant: str
+    data: Mapping[str, Json]
+    is_enabled: bool = True
+
+
+class RuleSet:
+    """All rules. ``rules_hash`` changes when, and only when, what a rule says changes."""
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        *,
+        types: Collection[str],
+        schedules: Sequence[Schedule] = (),
+        rules_hash: str = "",
+    ) -> None:
+        self.rules_hash = rules_hash
+        self.schedules = tuple(schedules)
+        self._rules = tuple(rules)
+        self._by_type = {name: self._matching(name) for name in types}
+        self._stages = {(rule.journey, rule.stage): rule for rule in rules if isinstance(rule, StageRule)}
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        *,
+        types: Collection[str],
+        templates: Callable[[str], bool] | None = None,
+        lists: Collection[str] = (),
+    ) -> "RuleSet":
+        """Read and check every rule below ``folder``; ``templates`` tells whether a template exists.
+
+        Raises:
+            ConfigErrors: everything that is wrong, with file, line and mend.
+        """
+        from notifier.rules.load import read_rules  # noqa: PLC0415 - the reader makes what this module holds
+
+        return read_rules(folder, types=types, templates=templates, lists=lists)
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self._rules)
+
+    def __len__(self) -> int:
+        return len(self._rules)
+
+    def rules_for(self, event_type: str) -> tuple[Rule, ...]:
+        """Return the rules for a type in the order of the files, the disabled ones too."""
+        found = self._by_type.get(event_type)
+        # A type that came into the catalogue after this process started: match, at the price of a walk.
+        return self._matching(event_type) if found is None else found
+
+    def stage(self, journey: str, stage: str) -> StageRule | None:
+        """Return a stage by name, unless it was taken out of the rules since."""
+        return self._stages.get((journey, stage))
+
+    def journey_keys(self, event: Event) -> tuple[tuple[str, str], ...]:
+        """Return (rule, subject) of every journey this event may advance: what to lock and load."""
+        keys: dict[tuple[str, str], None] = {}
+        for rule in self.rules_for(event.type):
+            if isinstance(rule, StageRule) and rule.is_enabled:
+                subject = subject_of(rule, event)
+                if isinstance(subject, str):
+                    keys[rule.journey, subject] = None
+        return tuple(keys)
+
+    def contact_references(
+        self, event: Event, lists: Mapping[str, tuple[Recipient, ...]] | None = None
+    ) -> tuple[str, ...]:
+        """Return the references of all contacts the rules may ask for: what to load."""
+        found: dict[str, None] = {}
+        for rule in self.rules_for(event.type):
+            if rule.is_enabled:
+                found.update(dict.fromkeys(references(rule.telling.sources, event)))
+                found.update(dict.fromkeys(_members(rule.telling.sources, lists or {})))
+        return tuple(found)
+
+    def _matching(self, event_type: str) -> tuple[Rule, ...]:
+        return tuple(rule for rule in self._rules if matches(rule.patterns, event_type))
+
+
+def matches(patterns: Sequence[str], event_type: str) -> bool:
+    """Tell whether one of the types or globs is meant; ``*`` also spans dots."""
+    return any(fnmatchcase(event_type, pattern) for pattern in patterns)
+
+
+def default_template(event_type: str) -> str:
+    """Return the template named after a type: domain, then the rest with dots as underscores."""
+    domain, _, rest = event_type.partition(".")
+    return f"{domain}/{rest.replace('.', '_')}"
+
+
+def subject_of(rule: StageRule, event: Event) -> str | Missing:
+    """Return what travels on the journey."""
+    value = look_up_in_event(event, rule.subject_path)
+    if isinstance(value, Missing):
+        return value
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        return Missing(reason=f"{rule.subject_path} is neither a text nor a whole number")
+    return str(value)
+
+
+def _members(sources: Sequence[Source], lists: Mapping[str, tuple[Recipient, ...]]) -> Iterator[str]:
+    for source in sources:
+        if isinstance(source, ListSource):
+            yield from (one.contact for one in lists.get(source.members_of, ()) if one.contact)
