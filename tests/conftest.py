@@ -13,6 +13,17 @@ from notifier.embedded.postgres import PostgresServer
 from notifier.embedded.valkey import ValkeyServer
 
 
+@pytest.fixture
+def server_directory() -> Iterator[Path]:
+    """A directory for a server of the test's own.
+
+    Not below ``tmp_path``: as root PostgreSQL runs under another account, and every start of pytest closes
+    the parent directory to all others.
+    """
+    with tempfile.TemporaryDirectory(prefix="notifier-") as directory:
+        yield Path(directory)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A running PostgreSQL of this test process alone."""

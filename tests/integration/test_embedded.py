@@ -48,10 +48,12 @@ def script(text: str, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def answer(program: subprocess.Popen[str]) -> list[int]:
-    """Read the numbers of that line."""
+def answer(program: subprocess.Popen[str], count: int) -> list[int]:
+    """Read the process ids of that line; a program that failed prints too few."""
     assert program.stdout is not None
-    return [int(word) for word in program.stdout.readline().split()]
+    pids = [int(word) for word in program.stdout.readline().split()]
+    assert len(pids) == count
+    return pids
 
 
 def kill_hard(program: subprocess.Popen[str]) -> None:
@@ -97,9 +99,9 @@ def test_a_wrong_password_is_refused(postgres_server: PostgresServer) -> None:
         psycopg.connect(postgres_server.url(user="postgres", password="guess"))
 
 
-def test_a_durable_server_keeps_every_safeguard_on(tmp_path: Path) -> None:
+def test_a_durable_server_keeps_every_safeguard_on(server_directory: Path) -> None:
     """By default commits wait for the disk, as the benchmarks and the demo claim."""
-    with PostgresServer(tmp_path / "pg") as server, psycopg.connect(server.url()) as connection:
+    with PostgresServer(server_directory / "pg") as server, psycopg.connect(server.url()) as connection:
         settings = [
             connection.execute(f"SHOW {name}").fetchone()
             for name in ("fsync", "full_page_writes", "synchronous_commit")
@@ -108,22 +110,22 @@ def test_a_durable_server_keeps_every_safeguard_on(tmp_path: Path) -> None:
     assert settings == [("on",)] * 3
 
 
-def test_a_second_start_goes_on_with_the_data(tmp_path: Path) -> None:
+def test_a_second_start_goes_on_with_the_data(server_directory: Path) -> None:
     """Stopping and starting on the same directory, even by another object and port, keeps the data."""
     with (
-        PostgresServer(tmp_path / "pg", durable=False) as server,
+        PostgresServer(server_directory / "pg", durable=False) as server,
         psycopg.connect(server.url()) as connection,
     ):
         connection.execute("CREATE TABLE kept AS SELECT 7 AS value")
-    with ValkeyServer(tmp_path / "vk") as valkey, redis.Redis.from_url(valkey.url()) as client:
+    with ValkeyServer(server_directory / "vk") as valkey, redis.Redis.from_url(valkey.url()) as client:
         client.set("kept", 7)
 
     with (
-        PostgresServer(tmp_path / "pg", durable=False) as server,
+        PostgresServer(server_directory / "pg", durable=False) as server,
         psycopg.connect(server.url()) as connection,
     ):
         assert connection.execute("SELECT value FROM kept").fetchone() == (7,)
-    with ValkeyServer(tmp_path / "vk") as valkey, redis.Redis.from_url(valkey.url()) as client:
+    with ValkeyServer(server_directory / "vk") as valkey, redis.Redis.from_url(valkey.url()) as client:
         assert client.get("kept") == b"7"
 
 
@@ -138,9 +140,9 @@ def test_a_second_start_beside_a_running_one_says_so(postgres_server: PostgresSe
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to another user")
-def test_data_of_another_user_is_named_with_its_mend(tmp_path: Path) -> None:
+def test_data_of_another_user_is_named_with_its_mend(server_directory: Path) -> None:
     """A data directory left by another user id is not touched; the error says how to go on."""
-    server = PostgresServer(tmp_path / "pg", durable=False)
+    server = PostgresServer(server_directory / "pg", durable=False)
     server.start().stop()
     os.chown(server.data, 54_321, 54_321)
 
@@ -151,13 +153,13 @@ def test_data_of_another_user_is_named_with_its_mend(tmp_path: Path) -> None:
     assert server.data.stat().st_uid == 54_321
 
 
-def test_a_taken_port_is_named(tmp_path: Path) -> None:
+def test_a_taken_port_is_named(server_directory: Path) -> None:
     """Whoever asks for a port that is in use is told which."""
     with socket.create_server((LOOPBACK, free_port())) as taken:
         port = taken.getsockname()[1]
 
         with pytest.raises(ConfigError, match=f"port {port} is taken"):
-            ValkeyServer(tmp_path / "vk", port=port).start()
+            ValkeyServer(server_directory / "vk", port=port).start()
 
 
 # --- Valkey -------------------------------------------------------------------------------------------------
@@ -208,10 +210,10 @@ OWNER = """
 """
 
 
-def test_servers_end_when_their_owner_is_killed(tmp_path: Path) -> None:
+def test_servers_end_when_their_owner_is_killed(server_directory: Path) -> None:
     """SIGKILL of the process that started them leaves no server behind."""
-    owner = script(OWNER, tmp_path)
-    pids = answer(owner)
+    owner = script(OWNER, server_directory)
+    pids = answer(owner, 3)
     assert all(runs(pid) for pid in pids)
 
     kill_hard(owner)
@@ -219,21 +221,21 @@ def test_servers_end_when_their_owner_is_killed(tmp_path: Path) -> None:
     eventually(lambda: not any(runs(pid) for pid in pids), "servers and watcher gone")
 
 
-def test_a_start_takes_over_what_a_dead_owner_left_running(tmp_path: Path) -> None:
+def test_a_start_takes_over_what_a_dead_owner_left_running(server_directory: Path) -> None:
     """Even if the watcher died with the owner, the next start ends the old server and goes on."""
-    owner = script(OWNER, tmp_path)
-    postgres, valkey, watcher = answer(owner)
+    owner = script(OWNER, server_directory)
+    postgres, valkey, watcher = answer(owner, 3)
     os.kill(watcher, signal.SIGKILL)
     kill_hard(owner)
     assert runs(postgres)
     assert runs(valkey)
 
     with (
-        PostgresServer(tmp_path / "pg", durable=False) as server,
+        PostgresServer(server_directory / "pg", durable=False) as server,
         psycopg.connect(server.url()) as connection,
     ):
         assert connection.execute("SELECT 1").fetchone() == (1,)
-    with ValkeyServer(tmp_path / "vk") as server, redis.Redis.from_url(server.url()) as client:
+    with ValkeyServer(server_directory / "vk") as server, redis.Redis.from_url(server.url()) as client:
         assert client.ping()
 
     assert not runs(postgres)
@@ -277,7 +279,7 @@ STUBBORN = """
 def test_a_supervisor_leaves_nothing_behind(tmp_path: Path, ending: str) -> None:
     """Children and theirs that ignore SIGTERM are gone after SIGKILL, Ctrl-C, exit without stop, and stop."""
     owner = script(STUBBORN, tmp_path / "grandchild", ending)
-    pids = answer(owner)
+    pids = answer(owner, 2)
 
     if ending == "kill":
         owner.kill()
