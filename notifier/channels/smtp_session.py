@@ -22,6 +22,8 @@ from notifier.messages import Accepted
 _DOT = b".\r\n"
 _CLOSING = 421
 _REFUSED = 400
+# RFC 5321 §4.3.2; any other success would leave the dialogue out of step.
+_EXPECTED = {Phase.MAIL: range(200, 300), Phase.RCPT: range(200, 300), Phase.DATA: (354,)}
 _QUIT_SECONDS = 1.0
 _LATE_REPLY_SECONDS = 0.5
 
@@ -165,7 +167,7 @@ class SmtpSession:
             if not is_pipelining:
                 self._line.write(command, deadline)
             reply = self._line.read_reply(phase, deadline)
-            if not _is_refused(reply) and (phase is Phase.DATA) != (reply.code == 354):  # noqa: PLR2004
+            if not _is_refused(reply) and reply.code not in _EXPECTED[phase]:
                 raise not_smtp(phase)
             yield reply
             if reply.code == _CLOSING or (_is_refused(reply) and not is_pipelining):

@@ -325,10 +325,10 @@ class _Dialogue:
         if act != Say(""):
             self._more()
             self._perform(act)
-        if self._buffer.startswith(b".\r\n"):
-            self._buffer = self._buffer[3:]
-            return b""
         while (end := self._buffer.find(b"\r\n.\r\n")) < 0:
+            if self._buffer.startswith(b".\r\n"):
+                self._buffer = self._buffer[3:]
+                return b""
             self._more()
         data, self._buffer = self._buffer[: end + 2], self._buffer[end + 5 :]
         return data.removeprefix(b".").replace(b"\r\n..", b"\r\n.")
