@@ -4,6 +4,7 @@ Writes only: the server drains the table. SQLAlchemy and psycopg are recognised 
 imported only where a row is written.
 """
 
+import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,8 +22,6 @@ from notifier.events import Urgency
 
 if TYPE_CHECKING:
     import psycopg
-    from sqlalchemy import Connection
-    from sqlalchemy.orm import Session
 
 DDL: Final = """\
 CREATE TABLE IF NOT EXISTS notifier_outbox (
@@ -48,9 +47,25 @@ _CONNECT_TIMEOUT: Final = 5
 
 
 class _Runs(Protocol):
-    """A psycopg connection or cursor, or a SQLAlchemy connection, as far as we use it."""
+    """A psycopg connection or cursor, or a SQLAlchemy connection, as far as it is used here."""
 
     def execute(self, statement: object, parameters: object, /) -> object: ...
+
+
+class _Dialect(Protocol):
+    name: str
+
+
+class _Connection(_Runs, Protocol):
+    """SQLAlchemy's."""
+
+    dialect: _Dialect
+
+
+class _Session(Protocol):
+    """SQLAlchemy's, scoped ones too."""
+
+    def connection(self) -> _Connection: ...
 
 
 def install(url: str) -> None:
@@ -167,15 +182,14 @@ def handed(events: Sequence[Written]) -> Handed:
 
 
 def _write_on_sqlalchemy(target: object, events: Sequence[Written]) -> None:
-    from sqlalchemy import text  # noqa: PLC0415 - the producer has it, or it could not pass a session
-
-    # A session, a scoped one too, gives its connection: the same transaction.
+    # A session gives the connection of its transaction.
     is_connection = hasattr(target, "exec_driver_sql")
-    connection = cast("Connection", target if is_connection else cast("Session", target).connection())
+    connection = cast("_Connection", target) if is_connection else cast("_Session", target).connection()
     if (dialect := connection.dialect.name) != "postgresql":
         raise ConfigError(f"the session speaks {dialect}; the outbox lives in PostgreSQL", field="on")
     rows = [{"lane": lane, "event": event} for lane, event in zip(*_columns(events), strict=True)]
-    connection.execute(text(_INSERT_ONE), rows)
+    # Not an import of ours: who passes a session has SQLAlchemy loaded.
+    connection.execute(sys.modules["sqlalchemy"].text(_INSERT_ONE), rows)
 
 
 def _kind(target: object) -> str:

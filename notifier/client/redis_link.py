@@ -1,6 +1,6 @@
 """Open Redis or Valkey by URL, directly or through sentinels, and say what its errors mean.
 
-Sends no command of its own. The one module of the client that imports ``redis``'s errors.
+Sends no command of its own; what is tried again, and for how long, is the caller's.
 """
 
 from typing import Final

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.servers
 def store(redis_url: str) -> Iterator[redis.Redis]:
     """An empty server, seen as the ingest stage sees it; what a test turns is turned back."""
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        before = client.config_get("maxmemory", "appendonly")
+        before = client.config_get("maxmemory", "appendonly", "appendfsync")
         yield client
         for name, value in before.items():
             client.config_set(name, value)
@@ -248,8 +248,8 @@ def test_a_server_out_of_memory_is_full(client: Client, store: redis.Redis) -> N
         client.enqueue("order.placed", subject="s", data={})
 
 
-def test_a_durable_event_is_on_disk_before_the_call_returns(tmp_path: Path) -> None:
-    """A kill -9 of the server right behind the call loses nothing, though it syncs each second only."""
+def test_durable_events_are_there_after_the_server_was_killed(tmp_path: Path) -> None:
+    """A kill -9 right behind the call loses nothing, though the server syncs each second only."""
     server = ValkeyServer(tmp_path, appending="everysec").start()
     try:
         with Client(server.url(), source="shop", durable=True) as producer:
@@ -262,6 +262,20 @@ def test_a_durable_event_is_on_disk_before_the_call_returns(tmp_path: Path) -> N
         assert summary.accepted == 6_000
     finally:
         server.stop()
+
+
+def test_a_server_that_does_not_sync_in_time_is_not_durable(redis_url: str, store: redis.Redis) -> None:
+    """The event is in, its promise is not: the error says that sending it again is safe."""
+    store.config_set("appendfsync", "no")
+
+    with (
+        Client(redis_url, source="shop", durable=True, durable_timeout=0.2) as producer,
+        pytest.raises(NotDurable, match=r"within 0\.2 s.*same id is safe") as error,
+    ):
+        producer.enqueue("order.placed", subject="s", data={}, id="e-1")
+
+    assert error.value.__notes__ == ["event id: e-1"]
+    assert [stored.id for stored in entries(store)] == ["e-1"]
 
 
 def test_without_an_append_only_file_nothing_is_promised_and_nothing_sent(
