@@ -1,0 +1,328 @@
+"""The shipped catalogue, rules and templates: whole, consistent, and rendered in every language."""
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from notifier.catalog.types import Catalog, EventType
+from notifier.documents import load
+from notifier.events import Json
+from notifier.messages import ChannelName
+from notifier.recipients.sources import DataSource, ListSource
+from notifier.rendering.templates import Templates
+from notifier.rules.ruleset import Rule, RuleSet, StageRule
+
+ROOT = Path(__file__).parents[2]
+LISTS = tuple(load(ROOT / "config" / "notifier.yaml").value["lists"])
+BRAND = {
+    "name": "Northwind",
+    "color": "#14532d",
+    "url": "https://shop.example.com",
+    "support_email": "help@shop.example.com",
+}
+
+MILESTONES = (
+    "requested", "approved", "rejected", "label_sent", "shipped", "received", "inspected", "refunded",
+    "exchanged", "closed",
+)  # fmt: skip
+
+HISTORY = [
+    {"stage": stage, "time": f"2026-11-{10 + day}T09:00:00+00:00", "late": False}
+    for day, stage in enumerate(MILESTONES)
+]
+
+LIVE = {
+    "failures": [
+        {"type": "order.shipped", "channel": "email", "status": "failed", "reason": "550 5.1.1", "count": 12},
+        {"type": "returns.approved", "channel": "sms", "status": "expired", "reason": "", "count": 1},
+    ],
+    "totals": {"messages": 2210, "sent": 2197},
+}
+
+# Data that takes a branch of a template the sample does not take, by type.
+VARIANTS: Mapping[str, tuple[Mapping[str, Json], ...]] = {
+    "returns.requested": ({"resolution": "exchange"}, {"resolution": "voucher"}),
+    "returns.approved": ({"note": "Please put the socks in as well."}, {"resolution": "exchange"}),
+    "returns.label_sent": (
+        {"is_paperless": False},
+        {"refund": {"amount": 5, "currency": "EUR", "method": "voucher"}},
+    ),
+    "returns.inspected": (
+        {"result": "failed", "findings": "Worn outdoors.", "sent_back_on": "2026-12-01"},
+        {
+            "result": "partial",
+            "findings": "One sock is missing.",
+            "accepted_items": [{"name": "Shoes", "quantity": 1}],
+        },
+        {"resolution": "exchange"},
+        {"resolution": "voucher"},
+    ),
+    "returns.refunded": (
+        {"refund": {"amount": 25, "currency": "EUR", "method": "voucher", "voucher_code": "NW-7QK2"}},
+        {"refund": {"amount": 25, "currency": "EUR", "method": "voucher"}},
+        {"refund": {"amount": 25, "currency": "EUR", "method": "paypal"}},
+        {"refund": {"amount": 25, "currency": "EUR", "method": "bank_transfer"}},
+    ),
+    "returns.closed": tuple(
+        {"outcome": outcome} for outcome in ("exchanged", "rejected", "withdrawn", "expired")
+    ),
+    "returns.stuck": tuple({"stage": stage} for stage in (*MILESTONES, "of_our_own")),
+    "order.shipped": ({"is_last_parcel": False},),
+    "invoice.issued": ({"total": -12.5}, {"is_autopaid": True}),
+    "ticket.changed": ({"status": "new"}, {"status": "resolved"}, {"status": "closed"}),
+    "login.repeated_failures": ({"is_locked": False, "is_admin": False},),
+    "account.password_reset": ({"expires_minutes": 1},),
+    "backup.failed": ({"failures_in_a_row": 3}, {"failures_in_a_row": 7}),
+}
+
+# 3GPP TS 23.038 §6.2.1: the characters one SMS of 160 may hold, and those that count twice.
+GSM = set(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
+    "abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+GSM_TWICE = set("^{}\\[~]|€")
+
+catalog = Catalog.load(ROOT / "config" / "events")
+TYPES = {entry.type: entry for entry in catalog}
+
+
+@cache
+def templates() -> Templates:
+    """Load the shipped templates once for all tests."""
+    return Templates.load(ROOT / "templates", defaults={"brand": BRAND})
+
+
+@cache
+def rules() -> RuleSet:
+    """Load the shipped rules once for all tests, against catalogue, templates and the shipped lists."""
+    return RuleSet.load(
+        ROOT / "config" / "rules",
+        types=tuple(TYPES),
+        templates=lambda name: name in templates().names(),
+        lists=LISTS,
+    )
+
+
+def used() -> Iterator[tuple[EventType, Rule, str]]:
+    """Yield every type with each rule for it and the template that rule takes."""
+    for entry in TYPES.values():
+        for rule in rules().rules_for(entry.type):
+            yield entry, rule, rule.telling.template_for(entry.type)
+
+
+def template_types() -> dict[str, EventType]:
+    """Return each template in use with the type it is for."""
+    return {name: entry for entry, _, name in used()}
+
+
+def context(entry: EventType, data: Mapping[str, Json], locale: str) -> dict[str, Any]:
+    """Return what the pipeline hands to a template for an event of this type."""
+    is_journey = any(isinstance(rule, StageRule) for rule in rules().rules_for(entry.type))
+    return {
+        "event": {
+            "id": "e-1",
+            "type": entry.type,
+            "subject": entry.sample_subject,
+            "time": "2026-11-22T07:00:00+00:00",
+        },
+        "data": dict(data),
+        "recipient": {"name": None, "locale": locale, "zone": "Europe/Berlin"},
+        "live": LIVE if entry.lookup else {},
+        "journey": {"stage": entry.type.partition(".")[2], "history": HISTORY} if is_journey else None,
+        "why": "you asked us to",
+        "links": {},
+        "message": {"id": "m-1", "reason": "the customer"},
+    }
+
+
+def required_only(schema: Mapping[str, Json], value: Json) -> Json:
+    """Return the value without anything the schema does not require."""
+    if isinstance(value, list):
+        return [required_only(schema.get("items", {}), item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    names = set(schema.get("required", value))
+    return {
+        name: required_only(schema.get("properties", {}).get(name, {}), item)
+        for name, item in value.items()
+        if name in names
+    }
+
+
+def renderings(name: str, entry: EventType) -> Iterator[tuple[str, Mapping[str, Json]]]:
+    """Yield (locale, data): the sample, only what is required, and the variants, in each language."""
+    sample = dict(entry.sample)
+    everything = [sample, required_only(entry.data_schema, sample)]
+    everything += [{**sample, **change} for change in VARIANTS.get(entry.type, ())]
+    for locale in templates().locales(name):
+        for data in everything:
+            catalog.check(entry.type, data)
+            yield locale, data
+
+
+@pytest.mark.parametrize("name", sorted(template_types()))
+def test_every_template_renders_whatever_its_schema_allows(name: str) -> None:
+    """Each channel, language, variant: no optional field is taken for granted, no markup shows as text."""
+    entry = template_types()[name]
+
+    for locale, data in renderings(name, entry):
+        values = context(entry, data, locale)
+        mail = templates().render(name, ChannelName.EMAIL, locale, values)
+        assert mail.subject
+        assert mail.html
+        for text in (mail.subject, mail.text):
+            assert not re.search(r"</?\w+>|&\w+;|None|Undefined|[ ]{3,}\w+ [.,]", text), text
+        assert "None" not in mail.html
+        assert f'lang="{locale}"' in mail.html
+        for channel in (ChannelName.SMS, ChannelName.PORTAL):
+            assert templates().render(name, channel, locale, values).text.strip()
+
+
+@pytest.mark.parametrize("name", sorted(template_types()))
+def test_every_sms_fits_one_message(name: str) -> None:
+    """160 characters of the GSM alphabet: a second part costs again, another alphabet halves the room."""
+    entry = template_types()[name]
+
+    for locale in templates().locales(name):
+        text = (
+            templates()
+            .render(name, ChannelName.SMS, locale, context(entry, entry.sample, locale))
+            .text.strip()
+        )
+
+        assert set(text) <= GSM | GSM_TWICE
+        assert len(text) + sum(char in GSM_TWICE for char in text) <= 160
+
+
+def test_css_is_inlined_at_load_without_exception() -> None:
+    """No shipped template falls back to inlining per message, and none has a file nobody uses."""
+    assert templates().notices == ()
+    assert templates().sources.unknown == []
+
+
+def test_every_type_has_a_rule_and_every_rule_its_templates() -> None:
+    """A type nobody is told of, or a channel without words, would be a silent hole."""
+    told = {entry.type for entry, _, _ in used()}
+
+    assert told == set(TYPES)
+    for _, rule, name in used():
+        for step in rule.telling.steps:
+            assert templates().has(name, step.channel), (rule.name, name, step.channel)
+        assert rule.telling.reason
+
+
+def test_every_template_belongs_to_a_rule() -> None:
+    """No shipped template is an orphan."""
+    assert set(templates().names()) == set(template_types())
+
+
+def test_every_milestone_of_a_return_is_a_stage_in_this_order() -> None:
+    """S1, S3: each milestone is told, and a later one keeps the earlier ones back."""
+    ranks = {milestone: stage(milestone).rank for milestone in MILESTONES}
+
+    assert [*ranks] == sorted(ranks, key=lambda one: ranks[one])
+    assert ranks["approved"] == ranks["rejected"]
+    assert ranks["refunded"] == ranks["exchanged"]
+    assert stage("closed").is_terminal
+    for milestone in MILESTONES:
+        assert stage(milestone).patterns == (f"returns.{milestone}",)
+        assert [step.channel.value for step in stage(milestone).telling.steps] == ["email", "sms", "portal"]
+
+
+def test_the_returns_set_speaks_english_and_german() -> None:
+    """Every file of the returns templates exists in both languages."""
+    for name in templates().names():
+        if name.startswith("returns/"):
+            files = {(part, locale) for part, locale in templates().sources.files(name)}
+            assert len(files) == 10, name
+
+
+def test_a_stuck_return_reaches_customer_and_staff() -> None:
+    """S4: every stage that waits for somebody has a timer, and its event is told to both sides."""
+    waiting = {one for one in MILESTONES if stage(one).stuck is not None}
+    people = [rule.telling.sources[0] for rule in rules().rules_for("returns.stuck")]
+
+    assert waiting == {"requested", "approved", "label_sent", "shipped", "received", "inspected"}
+    assert {timer.event_type for one in waiting if (timer := stage(one).stuck)} == {"returns.stuck"}
+    assert any(isinstance(one, DataSource) and one.data == "last.customer.email" for one in people)
+    assert any(isinstance(one, ListSource) and one.members_of == "returns-staff" for one in people)
+
+
+@pytest.mark.parametrize("milestone", MILESTONES)
+def test_the_stuck_event_takes_the_data_of_any_stage(milestone: str) -> None:
+    """The timer's event carries the last event's data as it was; its own schema must not refuse it."""
+    last = dict(TYPES[f"returns.{milestone}"].sample)
+    data = {"journey": "returns", "stage": milestone, "since": "2026-11-22T07:00:00+00:00", "last": last}
+
+    assert catalog.check("returns.stuck", data).type == "returns.stuck"
+
+
+@pytest.mark.parametrize("entry", TYPES.values(), ids=lambda entry: entry.type)
+def test_every_entry_is_strict_and_names_what_is_personal(entry: EventType) -> None:
+    """Unknown keys are refused; PII and secret paths lead to a field the schema knows; texts have limits."""
+    assert entry.data_schema["additionalProperties"] is False
+    for path in (*entry.pii, *entry.secret):
+        schema = entry.data_schema
+        for key in path.split("."):
+            schema = schema["properties"].get(key, {}) if "properties" in schema else {}
+        # The stuck event's ``last`` is open: a field of one stage only stands in that stage's schema.
+        assert schema or path.startswith("last."), path
+    assert entry.deadline is not None
+
+
+def test_personal_fields_are_declared_wherever_they_stand() -> None:
+    """O10, S6: no address, phone number or name of a person is left out of ``pii``."""
+    for entry in TYPES.values():
+        for person in ("customer", "account", "lead"):
+            if isinstance(entry.sample.get(person), dict):
+                for field in {"name", "email", "phone"} & set(entry.sample[person]):
+                    assert f"{person}.{field}" in entry.pii, (entry.type, field)
+
+
+def test_operational_mail_stays_in_house() -> None:
+    """O10: what machines say goes to lists or to whom the event names, never to everybody."""
+    for entry in TYPES.values():
+        if entry.message_class.value == "operational":
+            assert "*" not in entry.audience, entry.type
+            for rule in rules().rules_for(entry.type):
+                assert not any(isinstance(one, DataSource) for one in rule.telling.sources), rule.name
+
+
+def test_the_how_to_adds_a_type_without_python(tmp_path: Path) -> None:
+    """The worked example of docs/how-to/events.md, file by file as printed, loads, validates and renders."""
+    shutil.copytree(ROOT / "templates", tmp_path / "templates")
+    page = (ROOT / "docs" / "how-to" / "events.md").read_text(encoding="utf-8")
+    files = dict(re.findall(r"^`([\w/.-]+)`:\n\n```\w*\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+
+    mine = Catalog.load(tmp_path / "config" / "events")
+    shop = Templates.load(tmp_path / "templates", defaults={"brand": BRAND})
+    RuleSet.load(
+        tmp_path / "config" / "rules",
+        types=[entry.type for entry in mine],
+        templates=lambda name: name in shop.names(),
+        lists=LISTS,
+    )
+    entry = mine["inventory.low"]
+    values = {**context(TYPES["server.down"], entry.sample, "en"), "event": {"subject": entry.sample_subject}}
+    mail = shop.render("inventory/low", ChannelName.EMAIL, "en", values)
+
+    assert len(files) == 7
+    assert shop.notices == ()
+    assert f"Subject: {mail.subject}\n" in page
+    for channel in (ChannelName.SMS, ChannelName.PORTAL):
+        assert shop.render("inventory/low", channel, "en", values).text.strip()
+
+
+def stage(milestone: str) -> StageRule:
+    """Return the stage of the returns journey."""
+    found = rules().stage("returns", milestone)
+    assert found is not None, milestone
+    return found
