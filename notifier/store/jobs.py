@@ -36,6 +36,7 @@ class JobRow:
     template: str
     plan: list[Any]
     stage_rule: str | None
+    stage: str | None
     stage_order: int | None
     deadline: datetime
     created_at: datetime
@@ -62,7 +63,7 @@ _QUERY = """
 SELECT m.id AS message_id, m.tenant, m.channel, m.lane, m.position, m.attempts AS tries, m.address_index,
        m.created_at AS message_created_at,
        n.id AS notification_id, n.type, n.category, n.subject, n.rule, n.reason, n.urgency, n.template, n.plan,
-       n.stage_rule, n.stage_order, n.deadline, n.created_at, n.sealed AS notification_sealed,
+       n.stage_rule, n.stage, n.stage_order, n.deadline, n.created_at, n.sealed AS notification_sealed,
        p.id AS person_id, p.data_key AS person_key,
        e.id AS event_id, e.source, e.external_id, e.time AS event_time, e.data_key AS event_key,
        e.sealed AS event_sealed,

@@ -28,6 +28,7 @@ class NotificationRow:
     sealed: bytes
     plan: str
     stage_rule: str | None
+    stage: str | None
     stage_order: int | None
     deadline: datetime
     created_at: datetime
@@ -40,7 +41,7 @@ _KEYS = BulkInsert(
 _NOTIFICATIONS = BulkInsert(
     "notification", id="uuid", tenant="text", event_id="uuid", type="text", category="text", subject="text",
     rule="text", reason="text", urgency="text", template="text", person_id="uuid", sealed="bytea", plan="jsonb",
-    stage_rule="text", stage_order="integer", deadline="timestamptz", created_at="timestamptz",
+    stage_rule="text", stage="text", stage_order="integer", deadline="timestamptz", created_at="timestamptz",
 )
 
 

@@ -145,21 +145,22 @@ def record_sent_and_mark(
 
 
 def release(connection: Connection, claims: Sequence[Claim]) -> None:
-    """Give unsent messages back, as they were."""
+    """Give back messages that were not sent, marked or not, as they were."""
     if claims:
         connection.execute(
-            """UPDATE work SET state = 0, token = NULL, due_at = now()
-               WHERE message_id = ANY (%b::uuid[]) AND token = %s AND state = 1""",
+            """UPDATE work SET state = 0, token = NULL, due_at = now(),
+                      attempt = attempt - CASE state WHEN 2 THEN 1 ELSE 0 END
+               WHERE message_id = ANY (%b::uuid[]) AND token = %s AND state IN (1, 2)""",
             [[one.message_id for one in claims], claims[0].token],
         )
 
 
-def postpone(connection: Connection, claimed: Claim, delay: timedelta, *, counted: bool) -> bool:
-    """Schedule the next try; ``counted`` = this one came off the retry budget. False = the claim was lost."""
+def postpone(connection: Connection, claimed: Claim, delay: timedelta, *, attempt: int) -> bool:
+    """Schedule the next try, with ``attempt`` tries off the budget so far. False = the claim was lost."""
     row = connection.execute(
-        """UPDATE work SET state = 0, token = NULL, due_at = now() + %s, attempt = attempt - %s
+        """UPDATE work SET state = 0, token = NULL, due_at = now() + %s, attempt = %s
            WHERE message_id = %s AND token = %s RETURNING message_id""",
-        [delay, 0 if counted else 1, claimed.message_id, claimed.token],
+        [delay, attempt, claimed.message_id, claimed.token],
     ).fetchone()
     return row is not None
 

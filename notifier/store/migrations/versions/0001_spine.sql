@@ -97,6 +97,7 @@ CREATE TABLE notification (
     sealed bytea NOT NULL,
     plan jsonb NOT NULL,
     stage_rule text,
+    stage text,
     stage_order integer,
     deadline timestamptz,
     state text NOT NULL DEFAULT 'pending',

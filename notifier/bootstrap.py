@@ -1,0 +1,309 @@
+"""Make the services out of the settings: the only wiring.
+
+Everything is opened on first use, so that a process that needs no relay never loads one.
+"""
+
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import cached_property
+from typing import TextIO
+
+import redis
+from pydantic import ValidationError
+
+from notifier.broker.asks import Asks
+from notifier.broker.connection import connect
+from notifier.broker.counters import Counters
+from notifier.broker.intake import Intake
+from notifier.broker.wakeups import WakeUp, WakeUps
+from notifier.catalog import Catalog
+from notifier.channels.base import Channel
+from notifier.channels.console import ConsoleChannel
+from notifier.channels.portal import PortalChannel
+from notifier.channels.sms import SmsChannel, SmsProvider
+from notifier.channels.smtp import SmtpChannel
+from notifier.channels.smtp_relay import SmtpRelay
+from notifier.clock import Clock, SystemClock
+from notifier.crypto import Keyring, MasterKeys
+from notifier.delivery.policy import DeliveryPolicy
+from notifier.errors import ConfigError, EventRefused
+from notifier.events import Recipient
+from notifier.pipeline.answer import Answers
+from notifier.pipeline.decide import Decider
+from notifier.pipeline.deliver import Deliver
+from notifier.pipeline.flows import Flows
+from notifier.pipeline.inbox import PortalInbox
+from notifier.pipeline.incoming import Reader
+from notifier.pipeline.ingest import Ingest
+from notifier.pipeline.jobs import Composer
+from notifier.pipeline.lookups import Lookups
+from notifier.pipeline.outbox import Outbox
+from notifier.pipeline.record import Recorder
+from notifier.pipeline.sweep import Sweep
+from notifier.pipeline.timers import Timers
+from notifier.pipeline.tools import Tools
+from notifier.rendering.templates import Templates
+from notifier.rules.ruleset import RuleSet
+from notifier.settings import Relay, Settings, Sms, load_settings
+from notifier.store.database import Database
+from notifier.store.keyrings import load_keyring
+from notifier.store.persons import Persons
+
+
+def _silent(_wake_up: WakeUp) -> None:
+    """Publish nothing: the sweep finds the work within a second."""
+
+
+class Services:
+    """What the stages and commands work with.
+
+    Args:
+        settings: Read from the usual places where left out.
+        publish: Sends a wake-up; a process without Celery leaves it to the sweep.
+        clock: The system's, except in tests.
+        process: The process's name in logs and at the database.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, *, publish: Callable[[WakeUp], None] = _silent,
+        clock: Clock | None = None, process: str = "notifier", threads: int = 8,
+    ) -> None:
+        self.settings = settings or load_settings()
+        self.clock: Clock = clock or SystemClock()
+        self.stopping = threading.Event()
+        self.process = process
+        self._publish, self._threads = publish, threads
+
+    # Connections
+
+    @cached_property
+    def database(self) -> Database:
+        """PostgreSQL as the worker role."""
+        return self._database(self.settings.database_url.get_secret_value(), self._threads + 4)
+
+    @cached_property
+    def redis(self) -> redis.Redis:
+        """Redis or Valkey."""
+        return connect(self.settings.redis_url.get_secret_value())
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """The keys, unwrapped by the master key."""
+        with self.database.connection() as connection:
+            return load_keyring(connection, self.master_keys)
+
+    @cached_property
+    def master_keys(self) -> MasterKeys:
+        """The master keys of the environment."""
+        text = self.settings.master_key
+        return MasterKeys.parse(text.get_secret_value() if text else "")
+
+    # Configuration
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The event types."""
+        return Catalog.load(self.settings.config_path / "events")
+
+    @cached_property
+    def templates(self) -> Templates:
+        """The templates, their CSS inlined."""
+        return Templates.load(self.settings.templates_path, default_locale=self.settings.locale)
+
+    @cached_property
+    def lists(self) -> dict[str, tuple[Recipient, ...]]:
+        """Lists and roles of the configuration."""
+        return {name: read_list(name, entries) for name, entries in self.settings.lists.items()}
+
+    @cached_property
+    def rules(self) -> RuleSet:
+        """The rules, checked against catalogue and lists."""
+        return RuleSet.load(
+            self.settings.config_path / "rules", types=[entry.type for entry in self.catalog],
+            lists=list(self.lists), templates=None,
+        )
+
+    @cached_property
+    def policy(self) -> DeliveryPolicy:
+        """Retry schedules and deadlines."""
+        try:
+            return DeliveryPolicy.model_validate(dict(self.settings.delivery))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(key) for key in first["loc"])
+            raise ConfigError(first["msg"], file="notifier.yaml", field=f"delivery.{where}") from None
+
+    # Stages
+
+    @cached_property
+    def persons(self) -> Persons:
+        """The persons' keys."""
+        return Persons(self.database, self.keyring)
+
+    @cached_property
+    def inbox(self) -> PortalInbox:
+        """The portal's inbox."""
+        return PortalInbox(self.database, self.keyring, self.persons)
+
+    @cached_property
+    def flows(self) -> Flows:
+        """The relays and providers."""
+        settings = self.settings
+        channels: dict[str, Channel] = {
+            name: SmtpChannel(smtp_relay(name, relay, settings)) for name, relay in settings.relays.items()
+        }
+        if settings.sms is not None:
+            channels["sms"] = SmsChannel(sms_provider(settings.sms))
+        channels["portal"] = PortalChannel(self.inbox)
+        channels["console"] = ConsoleChannel(_stdout())
+        return Flows(channels, email=settings.relay, urgent_email=settings.urgent_relay)
+
+    @cached_property
+    def wake_ups(self) -> WakeUps:
+        """Rings other stages."""
+        return WakeUps(self.redis, self._publish)
+
+    @cached_property
+    def intake(self) -> Intake:
+        """The intake streams, as this process reads them."""
+        return Intake(self.redis, f"{self.process}@{socket.gethostname()}:{os.getpid()}")
+
+    @cached_property
+    def asks(self) -> Asks:
+        """Requests for results."""
+        return Asks(self.redis)
+
+    @cached_property
+    def answers(self) -> Answers:
+        """Answers to them."""
+        return Answers(self.database, self.keyring)
+
+    @cached_property
+    def counters(self) -> Counters:
+        """What ``/metrics`` shows."""
+        return Counters(self.redis)
+
+    @cached_property
+    def decider(self) -> Decider:
+        """Decides and stores events."""
+        return Decider(
+            rules=self.rules, lists=self.lists, keyring=self.keyring, persons=self.persons, policy=self.policy,
+            flows=self.flows,
+        )
+
+    @cached_property
+    def ingest(self) -> Ingest:
+        """The ingest stage."""
+        return Ingest(
+            database=self.database, intake=self.intake, wake_ups=self.wake_ups, keyring=self.keyring,
+            reader=Reader(self.catalog, self.keyring, self.settings.limits), decider=self.decider,
+            clock=self.clock, tuning=self.settings.tuning,
+        )
+
+    @cached_property
+    def outboxes(self) -> list[Outbox]:
+        """The producers' outboxes."""
+        return [
+            Outbox(self._database(url.get_secret_value(), 2), self.ingest) for url in self.settings.outboxes
+        ]
+
+    @cached_property
+    def composer(self) -> Composer:
+        """Writes messages."""
+        settings = self.settings
+        return Composer(
+            catalog=self.catalog, templates=self.templates, keyring=self.keyring, mail=settings.mail,
+            brand=settings.brand, limits=settings.limits, locale=settings.locale, zone=settings.zone,
+        )
+
+    @cached_property
+    def deliver(self) -> Deliver:
+        """The deliver stage."""
+        return Deliver(
+            Tools(
+                database=self.database, wake_ups=self.wake_ups, counters=self.counters, composer=self.composer,
+                recorder=Recorder(self.database, self.keyring, self.flows), flows=self.flows,
+                lookups=Lookups(self.settings.lookups), policy=self.policy, clock=self.clock,
+                tuning=self.settings.tuning, stopping=self.stopping,
+            )
+        )
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        """The sweep stage."""
+        timers = Timers(
+            database=self.database, decider=self.decider, catalog=self.catalog, rules=self.rules,
+            keyring=self.keyring, clock=self.clock,
+        )
+        return Sweep(
+            database=self.database, intake=self.intake, wake_ups=self.wake_ups, ingest=self.ingest,
+            settler=self.deliver.settler, timers=timers,
+        )
+
+    def close(self) -> None:
+        """Close what was opened."""
+        opened = vars(self)
+        if "flows" in opened:
+            self.flows.close()
+        if "database" in opened:
+            self.database.dispose()
+        if "redis" in opened:
+            self.redis.close()
+
+    def _database(self, url: str, size: int) -> Database:
+        return Database(url, size=size, timeout=self.settings.tuning.database_timeout, name=self.process)
+
+
+def smtp_relay(name: str, relay: Relay, settings: Settings) -> SmtpRelay:
+    """Return a relay's adapter settings.
+
+    Raises:
+        ConfigError: it could never work, or would send a password in the clear.
+    """
+    return SmtpRelay(
+        name=name, host=relay.host, port=relay.port, security=relay.security, username=relay.username,
+        password=relay.password.get_secret_value() if relay.password else None, ca_file=relay.ca_file,
+        helo=relay.helo or settings.mail.domain, envelope_from=settings.mail.envelope_sender,
+        connect_seconds=_seconds(relay.connect_timeout), login_seconds=_seconds(relay.command_timeout),
+        command_seconds=_seconds(relay.command_timeout), data_seconds=_seconds(relay.data_timeout),
+        dot_seconds=_seconds(relay.dot_timeout), connections=relay.connections,
+    )
+
+
+def sms_provider(sms: Sms) -> SmsProvider:
+    """Return the SMS gateway's adapter settings.
+
+    Raises:
+        ConfigError: it could never work, or would send the token in the clear.
+    """
+    return SmsProvider(
+        name="sms", base_url=sms.base_url, account_sid=sms.account_sid,
+        auth_token=sms.auth_token.get_secret_value(), sender=sms.sender, connections=sms.connections,
+        connect_seconds=_seconds(sms.connect_timeout), read_seconds=_seconds(sms.read_timeout),
+    )
+
+
+def read_list(name: str, entries: tuple[Mapping[str, str] | str, ...]) -> tuple[Recipient, ...]:
+    """Read a list of recipients from the settings.
+
+    Raises:
+        ConfigError: an entry is neither an address nor an object with one.
+    """
+    try:
+        return tuple(
+            Recipient.from_json(entry, f"lists.{name}[{index}]") for index, entry in enumerate(entries)
+        )
+    except EventRefused as error:
+        raise ConfigError(error.reason, file="notifier.yaml", field=error.field) from error
+
+
+def _seconds(duration: timedelta) -> float:
+    return duration.total_seconds()
+
+
+def _stdout() -> TextIO:
+    return sys.stdout

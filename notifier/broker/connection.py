@@ -1,0 +1,59 @@
+"""Connect to Redis or Valkey, with time limits on everything; say clearly when it is away."""
+
+import contextlib
+from collections.abc import Iterator
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from notifier.errors import NotifierError
+
+_LIMITS = {
+    "socket_timeout": 15.0,
+    "socket_connect_timeout": 5.0,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+}
+
+
+class BrokerUnavailable(NotifierError):
+    """Redis cannot be reached right now: wait and try again."""
+
+
+def connect(url: str) -> redis.Redis:
+    """Return a client for a ``redis://``, ``rediss://`` or ``sentinel://`` URL; connects on first use."""
+    retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 2)
+    if not url.startswith("sentinel://"):
+        return redis.Redis.from_url(url, retry=retry, **_LIMITS)
+    parts = urlsplit(url)
+    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    hosts = [_address(item) for item in parts.netloc.rpartition("@")[2].split(",")]
+    sentinel = Sentinel(hosts, socket_timeout=5.0)  # type: ignore[no-untyped-call]
+    service = parts.path.strip("/") or "mymaster"
+    password = unquote(parts.password) if parts.password else options.get("password")
+    client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
+        service, db=int(options.get("db", 0)), password=password, retry=retry, **_LIMITS
+    )
+    return client
+
+
+@contextlib.contextmanager
+def speaking() -> Iterator[None]:
+    """Turn the library's connection errors into :class:`BrokerUnavailable`."""
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise BrokerUnavailable(f"Redis cannot be reached: {type(error).__name__}") from error
+    except redis.ResponseError as error:
+        # Starting up, or a replica after a fail-over: the same as away.
+        if str(error).startswith(("LOADING", "READONLY", "MASTERDOWN", "NOREPLICAS")):
+            raise BrokerUnavailable(f"Redis is not ready: {str(error).split()[0]}") from error
+        raise
+
+
+def _address(item: str) -> tuple[str, int]:
+    host, _, port = item.partition(":")
+    return host, int(port or 26379)

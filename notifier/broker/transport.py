@@ -1,0 +1,33 @@
+"""kombu's Redis transport with its client kept: half as much again in consume rate, or twice.
+
+kombu 5.7 builds a new ``redis.Redis`` for each group of commands. The client holds no state but its pool,
+so one per channel serves; it goes when kombu drops the pools, as it does after a fork or a reconnect.
+Private API: a test watches it.
+"""
+
+from typing import Any
+
+from kombu.transport import redis as kombu_redis
+
+
+class Channel(kombu_redis.Channel):  # type: ignore[misc]
+    """A channel that keeps its synchronous client."""
+
+    _kept: Any = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - kombu's signature
+        if asynchronous:
+            return super()._create_client(asynchronous=True)
+        if self._kept is None:
+            self._kept = super()._create_client(asynchronous=False)
+        return self._kept
+
+    def _disconnect_pools(self) -> None:
+        self._kept = None
+        super()._disconnect_pools()
+
+
+class Transport(kombu_redis.Transport):  # type: ignore[misc]
+    """The transport with such channels."""
+
+    Channel = Channel

@@ -1,0 +1,66 @@
+"""Say how a process is, in a small file that a container's health check reads.
+
+``fine``, or ``waiting`` with what for and since when; nothing is written where no folder is set.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from notifier.logs import get_logger
+
+log = get_logger("health")
+
+_REFRESH = 2.0
+STALE_SECONDS = 60.0
+"""A process that has not said anything for so long is not well."""
+
+
+class Health:
+    """One process's word on itself."""
+
+    def __init__(self, kind: str, folder: Path | None) -> None:
+        name = next((arg.partition("@")[0] for flag, arg in _pairs() if flag in {"-n", "--hostname"}), kind)
+        self.process = name or kind
+        self._file = folder / f"{self.process}-{os.getpid()}.json" if folder else None
+        self._state, self._since, self._written = "", datetime.now(UTC), 0.0
+        self._lock = threading.Lock()
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def fine(self) -> None:
+        """Everything needed is there."""
+        self._say("fine", "")
+
+    def waiting(self, reason: str) -> None:
+        """Something needed is away; the process waits and goes on by itself."""
+        self._say("waiting", reason)
+
+    def stopped(self) -> None:
+        """The process ends in order."""
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+
+    def _say(self, state: str, reason: str) -> None:
+        with self._lock:
+            changed = state != self._state
+            if changed:
+                self._state, self._since = state, datetime.now(UTC)
+            elif time.monotonic() - self._written < _REFRESH:
+                return
+            self._written = time.monotonic()
+        if changed and state == "waiting":
+            log.warning("health.waiting", reason=reason)
+        if self._file is not None:
+            text = json.dumps({"state": state, "since": self._since.isoformat(), "reason": reason})
+            partial = self._file.with_suffix(f".{threading.get_ident()}")
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(self._file)
+
+
+def _pairs() -> list[tuple[str, str]]:
+    return list(zip(sys.argv, sys.argv[1:], strict=False))

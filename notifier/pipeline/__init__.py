@@ -1,0 +1,1 @@
+"""The stages: load the facts, call the pure parts, write the outcome."""

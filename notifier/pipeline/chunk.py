@@ -1,0 +1,180 @@
+"""Send one chunk of messages over one relay, in one thread.
+
+The order is the promise: a message is marked as being sent, and committed, before its first byte leaves;
+what became of it is recorded, and committed, before the next one is touched.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from notifier.broker.wakeups import WakeUp
+from notifier.channels.base import Channel
+from notifier.delivery.outcome import GiveUp, PauseFlow, before_try
+from notifier.errors import Fault, PermanentFailure, SendError
+from notifier.logs import get_logger
+from notifier.messages import ChannelName, MessageStatus
+from notifier.pipeline.flows import Place, has_tls
+from notifier.pipeline.jobs import Composed, Job
+from notifier.pipeline.lookups import ChunkLookups
+from notifier.pipeline.record import Try, attempt_of
+from notifier.pipeline.settle import Settler
+from notifier.pipeline.tools import Report, Tools
+from notifier.store import messages, relays, work
+from notifier.store.database import Connection
+from notifier.store.jobs import load_jobs
+from notifier.store.work import Claim
+
+log = get_logger("deliver")
+
+_LEASE_MARGIN = timedelta(seconds=15)
+_FIRST_REST, _LONGEST_REST = 1.0, 60.0
+
+
+@dataclass(slots=True)
+class Chunk:
+    """One run over one relay; ``failures`` is how often in a row the relay failed before."""
+
+    tools: Tools
+    settler: Settler
+    relay: str
+    place: Place
+    failures: int
+    report: Report
+    is_resting: bool = False
+    """The relay refused us as a sender: nothing more goes out in this run."""
+
+    @property
+    def adapter(self) -> Channel:
+        """The relay's adapter."""
+        return self.tools.flows.adapter(self.relay)
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a message may be in sending before it counts as unknown: longer than any try."""
+        return timedelta(seconds=self.adapter.phase_seconds) + _LEASE_MARGIN
+
+    def run(self, channel: ChannelName, lane: str) -> None:
+        """Claim, write and send what is due."""
+        # A relay that failed before is tried with one message.
+        limit = 1 if self.failures else self.tools.tuning.deliver_chunk
+        with self.tools.database.connection() as connection:
+            claims = work.claim(
+                connection, relay=self.relay, channel=channel.value, lane=lane, limit=limit, token=uuid4(),
+                lease=self.tools.tuning.claim_lease,
+            )
+            if not claims:
+                return
+            if len(claims) == limit:
+                self.tools.wake_ups.ring(WakeUp("deliver", lane, channel.value))
+            rows = load_jobs(connection, [claim.message_id for claim in claims])
+        lookups = self.tools.lookups.chunk()
+        jobs = [job for claim in claims if (job := self.settler.open(claim, rows, self.report)) is not None]
+        ready = [composed for job in jobs if (composed := self._compose(job, lookups)) is not None]
+        if ready:
+            self._send(ready)
+
+    def _compose(self, job: Job, lookups: ChunkLookups) -> Composed | None:
+        """Write the message, unless its time is over, the gate refuses it, or it cannot be written."""
+        tools, now = self.tools, self.tools.clock.now()
+        over = before_try(job.standing(now, job.claim.attempt))
+        if over is not None and not isinstance(over, GiveUp):
+            self.settler.follow(job, over, self.report)
+            return None
+        verdict = tools.composer.gate(job, now, has_tls=has_tls(self.adapter))
+        if not verdict.allowed:
+            self.settler.refuse(job, verdict, self.report)
+            return None
+        try:
+            return tools.composer.compose(job, self.adapter, lookups)
+        except SendError as failure:
+            self.settler.fail(job, failure, self._try(job, now), self.report, spent=job.claim.attempt + 1)
+            return None
+
+    def _send(self, ready: Sequence[Composed]) -> None:
+        with self.tools.database.connection() as connection:
+            messages.save_bodies(
+                connection, [(one.job.row.message_id, one.job.row.tenant, one.body) for one in ready]
+            )
+            if not self._is_open(connection, ready):
+                return
+            is_marked = self._mark(connection, ready[0])
+            for index, one in enumerate(ready):
+                rest = ready[index + 1 :]
+                if self.tools.stopping.is_set() or self.is_resting:
+                    work.release(connection, _claims(ready[index:]))
+                    return
+                following = rest[0] if rest else None
+                if not is_marked:
+                    is_marked = following is not None and self._mark(connection, following)
+                elif not self._is_open(connection, ready[index:]):
+                    return
+                else:
+                    is_marked = self._one(connection, one, following)
+
+    def _is_open(self, connection: Connection, unsent: Sequence[Composed]) -> bool:
+        """Have a session to the relay, or let it rest and give everything back unblamed."""
+        try:
+            self.place.session()
+        except SendError as failure:
+            self._rest(connection, unsent, failure)
+            return False
+        return True
+
+    def _one(self, connection: Connection, one: Composed, following: Composed | None) -> bool:
+        """Send a marked message, record it, and mark the following one; False where that is not ours."""
+        job, started = one.job, self.tools.clock.now()
+        try:
+            accepted = self.place.session().send(one.prepared)
+        except SendError as failure:
+            then = self.settler.fail(
+                job, failure, self._try(job, started), self.report, spent=job.claim.attempt + 1
+            )
+            self.is_resting = isinstance(then, PauseFlow)
+            return following is not None and not self.is_resting and self._mark(connection, following)
+        attempt = attempt_of(job, self._try(job, started), accepted.reply, "sent", None)
+        is_marked = work.record_sent_and_mark(
+            connection, attempt, notification=job.row.notification_id, template_version=one.template_version,
+            following=following.job.claim if following else None, lease=self.lease,
+        )
+        self.report.counts[MessageStatus.SENT.value] += 1
+        self.report.latencies.append((attempt.finished_at - job.row.message_created_at).total_seconds())
+        if self.failures:
+            relays.clear_pause(connection, self.relay)
+            self.failures = 0
+        return is_marked
+
+    def _mark(self, connection: Connection, one: Composed) -> bool:
+        return work.mark_sending(connection, one.job.claim, self.lease)
+
+    def _try(self, job: Job, started: datetime) -> Try:
+        return Try(
+            number=job.row.tries + 1, relay=self.relay, started_at=started, finished_at=self.tools.clock.now()
+        )
+
+    def _rest(self, connection: Connection, unsent: Sequence[Composed], failure: SendError) -> None:
+        """Let the relay rest, longer each time; note on the first message why."""
+        first, now = unsent[0].job, self.tools.clock.now()
+        seconds = min(_LONGEST_REST, _FIRST_REST * 2 ** min(self.failures, 10))
+        if isinstance(failure, PermanentFailure) or failure.fault in {Fault.CREDENTIALS, Fault.TLS}:
+            seconds = max(seconds, self.tools.policy.of(first.urgency).pause.total_seconds())
+        reason = f"the relay {self.relay} rests: {failure.reason} at {failure.reply.phase.value}"
+        with connection.transaction():
+            relays.pause_relay(connection, self.relay, timedelta(seconds=seconds), reason)
+            messages.insert_attempt(
+                connection, attempt_of(first, self._try(first, now), failure.reply, "deferred", failure.reason)
+            )
+            messages.set_status(
+                connection, first.row.message_id, MessageStatus.DEFERRED.value, reason, is_final=False
+            )
+            work.release(connection, _claims(unsent))
+        self.report.counts["released"] += len(unsent)
+        log.warning(
+            "deliver.rested", relay=self.relay, reason=failure.reason, phase=failure.reply.phase.value,
+            code=failure.reply.code, seconds=seconds,
+        )
+
+
+def _claims(composed: Sequence[Composed]) -> list[Claim]:
+    return [one.job.claim for one in composed]

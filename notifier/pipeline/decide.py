@@ -1,0 +1,298 @@
+"""Decide a batch of events and write all that follows, inside the caller's transaction.
+
+The rules decide; this module loads what they need, in order of keys, and turns their actions into rows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import orjson
+
+from notifier.crypto import DataKey, Keyring, blind_index
+from notifier.delivery.outcome import channel_deadlines
+from notifier.delivery.policy import DeliveryPolicy
+from notifier.events import Recipient
+from notifier.ids import uuid7
+from notifier.messages import ChannelName
+from notifier.pipeline.flows import Flows
+from notifier.pipeline.incoming import Incoming
+from notifier.pipeline.plans import plan_json
+from notifier.rules.decision import (
+    AdvanceJourney,
+    CancelTimer,
+    Decision,
+    Facts,
+    JourneyState,
+    Notify,
+    SetTimer,
+)
+from notifier.rules.engine import route
+from notifier.rules.journeys import apply_advance
+from notifier.rules.ruleset import RuleSet
+from notifier.store.contacts import Contacts, find_contacts
+from notifier.store.database import Connection
+from notifier.store.events import DecisionRow, EventRow, claim_keys, insert_decisions, insert_events
+from notifier.store.journeys import JourneyKey, lock_journeys, save_journeys
+from notifier.store.messages import MessageRow, insert_messages
+from notifier.store.notifications import (
+    NotificationRow,
+    claim_notifications,
+    insert_notifications,
+    notification_digest,
+)
+from notifier.store.persons import Person, PersonKey, Persons
+from notifier.store.timers import TimerRow, cancel_timers, set_timers
+from notifier.store.work import WorkRow, insert_work
+
+
+@dataclass(slots=True)
+class Decided:
+    """What a batch led to."""
+
+    stored: int = 0
+    duplicates: int = 0
+    notifications: int = 0
+    told_before: int = 0
+    flows: set[tuple[str, str]] = field(default_factory=set)
+    """(channel, lane) pairs that have new work."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A notification to be made, with all that its rows need."""
+
+    incoming: Incoming
+    action: Notify
+    id: UUID
+    person: PersonKey
+
+
+class Decider:
+    """Routes events and writes their rows."""
+
+    def __init__(
+        self, *, rules: RuleSet, lists: Mapping[str, tuple[Recipient, ...]], keyring: Keyring, persons: Persons,
+        policy: DeliveryPolicy, flows: Flows,
+    ) -> None:
+        self._rules, self._lists, self._keyring = rules, lists, keyring
+        self._persons, self._policy, self._flows = persons, policy, flows
+
+    def run(self, connection: Connection, batch: Sequence[Incoming], now: datetime) -> Decided:
+        """Store the events that are new, decide them in order, and write what follows."""
+        fresh_ids = claim_keys(connection, [(one.event.key, one.id) for one in batch])
+        fresh = [one for one in batch if one.id in fresh_ids]
+        decided = Decided(stored=len(fresh), duplicates=len(batch) - len(fresh))
+        if not fresh:
+            return decided
+        journeys = lock_journeys(connection, self._journey_keys(fresh))
+        contacts = find_contacts(connection, self._keyring, self._references(fresh), self._addressed(fresh))
+        decisions = self._decide(fresh, journeys, contacts, now)
+        self._store_events(connection, fresh, decisions)
+        self._store_notifications(connection, fresh, decisions, decided, now)
+        save_journeys(connection, _moved(fresh, decisions, journeys))
+        self._store_timers(connection, fresh, decisions)
+        return decided
+
+    def _decide(
+        self, fresh: Sequence[Incoming], journeys: dict[JourneyKey, JourneyState], contacts: Contacts,
+        now: datetime,
+    ) -> list[Decision]:
+        """Fold the events in order: each sees the journeys as the one before left them."""
+        decisions = []
+        for one in fresh:
+            decision = route(one.event, one.entry, self._facts(one, journeys, contacts), self._rules, now)
+            for action in decision.actions:
+                if isinstance(action, AdvanceJourney):
+                    key = (one.event.tenant, action.rule, action.subject)
+                    journeys[key] = apply_advance(journeys.get(key), action)
+            decisions.append(decision)
+        return decisions
+
+    def _facts(
+        self, one: Incoming, journeys: Mapping[JourneyKey, JourneyState], contacts: Contacts
+    ) -> Facts:
+        tenant = one.event.tenant
+        return Facts(
+            journeys={
+                (rule, subject): journeys[tenant, rule, subject]
+                for rule, subject in self._rules.journey_keys(one.event)
+                if (tenant, rule, subject) in journeys
+            },
+            contacts={
+                reference: contact
+                for (owner, reference), contact in contacts.by_reference.items()
+                if owner == tenant
+            },
+            lists=self._lists,
+        )
+
+    def _journey_keys(self, batch: Sequence[Incoming]) -> list[JourneyKey]:
+        return [
+            (one.event.tenant, rule, subject)
+            for one in batch
+            for rule, subject in self._rules.journey_keys(one.event)
+        ]
+
+    def _references(self, batch: Sequence[Incoming]) -> list[tuple[str, str]]:
+        return [
+            (one.event.tenant, reference)
+            for one in batch
+            for reference in self._rules.contact_references(one.event)
+        ]
+
+    def _addressed(self, batch: Sequence[Incoming]) -> list[PersonKey]:
+        return [self._person_key(one.event.tenant, to.identity) for one in batch for to in one.event.to]
+
+    def _person_key(self, tenant: str, identity: str) -> PersonKey:
+        return tenant, blind_index(self._keyring.index_key, tenant, identity)
+
+    def _store_events(
+        self, connection: Connection, fresh: Sequence[Incoming], decisions: Sequence[Decision]
+    ) -> None:
+        keys = [self._keyring.new_data_key() for _ in fresh]
+        insert_events(connection, map(_event_row, fresh, keys))
+        insert_decisions(connection, map(_decision_row, fresh, decisions, keys))
+
+    def _store_notifications(
+        self, connection: Connection, fresh: Sequence[Incoming], decisions: Sequence[Decision], decided: Decided,
+        now: datetime,
+    ) -> None:
+        pending = [
+            _Pending(one, action, uuid7(), self._person_key(one.event.tenant, action.recipient.identity))
+            for one, decision in zip(fresh, decisions, strict=True)
+            for action in decision.notifications
+        ]
+        untold = claim_notifications(connection, [(_digest(one), one.id) for one in pending])
+        told = [one for one in pending if one.id in untold]
+        decided.notifications, decided.told_before = len(told), len(pending) - len(told)
+        persons = self._persons.get(one.person for one in told)
+        rows = [self._rows(one, persons[one.person], now) for one in told]
+        insert_notifications(connection, [row[0] for row in rows])
+        insert_messages(connection, [row[1] for row in rows])
+        insert_work(connection, [row[2] for row in rows])
+        decided.flows = {(row[2].channel, row[2].lane) for row in rows}
+
+    def _rows(
+        self, one: _Pending, person: Person, now: datetime
+    ) -> tuple[NotificationRow, MessageRow, WorkRow]:
+        event, action = one.incoming.event, one.action
+        deadline = self._deadline(one)
+        channel = action.channels[0].channel
+        stage = action.stage
+        notification = NotificationRow(
+            id=one.id, tenant=event.tenant, event_id=one.incoming.id, type=event.type,
+            category=one.incoming.entry.category, subject=event.subject, rule=action.rule, reason=action.reason,
+            urgency=action.urgency.value, template=action.template, person_id=person.id,
+            sealed=person.key.seal(orjson.dumps(action.recipient.to_json()), b"recipient"),
+            plan=plan_json(action.channels), stage_rule=stage.rule if stage else None,
+            stage=stage.stage if stage else None, stage_order=stage.order if stage else None,
+            deadline=deadline, created_at=one.incoming.at,
+        )
+        return notification, *first_message(
+            notification, channel, self._address_index(event.tenant, action.recipient, channel),
+            due_at=now, expires_at=channel_deadlines(one.incoming.at, deadline, action.channels)[0],
+            relay=self._flows.relay(channel, action.urgency),
+        )
+
+    def _deadline(self, one: _Pending) -> datetime:
+        policy = self._policy.of(one.action.urgency)
+        return policy.deadline_of(one.incoming.at, one.action.deadline or one.incoming.entry.deadline)
+
+    def _address_index(self, tenant: str, recipient: Recipient, channel: ChannelName) -> bytes:
+        return blind_index(self._keyring.index_key, tenant, address_on(recipient, channel))
+
+    def _store_timers(
+        self, connection: Connection, fresh: Sequence[Incoming], decisions: Sequence[Decision]
+    ) -> None:
+        """Carry out the last word on each timer; earlier ones of the batch are history."""
+        last: dict[tuple[str, str], SetTimer | CancelTimer] = {}
+        for one, decision in zip(fresh, decisions, strict=True):
+            for action in decision.actions:
+                if isinstance(action, SetTimer | CancelTimer):
+                    last[one.event.tenant, action.key] = action
+        cancel_timers(connection, [key for key, action in last.items() if isinstance(action, CancelTimer)])
+        set_timers(
+            connection,
+            [
+                timer_row(self._keyring, tenant, action)
+                for (tenant, _), action in last.items()
+                if isinstance(action, SetTimer)
+            ],
+        )
+
+
+def first_message(
+    notification: NotificationRow, channel: ChannelName, address_index: bytes, *, due_at: datetime,
+    expires_at: datetime, relay: str, position: int = 0,
+) -> tuple[MessageRow, WorkRow]:
+    """Return the rows of a notification's message on a channel."""
+    message = MessageRow(
+        id=uuid7(), tenant=notification.tenant, notification_id=notification.id, event_id=notification.event_id,
+        type=notification.type, subject=notification.subject, channel=channel.value, lane=notification.urgency,
+        person_id=notification.person_id, address_index=address_index, position=position,
+        created_at=notification.created_at,
+    )
+    work = WorkRow(
+        message_id=message.id, tenant=message.tenant, channel=message.channel, lane=message.lane, relay=relay,
+        due_at=due_at, expires_at=expires_at,
+    )
+    return message, work
+
+
+def address_on(recipient: Recipient, channel: ChannelName) -> str:
+    """Return where a recipient is reached on a channel: the portal knows people by identity."""
+    if channel is ChannelName.EMAIL:
+        return recipient.email or ""
+    if channel is ChannelName.SMS:
+        return recipient.phone or ""
+    return recipient.identity
+
+
+def timer_row(keyring: Keyring, tenant: str, action: SetTimer) -> TimerRow:
+    """Return a timer's row, its data sealed under a key of its own."""
+    key = keyring.new_data_key()
+    return TimerRow(
+        tenant=tenant, key=action.key, due_at=action.due_at, event_type=action.event_type, subject=action.subject,
+        data_key=key.wrapped, sealed=key.seal(orjson.dumps(dict(action.data)), b"timer"),
+    )
+
+
+def _moved(
+    fresh: Sequence[Incoming], decisions: Sequence[Decision], journeys: Mapping[JourneyKey, JourneyState]
+) -> dict[JourneyKey, JourneyState]:
+    keys = {
+        (one.event.tenant, action.rule, action.subject)
+        for one, decision in zip(fresh, decisions, strict=True)
+        for action in decision.actions
+        if isinstance(action, AdvanceJourney)
+    }
+    return {key: journeys[key] for key in sorted(keys)}
+
+
+def _event_row(one: Incoming, key: DataKey) -> EventRow:
+    event = one.event
+    return EventRow(
+        id=one.id, tenant=event.tenant, source=event.source, external_id=event.id, type=event.type,
+        subject=event.subject, time=event.time, received_at=one.at, lane=one.lane.value, data_key=key.wrapped,
+        sealed=key.seal(orjson.dumps(event.private_json()), b"event"),
+    )
+
+
+def _decision_row(one: Incoming, decision: Decision, key: DataKey) -> DecisionRow:
+    return DecisionRow(
+        event_id=one.id, tenant=one.event.tenant, rules_hash=decision.rules_hash,
+        notified=len(decision.notifications), sealed=key.seal(orjson.dumps(decision.trace_json()), b"decision"),
+    )
+
+
+def _digest(one: _Pending) -> bytes:
+    action, event = one.action, one.incoming.event
+    cause = f"event:{event.source}:{event.id}" if action.cause == "event" else action.cause
+    return notification_digest(
+        event.tenant, cause, action.rule, action.recipient.identity.casefold(), action.reason,
+        str(action.sequence),
+    )
+
+

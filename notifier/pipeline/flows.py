@@ -1,0 +1,111 @@
+"""Know which relay takes a message, and how many sessions to it this process may hold.
+
+Sessions are kept open between chunks; a relay that hangs holds only its own sessions.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from notifier.channels.base import Channel, Session
+from notifier.events import Urgency
+from notifier.messages import ChannelName
+
+
+class Flows:
+    """The way from a channel and urgency to a relay."""
+
+    def __init__(self, channels: Mapping[str, Channel], *, email: str, urgent_email: str | None = None) -> None:
+        self._channels = dict(channels)
+        self._email, self._urgent_email = email, urgent_email or email
+        self._pools = {relay: _SessionPool(channel) for relay, channel in channels.items()}
+
+    def relay(self, channel: ChannelName, urgency: Urgency) -> str:
+        """Return the relay new messages go to."""
+        if channel is ChannelName.EMAIL:
+            return self._urgent_email if urgency is Urgency.URGENT else self._email
+        return channel.value
+
+    def relays(self, channel: ChannelName) -> tuple[str, ...]:
+        """Return all relays of a channel that this process can use."""
+        return tuple(relay for relay, adapter in self._channels.items() if adapter.name is channel)
+
+    def adapter(self, relay: str) -> Channel:
+        """Return the adapter behind a relay."""
+        return self._channels[relay]
+
+    @contextmanager
+    def place(self, relay: str) -> Iterator["Place | None"]:
+        """Lend one of the relay's places, or None when all are taken."""
+        pool = self._pools[relay]
+        if not pool.places.acquire(blocking=False):
+            yield None
+            return
+        place = Place(pool)
+        try:
+            yield place
+        finally:
+            place.leave()
+            pool.places.release()
+
+    def close(self) -> None:
+        """Close all idle sessions."""
+        for pool in self._pools.values():
+            pool.close()
+
+
+class Place:
+    """The right to hold one session to a relay, and the session once it is open."""
+
+    def __init__(self, pool: "_SessionPool") -> None:
+        self._pool = pool
+        self._session: Session | None = None
+
+    def session(self) -> Session:
+        """Return an open session: an idle one, or a new one.
+
+        Raises:
+            SendError: the relay cannot be reached or does not let us in.
+        """
+        if self._session is not None and not self._session.is_usable:
+            self._session.close()
+            self._session = None
+        if self._session is None:
+            self._session = self._pool.idle() or self._pool.channel.open()
+        return self._session
+
+    def leave(self) -> None:
+        """Give the session back for the next chunk, if it still works."""
+        if self._session is not None:
+            self._pool.put_back(self._session)
+            self._session = None
+
+
+class _SessionPool:
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.places = threading.Semaphore(channel.connections)
+        self._idle: list[Session] = []
+        self._lock = threading.Lock()
+
+    def idle(self) -> Session | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
+    def put_back(self, session: Session) -> None:
+        if session.is_usable:
+            with self._lock:
+                self._idle.append(session)
+        else:
+            session.close()
+
+    def close(self) -> None:
+        with self._lock:
+            sessions, self._idle = self._idle, []
+        for session in sessions:
+            session.close()
+
+
+def has_tls(channel: Channel) -> bool:
+    """Tell whether what the channel sends travels encrypted; one without a say in it does."""
+    return getattr(channel, "is_encrypted", True)

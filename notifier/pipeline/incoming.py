@@ -1,0 +1,122 @@
+"""Read what came in, and refuse what can never be processed, naming the field.
+
+Writes nothing; the ingest stage stores what this returns.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import orjson
+
+from notifier.catalog import Catalog, EventType
+from notifier.client.sealing import open_private
+from notifier.client.wire import MAX_EVENT_BYTES_WITH_FILES
+from notifier.crypto import Keyring
+from notifier.errors import CannotUnseal, EventRefused
+from notifier.events import Event, Json, Urgency, read_private
+from notifier.ids import uuid7
+from notifier.settings import Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """Bytes that came in on a lane, and when the intake took them."""
+
+    payload: bytes
+    lane: Urgency
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """An event that passed every check, with the id it will have here."""
+
+    event: Event
+    entry: EventType
+    lane: Urgency
+    at: datetime
+    id: UUID = field(default_factory=uuid7)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An arrival that was refused: who sent it, as far as it says, and why."""
+
+    arrival: Arrival
+    error: EventRefused
+    tenant: str = ""
+    source: str = ""
+    external_id: str = ""
+    type: str | None = None
+
+
+class Reader:
+    """Turns arrivals into events, or refusals."""
+
+    def __init__(self, catalog: Catalog, keyring: Keyring, limits: Limits) -> None:
+        self._catalog, self._keyring, self._limits = catalog, keyring, limits
+
+    def read(self, arrival: Arrival, tenants: frozenset[str]) -> Incoming | Refusal:
+        """Decode, open and check one arrival."""
+        value: Json = None
+        try:
+            value = self._decode(arrival.payload)
+            event = self._open(Event.from_json(value))
+            if event.tenant not in tenants:
+                raise EventRefused(
+                    "unknown tenant; `notifier tenant add` makes one", field="tenant", code="unknown_tenant"
+                )
+            self._check_size(event)
+            entry = self._catalog.check(event.type, event.data)
+        except EventRefused as error:
+            return Refusal(arrival=arrival, error=error, **_labels(value))
+        return Incoming(event=event, entry=entry, lane=arrival.lane, at=arrival.at)
+
+    def _decode(self, payload: bytes) -> Json:
+        # Base64 and sealing make an event with files up to 16/9 as long.
+        if len(payload) > 2 * MAX_EVENT_BYTES_WITH_FILES:
+            raise EventRefused(f"has {len(payload)} bytes", field="event", code="too_large")
+        try:
+            return orjson.loads(payload)
+        except orjson.JSONDecodeError as error:
+            raise EventRefused(f"is not JSON: {error.msg} at byte {error.pos}", field="event") from None
+
+    def _open(self, event: Event) -> Event:
+        if event.sealed is None:
+            return event
+        try:
+            private = open_private(event.sealed, self._keyring.intake_key, event.key)
+        except CannotUnseal as error:
+            raise EventRefused(str(error), field="sealed", code="sealed") from None
+        return replace(event, sealed=None, **read_private(private))
+
+    def _check_size(self, event: Event) -> None:
+        size = len(orjson.dumps(event.data))
+        if size > self._limits.event_bytes:
+            raise EventRefused(
+                f"has {size} bytes, the limit is {self._limits.event_bytes}", field="data", code="too_large"
+            )
+        files = sum(len(attachment.content or b"") for attachment in event.attachments)
+        if files > self._limits.attachment_bytes:
+            raise EventRefused(
+                f"have {files} bytes, the limit is {self._limits.attachment_bytes}", field="attachments",
+                code="too_large",
+            )
+
+
+def entry_time(entry_id: bytes) -> datetime:
+    """Return when Redis took a stream entry: the milliseconds its id begins with."""
+    return datetime.fromtimestamp(int(entry_id.partition(b"-")[0]) / 1000, UTC)
+
+
+def _labels(value: Json) -> dict[str, str]:
+    """Return what a refused event says of itself, as far as it is short text."""
+    if not isinstance(value, dict):
+        return {}
+    names = {"tenant": "tenant", "source": "source", "id": "external_id", "type": "type"}
+    return {
+        field: text[:200].replace("\x00", "")
+        for name, field in names.items()
+        if isinstance(text := value.get(name), str)
+    }

@@ -1,0 +1,165 @@
+"""Ingest: read a batch of one lane, check, store once, decide; then let go of it.
+
+An entry leaves its stream only after the commit. A batch that fails is halved until the poison event is
+alone in the dead letters; refused events go there at once, with the reason.
+"""
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import orjson
+import psycopg
+
+from notifier.broker.intake import Entry, Intake
+from notifier.broker.wakeups import WakeUp, WakeUps
+from notifier.clock import Clock
+from notifier.crypto import Keyring
+from notifier.errors import EventRefused, NotifierError
+from notifier.events import Urgency
+from notifier.logs import get_logger
+from notifier.pipeline.decide import Decided, Decider
+from notifier.pipeline.incoming import Arrival, Incoming, Reader, Refusal, entry_time
+from notifier.settings import Tuning
+from notifier.store.database import Database, DatabaseUnavailable
+from notifier.store.dead_letters import DeadLetter, bury
+from notifier.store.tenants import known_tenants
+
+log = get_logger("ingest")
+
+_STINT_SECONDS = 1.0
+"""A lane's task ends after this long and wakes its successor: no lane holds a thread for ever."""
+
+
+class Ingest:
+    """The ingest stage."""
+
+    def __init__(
+        self, *, database: Database, intake: Intake, wake_ups: WakeUps, reader: Reader, decider: Decider,
+        keyring: Keyring, clock: Clock, tuning: Tuning,
+    ) -> None:
+        self._database, self._intake, self._wake_ups = database, intake, wake_ups
+        self._reader, self._decider, self._keyring = reader, decider, keyring
+        self._clock, self._tuning = clock, tuning
+
+    def run(self, lane: Urgency) -> Counter[str]:
+        """Empty the lane's stream, for a stint at most; return what became of the entries."""
+        wake_up = WakeUp("ingest", lane.value)
+        self._wake_ups.answer(wake_up)
+        counts: Counter[str] = Counter()
+        end = time.monotonic() + _STINT_SECONDS
+        while entries := self._intake.read(lane, self._tuning.ingest_batch):
+            counts += self.entries(lane, entries)
+            if time.monotonic() > end:
+                self._wake_ups.ring(wake_up)
+                break
+        return counts
+
+    def take_over(self, lane: Urgency) -> Counter[str]:
+        """Ingest what a dead reader left."""
+        entries = self._intake.take_over(lane, self._tuning.claim_idle, self._tuning.ingest_batch)
+        return self.entries(lane, entries) if entries else Counter()
+
+    def entries(self, lane: Urgency, entries: Sequence[Entry]) -> Counter[str]:
+        """Ingest stream entries and remove them from their stream."""
+        counts = self.arrivals(
+            [Arrival(payload=entry.payload, lane=lane, at=entry_time(entry.id)) for entry in entries]
+        )
+        self._intake.done(lane, entries)
+        return counts
+
+    def arrivals(self, arrivals: Sequence[Arrival]) -> Counter[str]:
+        """Ingest what came in, whichever way; when this returns, it is all committed.
+
+        Raises:
+            DatabaseUnavailable: nothing was lost; the entries stay where they are.
+        """
+        with self._database.connection() as connection:
+            tenants = known_tenants(connection)
+        read = [self._reader.read(arrival, tenants) for arrival in arrivals]
+        counts: Counter[str] = Counter()
+        for refusal in read:
+            if isinstance(refusal, Refusal):
+                self._refuse(refusal)
+                counts["refused"] += 1
+        accepted = [one for one in read if isinstance(one, Incoming)]
+        if accepted:
+            counts += self._store(accepted)
+        log.info("ingest.done", **counts)
+        return counts
+
+    def _store(self, batch: Sequence[Incoming]) -> Counter[str]:
+        """Store a batch; halve it where it fails, until the poison event is alone."""
+        try:
+            decided = self._database.retrying(
+                lambda connection: self._decider.run(connection, batch, self._clock.now())
+            )
+        except DatabaseUnavailable:
+            raise
+        except (psycopg.Error, NotifierError, ValueError, TypeError, KeyError, ArithmeticError) as error:
+            if len(batch) == 1:
+                self._bury(batch[0], error)
+                return Counter(dead=1)
+            middle = len(batch) // 2
+            return self._store(batch[:middle]) + self._store(batch[middle:])
+        for channel, lane in sorted(decided.flows):
+            self._wake_ups.ring(WakeUp("deliver", lane, channel))
+        return _counts(decided)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        error = refusal.error
+        letter = self._letter(
+            refusal.arrival, kind="refused", error=error.reason, field=error.field, type=refusal.type
+        )
+        letter = replace(
+            letter, tenant=refusal.tenant, source=refusal.source,
+            external_id=refusal.external_id or f"unnamed:{hash_of(refusal.arrival.payload)}",
+        )
+        with self._database.connection() as connection:
+            bury(connection, letter)
+        log.warning("ingest.refused", field=error.field, code=error.code, type=refusal.type)
+
+    def _bury(self, one: Incoming, error: Exception) -> None:
+        event = one.event
+        arrival = Arrival(payload=orjson.dumps(event.to_json()), lane=one.lane, at=one.at)
+        letter = self._letter(arrival, kind="poison", error=describe(error), field=None, type=event.type)
+        letter = replace(letter, tenant=event.tenant, source=event.source, external_id=event.id)
+        with self._database.connection() as connection:
+            bury(connection, letter)
+        log.error("ingest.buried", type=event.type, error=describe(error))
+
+    def _letter(
+        self, arrival: Arrival, *, kind: str, error: str, field: str | None, type: str | None  # noqa: A002
+    ) -> DeadLetter:
+        key = self._keyring.new_data_key()
+        return DeadLetter(
+            kind=kind, tenant="", source="", external_id="", type=type, field=field, error=error,
+            lane=arrival.lane.value, data_key=key.wrapped, sealed=key.seal(arrival.payload, b"dead-letter"),
+        )
+
+
+def describe(error: Exception) -> str:
+    """Say what failed in our own processing, without the values it failed on.
+
+    PostgreSQL's texts may quote values: only the class and the constraint are kept.
+    """
+    if isinstance(error, psycopg.Error):
+        names = (error.sqlstate, error.diag.constraint_name, error.diag.column_name)
+        return " ".join([type(error).__name__, *(name for name in names if name)])
+    if isinstance(error, NotifierError) and not isinstance(error, EventRefused):
+        return str(error)
+    return type(error).__name__
+
+
+def hash_of(payload: bytes) -> str:
+    """Return a short name for an entry that has none."""
+    return hashlib.sha256(payload).hexdigest()[:16]
+
+
+def _counts(decided: Decided) -> Counter[str]:
+    return Counter(
+        stored=decided.stored, duplicates=decided.duplicates, notifications=decided.notifications,
+        told_before=decided.told_before,
+    )

@@ -1,0 +1,244 @@
+"""Open a stored job: unseal it, ask whether it may go, and write the message for its channel.
+
+Sends nothing and stores nothing; a job that cannot be opened or written is a failure like any other.
+"""
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import orjson
+
+from notifier.catalog import Catalog, EventType
+from notifier.channels.base import Channel, Prepared
+from notifier.crypto import DataKey, Keyring
+from notifier.delivery.outcome import Standing
+from notifier.errors import (
+    CannotUnseal,
+    ConfigError,
+    EventRefused,
+    Fault,
+    KeyDestroyed,
+    PermanentFailure,
+    Phase,
+    Reply,
+    TemplateError,
+)
+from notifier.events import Event, Json, Recipient, Urgency, read_private
+from notifier.messages import ChannelName, Outgoing, Rendered
+from notifier.pipeline.attachments import fetch_files
+from notifier.pipeline.decide import address_on
+from notifier.pipeline.lookups import ChunkLookups, value_at
+from notifier.pipeline.plans import read_plan
+from notifier.recipients.may_we import GateFacts, GateVerdict, Suppression, may_we
+from notifier.recipients.preferences import can_opt_out
+from notifier.recipients.resolve import is_addressed
+from notifier.rendering.templates import Templates
+from notifier.rules.decision import ChannelStep, JourneyState, StageRef
+from notifier.settings import Brand, Limits, Mail
+from notifier.store.jobs import JobRow
+from notifier.store.messages import pack
+from notifier.store.work import Claim
+from notifier.tokens import mint_message_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One message to send, unsealed."""
+
+    row: JobRow
+    claim: Claim
+    event: Event
+    entry: EventType
+    recipient: Recipient
+    person_key: DataKey
+    steps: tuple[ChannelStep, ...]
+
+    @property
+    def channel(self) -> ChannelName:
+        """The channel this message goes out on."""
+        return ChannelName(self.row.channel)
+
+    @property
+    def urgency(self) -> Urgency:
+        """The notification's urgency."""
+        return Urgency(self.row.urgency)
+
+    @property
+    def journey(self) -> JourneyState | None:
+        """Where the subject of the notification stands now."""
+        row = self.row
+        if row.journey_stage is None or row.journey_order is None:
+            return None
+        return JourneyState(
+            stage=row.journey_stage, order=row.journey_order, is_terminal=bool(row.journey_terminal),
+            history=tuple(row.journey_history or ()),
+        )
+
+    def standing(self, now: datetime, attempt: int) -> Standing:
+        """Return what the delivery rules need to know."""
+        return Standing(
+            now=now, attempt=attempt, steps=self.steps, position=self.row.position,
+            channel_deadline=self.claim.expires_at, deadline=self.row.deadline,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composed:
+    """A message ready for its channel, and its body as it is kept."""
+
+    job: Job
+    prepared: Prepared
+    template_version: str
+    body: bytes
+
+
+class Unopenable(PermanentFailure):
+    """The job's data is gone or damaged: it can never be sent."""
+
+
+class Composer:
+    """Opens jobs and writes messages."""
+
+    def __init__(
+        self, *, catalog: Catalog, templates: Templates, keyring: Keyring, mail: Mail, brand: Brand, limits: Limits,
+        locale: str, zone: str,
+    ) -> None:
+        self._catalog, self._templates, self._keyring = catalog, templates, keyring
+        self._mail, self._limits = mail, limits
+        self._brand: Mapping[str, Json] = brand.model_dump()
+        self._locale, self._zone = locale, zone
+
+    def open(self, row: JobRow, claim: Claim) -> Job:
+        """Unseal what the message needs.
+
+        Raises:
+            Unopenable: a key was destroyed, bytes were changed, or the type left the catalogue.
+        """
+        try:
+            person_key = self._keyring.open_data_key(row.person_key)
+            recipient = Recipient(**orjson.loads(person_key.unseal(row.notification_sealed, b"recipient")))
+            event_key = self._keyring.open_data_key(row.event_key)
+            private = read_private(orjson.loads(event_key.unseal(row.event_sealed, b"event")))
+            entry = self._catalog[row.type]
+        except (KeyDestroyed, CannotUnseal, EventRefused) as error:
+            raise _unopenable(error) from error
+        event = Event(
+            id=row.external_id, source=row.source, type=row.type, subject=row.subject, time=row.event_time,
+            tenant=row.tenant, urgency=Urgency(row.urgency), **private,
+        )
+        return Job(
+            row=row, claim=claim, event=event, entry=entry, recipient=recipient, person_key=person_key,
+            steps=read_plan(row.plan),
+        )
+
+    def gate(self, job: Job, now: datetime, *, has_tls: bool) -> GateVerdict:
+        """Ask whether the message may go out now."""
+        row = job.row
+        return may_we(
+            GateFacts(
+                now=now, deadline=row.deadline, recipient=job.recipient, is_tenant_paused=row.is_tenant_paused,
+                journey=job.journey,
+                stage=StageRef(
+                    rule=row.stage_rule, subject=row.subject, stage=row.stage, order=row.stage_order or 0
+                )
+                if row.stage_rule is not None and row.stage is not None
+                else None,
+                opted_out=_is_opted_out(job),
+                suppressed=Suppression(reason=row.suppression_reason, since=row.suppressed_since)
+                if row.suppression_reason is not None and row.suppressed_since is not None
+                else None,
+                audience=job.entry.audience,
+                recipient_is_addressed=is_addressed(job.event, job.recipient),
+                is_tls_required=job.entry.is_tls_required and job.channel is ChannelName.EMAIL,
+                has_tls=has_tls,
+            )
+        )
+
+    def compose(self, job: Job, adapter: Channel, lookups: ChunkLookups) -> Composed:
+        """Render the message and write it in the provider's form.
+
+        Raises:
+            PermanentFailure: the template fails, or the provider could never take it.
+            TemporaryFailure: live data or an attachment is not to be had right now.
+        """
+        live = lookups.live(job.entry, job.event)
+        locale = job.recipient.locale or self._locale
+        try:
+            content = self._templates.render(
+                job.row.template, job.channel, locale, self._context(job, live, locale)
+            )
+            version = self._templates.version(job.row.template)
+        except (TemplateError, ConfigError) as error:
+            raise PermanentFailure(
+                str(error), fault=Fault.CONTENT, reply=Reply(phase=Phase.LOCAL, text=str(error)),
+                reason=f"template: {error}",
+            ) from error
+        prepared = adapter.prepare(self._outgoing(job, content, locale))
+        body = pack(orjson.dumps(_kept(job, content, live, version)))
+        return Composed(
+            job=job, prepared=prepared, template_version=version, body=job.person_key.seal(body, b"body")
+        )
+
+    def _context(self, job: Job, live: Mapping[str, Json], locale: str) -> dict[str, Json]:
+        event, journey = job.event, job.journey
+        return {
+            "event": {
+                "id": event.id, "type": event.type, "subject": event.subject, "time": event.time.isoformat(),
+            },
+            "data": event.data,
+            "recipient": {
+                "name": job.recipient.name, "locale": locale, "zone": job.recipient.zone or self._zone,
+            },
+            "live": live,
+            "journey": {"stage": journey.stage, "history": list(journey.history)} if journey else None,
+            "brand": self._brand,
+            "why": job.row.reason,
+            "links": {},
+            "message": {"id": str(job.row.message_id), "reason": job.row.reason},
+        }
+
+    def _outgoing(self, job: Job, content: Rendered, locale: str) -> Outgoing:
+        mail, row = self._mail, job.row
+        is_email = job.channel is ChannelName.EMAIL
+        return Outgoing(
+            id=row.message_id, channel=job.channel, tenant=row.tenant, to=address_on(job.recipient, job.channel),
+            to_name=job.recipient.name, sender=mail.sender, sender_name=mail.sender_name, reply_to=mail.reply_to,
+            content=content, message_id=mint_message_id(self._keyring.token_key, row.message_id, mail.domain),
+            files=fetch_files(job.event.attachments, self._limits) if is_email else (),
+            is_tls_required=job.entry.is_tls_required, locale=locale, type=row.type,
+        )
+
+
+def _unopenable(error: Exception) -> Unopenable:
+    reason = "erased" if isinstance(error, KeyDestroyed) else "unreadable"
+    return Unopenable(str(error), fault=Fault.CONTENT, reply=Reply(phase=Phase.LOCAL), reason=reason)
+
+
+def _is_opted_out(job: Job) -> bool:
+    if not job.row.opt_outs or not can_opt_out(job.entry.message_class, job.urgency):
+        return False
+    return bool({job.row.category, f"{job.row.category}:{job.row.channel}"} & set(job.row.opt_outs))
+
+
+def _kept(job: Job, content: Rendered, live: Mapping[str, Json], version: str) -> dict[str, Json]:
+    """Return what is kept of what was said; secrets such as a reset link are blanked."""
+    secrets = [
+        value
+        for path in job.entry.secret
+        if isinstance(value := value_at(job.event, f"data.{path}"), str) and value
+    ]
+    safe = replace(
+        content, subject=_blank(content.subject, secrets), text=_blank(content.text, secrets),
+        html=_blank(content.html, secrets) if content.html is not None else None,
+    )
+    return {
+        "subject": safe.subject, "text": safe.text, "html": safe.html, "live": dict(live), "template": version,
+    }
+
+
+def _blank(text: str, secrets: list[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "[secret]").replace(html.escape(secret), "[secret]")
+    return text

@@ -1,0 +1,156 @@
+"""Write what became of a try: the attempt, where the message stands, and what follows.
+
+One transaction per failure; a success has a statement of its own (``store.work.record_sent_and_mark``).
+A worker that lost its claim writes the attempt it made, and nothing else.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from notifier.crypto import DataKey, Keyring, blind_index
+from notifier.delivery.outcome import Fallback, GiveUp, Hold, Next, PauseFlow, Retry, channel_deadlines
+from notifier.errors import OutcomeUnknown, Reply, SendError, TemporaryFailure
+from notifier.events import Urgency
+from notifier.ids import uuid7
+from notifier.messages import MessageStatus
+from notifier.pipeline.decide import address_on
+from notifier.pipeline.flows import Flows
+from notifier.pipeline.jobs import Job
+from notifier.store import messages, notifications, relays, work
+from notifier.store.database import Connection, Database
+from notifier.store.messages import AttemptRow, MessageRow
+from notifier.store.work import Claim, WorkRow
+
+_TEXT_LIMIT = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What was written: how the message stands now, and which channel has its turn."""
+
+    status: MessageStatus
+    is_final: bool
+    next_channel: str | None = None
+
+
+class Recorder:
+    """Writes outcomes."""
+
+    def __init__(self, database: Database, keyring: Keyring, flows: Flows) -> None:
+        self._database, self._keyring, self._flows = database, keyring, flows
+
+    def record(self, job: Job, following: Next, attempt: AttemptRow | None, *, spent: int, relay: str) -> Outcome:
+        """Write a failed try, or a message that must not be tried, and carry out what follows.
+
+        Args:
+            job: The message.
+            following: What the delivery rules decided.
+            attempt: The try; None where there was none.
+            spent: Tries off the budget so far, this one included if it counts.
+            relay: Who was to take it.
+        """
+        with self._database.transaction() as connection:
+            if attempt is not None:
+                messages.insert_attempt(connection, attempt)
+            return self._follow(connection, job, following, spent, relay)
+
+    def _follow(self, connection: Connection, job: Job, following: Next, spent: int, relay: str) -> Outcome:
+        claim, message = job.claim, job.row.message_id
+        match following:
+            case Retry():
+                kept = work.postpone(connection, claim, following.delay, attempt=spent)
+                status = MessageStatus.DEFERRED
+            case PauseFlow():
+                relays.pause_relay(connection, relay, following.delay, following.reason)
+                kept = work.postpone(connection, claim, timedelta(0), attempt=claim.attempt)
+                status = MessageStatus.DEFERRED
+            case Hold():
+                kept = work.hold(connection, claim)
+                status = following.status
+            case Fallback() | GiveUp():
+                kept = work.finish(connection, claim)
+                status = following.status
+            case _:
+                raise AssertionError(following)
+        if not kept:
+            return Outcome(status=status, is_final=False)
+        is_final = isinstance(following, Fallback | GiveUp | Hold)
+        messages.set_status(connection, message, status.value, following.reason, is_final=is_final)
+        if isinstance(following, GiveUp | Hold):
+            notifications.settle_notification(
+                connection, job.row.notification_id, status.value, following.reason
+            )
+        if isinstance(following, Fallback):
+            self._fall_back(connection, job, following)
+            return Outcome(status=status, is_final=True, next_channel=following.channel.value)
+        return Outcome(status=status, is_final=is_final)
+
+    def _fall_back(self, connection: Connection, job: Job, following: Fallback) -> None:
+        row, now = job.row, datetime.now(UTC)
+        position = row.position + 1
+        address = address_on(job.recipient, following.channel)
+        expires_at = channel_deadlines(now, row.deadline, job.steps[position:])[0]
+        message = MessageRow(
+            id=uuid7(), tenant=row.tenant, notification_id=row.notification_id, event_id=row.event_id,
+            type=row.type, subject=row.subject, channel=following.channel.value, lane=row.lane,
+            person_id=row.person_id, position=position, created_at=now,
+            address_index=blind_index(self._keyring.index_key, row.tenant, address),
+        )
+        messages.insert_messages(connection, [message])
+        work.insert_work(
+            connection,
+            [
+                WorkRow(
+                    message_id=message.id, tenant=row.tenant, channel=message.channel, lane=row.lane,
+                    relay=self._flows.relay(following.channel, Urgency(row.urgency)), due_at=now,
+                    expires_at=expires_at,
+                )
+            ],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Try:
+    """When a try began and ended, over which relay; ``number`` counts all tries of the message."""
+
+    number: int
+    relay: str
+    started_at: datetime
+    finished_at: datetime
+
+
+def attempt_of(job: Job, tried: Try, reply: Reply, outcome: str, reason: str | None) -> AttemptRow:
+    """Return the row of one try; the server's text is sealed under the person's key."""
+    return attempt_row(job.row.message_id, job.row.tenant, job.person_key, tried, reply, outcome, reason)
+
+
+def attempt_row(
+    message: UUID, tenant: str, key: DataKey, tried: Try, reply: Reply, outcome: str, reason: str | None
+) -> AttemptRow:
+    """Return the row of one try of any message."""
+    return AttemptRow(
+        id=uuid7(), message_id=message, tenant=tenant, number=tried.number, relay=tried.relay,
+        started_at=tried.started_at, finished_at=tried.finished_at, outcome=outcome, reason=reason,
+        phase=reply.phase.value, code=reply.code, enhanced=reply.enhanced,
+        sealed=key.seal(reply.text[:_TEXT_LIMIT].encode(), b"reply") if reply.text else None,
+    )
+
+
+def outcome_word(failure: SendError) -> str:
+    """Return the word for a failed try in the log."""
+    if isinstance(failure, OutcomeUnknown):
+        return "unknown"
+    return "deferred" if isinstance(failure, TemporaryFailure) else "failed"
+
+
+def finish_unopenable(database: Database, claim: Claim, notification: UUID, reason: str) -> bool:
+    """End a message whose data is gone; False where another worker has it."""
+    with database.transaction() as connection:
+        if not work.finish(connection, claim):
+            return False
+        status = MessageStatus.SUPPRESSED if reason == "erased" else MessageStatus.FAILED
+        words = "the person's data was erased" if reason == "erased" else "the stored data cannot be opened"
+        messages.set_status(connection, claim.message_id, status.value, words, is_final=True)
+        notifications.settle_notification(connection, notification, status.value, words)
+        return True

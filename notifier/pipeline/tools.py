@@ -1,0 +1,54 @@
+"""What every part of delivery works with, and the report of what it did."""
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from notifier.broker.counters import Counters
+from notifier.broker.wakeups import WakeUps
+from notifier.clock import Clock
+from notifier.delivery.policy import DeliveryPolicy
+from notifier.messages import MessageStatus
+from notifier.pipeline.flows import Flows
+from notifier.pipeline.jobs import Composer
+from notifier.pipeline.lookups import Lookups
+from notifier.pipeline.record import Outcome, Recorder
+from notifier.settings import Tuning
+from notifier.store.database import Database
+
+TERMINAL_FAILURES = frozenset({MessageStatus.FAILED, MessageStatus.EXPIRED, MessageStatus.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """The services of delivery, shared by its threads."""
+
+    database: Database
+    wake_ups: WakeUps
+    counters: Counters
+    composer: Composer
+    recorder: Recorder
+    flows: Flows
+    lookups: Lookups
+    policy: DeliveryPolicy
+    clock: Clock
+    tuning: Tuning
+    stopping: threading.Event
+    """Set on TERM: finish the message at hand, give the others back."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of some messages: counts by outcome, and the ids of those that ended badly."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    failed: list[UUID] = field(default_factory=list)
+    latencies: list[float] = field(default_factory=list)
+    """Seconds from the event's arrival to the relay's acceptance."""
+
+    def add(self, message: UUID, outcome: Outcome) -> None:
+        """Count one message."""
+        self.counts[outcome.status.value] += 1
+        if outcome.is_final and outcome.status in TERMINAL_FAILURES:
+            self.failed.append(message)

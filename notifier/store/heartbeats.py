@@ -1,0 +1,32 @@
+"""Note when what runs on its own last ran, so that doctor and readiness can tell; keep partitions ahead."""
+
+from datetime import timedelta
+
+from notifier.store.database import Connection
+
+
+def beat(connection: Connection, name: str) -> None:
+    """Note that ``name`` ran now."""
+    connection.execute(
+        """INSERT INTO heartbeat (name, at) VALUES (%s, now())
+           ON CONFLICT (name) DO UPDATE SET at = now()""",
+        [name], prepare=True,
+    )
+
+
+def age(connection: Connection, name: str) -> timedelta | None:
+    """Return how long ago ``name`` last ran; None = never."""
+    row = connection.execute("SELECT now() - at FROM heartbeat WHERE name = %s", [name]).fetchone()
+    return row[0] if row else None
+
+
+def is_older(connection: Connection, name: str, limit: timedelta) -> bool:
+    """Tell whether ``name`` last ran longer ago than ``limit``, or never."""
+    last = age(connection, name)
+    return last is None or last > limit
+
+
+def make_partitions(connection: Connection) -> None:
+    """Make the log's partitions of this and the next three months, where absent."""
+    connection.execute("SELECT notifier_make_partitions(3)")
+    beat(connection, "upkeep")

@@ -1,0 +1,1 @@
+"""The Celery processes: thin tasks around the stages, the beat schedule, process signals."""

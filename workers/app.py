@@ -1,0 +1,24 @@
+"""The Celery app: ``celery -A workers.app worker``, ``beat`` and ``flower`` start from here."""
+
+from celery import Celery
+
+from notifier.broker.wakeups import WakeUp
+from notifier.settings import load_settings
+from workers.config import celery_config
+
+settings = load_settings()
+app = Celery("notifier")
+app.conf.update(celery_config(settings))
+
+
+def publish(wake_up: WakeUp) -> None:
+    """Send a wake-up: the stage, the lane, and the channel where it has one; never an id.
+
+    Raises:
+        OSError: the broker is away; the sweep will ring again.
+    """
+    name = f"notifier.{wake_up.stage}" + (f".{wake_up.channel}" if wake_up.channel else "")
+    try:
+        app.send_task(name, kwargs={"lane": wake_up.lane}, queue=wake_up.queue, retry=False)
+    except app.connection_for_write().recoverable_connection_errors as error:
+        raise OSError("the broker is away") from error

@@ -1,0 +1,94 @@
+"""What the core worker does beside its tasks: ring the bell at the intake, drain outboxes, answer asks.
+
+Each loop only notices; what it notices is done by the stages. A loop that ends is no loss: the sweep finds
+the same work, later.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+from notifier.bootstrap import Services
+from notifier.broker.connection import BrokerUnavailable
+from notifier.broker.lanes import publish_lanes
+from notifier.broker.wakeups import WakeUp
+from notifier.clock import Clock
+from notifier.events import Urgency
+from notifier.health import Health
+from notifier.logs import get_logger
+from notifier.store.database import DatabaseUnavailable
+
+log = get_logger("worker")
+
+_PATIENCE = timedelta(seconds=2)
+_ASK_INTERVAL = 0.05
+
+
+class Loops:
+    """The loops of one process, each a daemon thread."""
+
+    def __init__(self, services: Services, health: Health) -> None:
+        self._services, self._health = services, health
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start them all."""
+        loops: list[tuple[str, Callable[[], None]]] = [("doorbell", self._doorbell()), ("asks", self._asks)]
+        if self._services.outboxes:
+            loops.append(("outbox", self._outboxes))
+        for name, step in loops:
+            thread = threading.Thread(target=self._forever, args=(step,), name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Let each end its round."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(timeout=3)
+
+    def _forever(self, step: Callable[[], None]) -> None:
+        while not self._stopping.is_set():
+            try:
+                step()
+            except (BrokerUnavailable, DatabaseUnavailable) as error:
+                self._health.waiting(str(error))
+                self._stopping.wait(0.5)
+            except Exception as error:  # noqa: BLE001 - a loop must outlive what it does not know
+                log.error("worker.stumbled", error=type(error).__name__)
+                self._stopping.wait(1.0)
+
+    def _doorbell(self) -> Callable[[], None]:
+        services, last = self._services, dict[Urgency, bytes]()
+        publish_later = [True]
+
+        def ring() -> None:
+            if publish_later:
+                publish_lanes(services.redis, services.catalog.lanes())
+                publish_later.clear()
+            for lane in services.intake.wait(last, _PATIENCE):
+                services.wake_ups.ring(WakeUp("ingest", lane.value))
+            # A burst needs one ring, not one per event.
+            self._stopping.wait(0.002)
+
+        return ring
+
+    def _asks(self) -> None:
+        services = self._services
+        if not services.asks.wait(1):
+            return
+        for ask in services.asks.take(_seconds(services.clock)):
+            result = services.answers.result(ask)
+            if result is not None:
+                services.asks.answer(ask, result)
+        self._stopping.wait(_ASK_INTERVAL)
+
+    def _outboxes(self) -> None:
+        for outbox in self._services.outboxes:
+            outbox.drain()
+        self._stopping.wait(self._services.settings.tuning.outbox_interval.total_seconds())
+
+
+def _seconds(clock: Clock) -> float:
+    return clock.now().timestamp()

@@ -1,0 +1,105 @@
+"""What a worker process is: its services, its signals, its patience with databases that are away."""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any, ParamSpec
+
+from celery import signals
+from celery.worker.consumer import Consumer
+
+from notifier import logs
+from notifier.bootstrap import Services
+from notifier.broker.connection import BrokerUnavailable
+from notifier.health import Health
+from notifier.store.database import DatabaseUnavailable
+from workers.app import app, publish, settings
+from workers.loops import Loops
+
+P = ParamSpec("P")
+log = logs.get_logger("worker")
+
+_services: list[Services] = []
+_loops: list[Loops] = []
+health = Health("worker", settings.health_dir)
+
+
+def services() -> Services:
+    """Return this process's services, made when the worker started."""
+    if not _services:
+        _services.append(Services(settings, publish=publish, process=health.process, threads=_threads()))
+    return _services[0]
+
+
+def patiently(task: Callable[P, dict[str, Any]]) -> Callable[P, dict[str, Any]]:
+    """Let a task end quietly while the database or Redis is away: the sweep calls it again.
+
+    The rows, and the entries of the streams, stay where they are.
+    """
+
+    @functools.wraps(task)
+    def patient(*args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
+        try:
+            summary = task(*args, **kwargs)
+        except (DatabaseUnavailable, BrokerUnavailable) as error:
+            health.waiting(str(error))
+            time.sleep(0.2)
+            return {"waiting": 1}
+        health.fine()
+        return summary
+
+    return patient
+
+
+@signals.setup_logging.connect
+def _log(**_: object) -> None:
+    logs.configure(health.process, level=settings.log_level)
+
+
+@signals.worker_init.connect
+def _start(**_: object) -> None:
+    """Load rules and templates before the first task, and wait for the database if need be."""
+    made = services()
+    pause = 0.2
+    while True:
+        try:
+            for load in (made.deliver, made.sweep, made.ingest, made.templates):
+                log.debug("worker.loaded", part=type(load).__name__)
+        except (DatabaseUnavailable, BrokerUnavailable) as error:
+            health.waiting(str(error))
+            time.sleep(pause)
+            pause = min(pause * 2, 5.0)
+        else:
+            break
+    for notice in made.templates.notices:
+        log.warning("worker.noticed", template=notice.template, reason=notice.reason)
+
+
+@signals.worker_ready.connect
+def _ready(sender: Consumer, **_: object) -> None:
+    """Start what runs beside the tasks in the process that ingests."""
+    health.fine()
+    queues = {queue.name for queue in sender.task_consumer.queues}
+    log.info("worker.started", queues=sorted(queues))
+    if any(name.startswith("ingest") for name in queues):
+        loops = Loops(services(), health)
+        loops.start()
+        _loops.append(loops)
+
+
+@signals.worker_shutting_down.connect
+def _stop(**_: object) -> None:
+    """Finish the message at hand, give the others back."""
+    services().stopping.set()
+
+
+@signals.worker_shutdown.connect
+def _stopped(**_: object) -> None:
+    for loops in _loops:
+        loops.stop()
+    services().close()
+    health.stopped()
+
+
+def _threads() -> int:
+    return int(app.conf.worker_concurrency or 8)
