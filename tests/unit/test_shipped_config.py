@@ -188,15 +188,11 @@ def test_every_sms_fits_one_message(name: str) -> None:
     """160 characters of the GSM alphabet: a second part costs again, another alphabet halves the room."""
     entry = template_types()[name]
 
-    for locale in templates().locales(name):
-        text = (
-            templates()
-            .render(name, ChannelName.SMS, locale, context(entry, entry.sample, locale))
-            .text.strip()
-        )
+    for locale, data in renderings(name, entry):
+        text = templates().render(name, ChannelName.SMS, locale, context(entry, data, locale)).text.strip()
 
         assert set(text) <= GSM | GSM_TWICE
-        assert len(text) + sum(char in GSM_TWICE for char in text) <= 160
+        assert len(text) + sum(char in GSM_TWICE for char in text) <= 160, text
 
 
 def test_css_is_inlined_at_load_without_exception() -> None:
