@@ -62,7 +62,7 @@ class Condition:
         try:
             value = self.program.execute(context)
         except (LookupError, TypeError, ArithmeticError, RuntimeError, ValueError) as error:
-            return Answer(is_true=None, reason=_why(error))
+            return Answer(is_true=None, reason=_why(error, self.source))
         if isinstance(value, bool):
             return Answer(is_true=value)
         return Answer(is_true=None, reason=f"it gives a {type(value).__name__}, not true or false")
@@ -118,11 +118,13 @@ def context_of(variables: Mapping[str, Json]) -> cel.Context:
         raise ConditionError("the event's data holds a value that conditions cannot read") from None
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, source: str) -> str:
     """Say what went wrong; messages of the library are dropped, because some quote the value."""
     match error:
         case KeyError():
-            return f"the field {error.args[0]!r} is absent (guard it with `has(...)`)"
+            # A key taken from the data, as in data.prices[data.name], is a value too.
+            name = repr(error.args[0]) if str(error.args[0]) in source else "it looks for"
+            return f"the field {name} is absent (guard it with `has(...)`)"
         case IndexError():
             return "a list is shorter than the condition expects"
         case TypeError():

@@ -43,5 +43,5 @@ def _of_actions(actions: tuple[Action, ...]) -> Iterator[str]:
             case SetTimer():
                 due = f"{action.due_at:%Y-%m-%d %H:%M} UTC"
                 yield f"  → {action.event_type} at {due}, unless something happens before"
-            case CancelTimer():
+            case CancelTimer():  # pragma: no branch - the last kind of action
                 yield f"  → no longer waiting: {action.key}"

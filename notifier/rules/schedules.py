@@ -51,13 +51,10 @@ def fire_key(schedule: str, due: datetime) -> str:
 
 def _last(cron: str, zone: str, after: datetime, until: datetime) -> datetime | None:
     last: datetime | None = None
-    try:
-        due = next_fire(cron, zone, after)
-        while due <= until:
-            last = due
-            due = next_fire(cron, zone, due)
-    except NeverFiresError:
-        return last
+    due = next_fire(cron, zone, after)
+    while due <= until:
+        last = due
+        due = next_fire(cron, zone, due)
     return last
 
 

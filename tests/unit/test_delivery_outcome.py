@@ -1,0 +1,306 @@
+"""What follows a try: done, again, another channel, a person, a rest for the flow, or the end."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifier.delivery.outcome import (
+    Done,
+    Fallback,
+    GiveUp,
+    Hold,
+    Next,
+    PauseFlow,
+    Retry,
+    Standing,
+    after_failure,
+    after_success,
+    before_try,
+    channel_deadlines,
+)
+from notifier.delivery.policy import RetryPolicy
+from notifier.errors import Fault, OutcomeUnknown, PermanentFailure, Phase, Reply, SendError, TemporaryFailure
+from notifier.messages import Accepted, ChannelName, MessageStatus
+from notifier.rules.decision import ChannelStep
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+POLICY = RetryPolicy(attempts=5)
+PLAN = tuple(ChannelStep(channel=one) for one in (ChannelName.EMAIL, ChannelName.SMS, ChannelName.PORTAL))
+GREYLISTED = Reply(phase=Phase.RCPT, code=451, enhanced="4.7.1", text="try later, ann@example.com")
+
+
+def standing(
+    attempt: int = 1,
+    position: int = 0,
+    window: timedelta = timedelta(days=1),
+    left: timedelta = timedelta(days=3),
+) -> Standing:
+    """Return where a message stands at noon."""
+    return Standing(
+        now=NOW,
+        attempt=attempt,
+        steps=PLAN,
+        position=position,
+        channel_deadline=NOW + window,
+        deadline=NOW + left,
+    )
+
+
+def temporary(
+    fault: Fault = Fault.RECIPIENT, retry_after: timedelta | None = None, reason: str | None = None
+) -> TemporaryFailure:
+    """Return a failure that may pass."""
+    return TemporaryFailure("no", fault=fault, reply=GREYLISTED, retry_after=retry_after, reason=reason)
+
+
+def permanent(fault: Fault = Fault.RECIPIENT) -> PermanentFailure:
+    """Return a failure that will not pass."""
+    return PermanentFailure("no", fault=fault, reply=Reply(phase=Phase.RCPT, code=550, enhanced="5.1.1"))
+
+
+def unknown() -> OutcomeUnknown:
+    """Return a cut behind the final dot."""
+    return OutcomeUnknown("cut", fault=Fault.NETWORK, reply=Reply(phase=Phase.DOT))
+
+
+def after(
+    failure: SendError,
+    where: Standing,
+    *,
+    jitter: float = 0.5,
+    on_unknown: Literal["resend", "hold"] = "resend",
+) -> Next:
+    """Ask what follows under the policy of these tests."""
+    return after_failure(failure, where, POLICY, jitter=jitter, on_unknown=on_unknown)
+
+
+def test_a_message_that_was_taken_over_is_done() -> None:
+    """The log says by whom."""
+    smtp = Accepted(relay="mail", reply=Reply(phase=Phase.DOT, code=250))
+    portal = Accepted(relay="portal", reply=Reply(phase=Phase.LOCAL))
+
+    assert after_success(smtp) == Done(status=MessageStatus.SENT, reason="accepted by mail with 250")
+    assert after_success(portal).reason == "accepted by portal"
+
+
+@pytest.mark.parametrize(("attempt", "seconds"), [(1, 15), (2, 30), (4, 120)])
+def test_a_temporary_failure_is_tried_again(attempt: int, seconds: int) -> None:
+    """Later each time, and each counts; the reason quotes the codes, not the text."""
+    answer = after(temporary(reason="greylisted"), standing(attempt))
+
+    assert answer == Retry(
+        delay=timedelta(seconds=seconds),
+        counts=True,
+        reason=f"greylisted at rcpt (451 4.7.1): again in {seconds} s",
+    )
+
+
+def test_a_hint_of_the_other_side_beats_our_arithmetic() -> None:
+    """Retry-After is honoured, and never asks for a hot loop."""
+    hint = after(temporary(retry_after=timedelta(minutes=7)), standing())
+    past = after(temporary(retry_after=timedelta(seconds=-5)), standing())
+
+    assert isinstance(hint, Retry)
+    assert hint.delay == timedelta(minutes=7)
+    assert hint.reason.endswith("again in 420 s as the other side asked")
+    assert isinstance(past, Retry)
+    assert past.delay == timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("attempt", [1, 5, 500])
+def test_a_rate_limit_costs_no_attempt(attempt: int) -> None:
+    """It slows the flow, not the message's budget (law 9)."""
+    answer = after(temporary(Fault.RATE, timedelta(seconds=30)), standing(attempt))
+
+    assert isinstance(answer, Retry)
+    assert (answer.counts, answer.delay) == (False, timedelta(seconds=30))
+
+
+@pytest.mark.parametrize(
+    ("failure", "where", "status", "reason"),
+    [
+        (permanent(), standing(), MessageStatus.FAILED, "recipient at rcpt (550 5.1.1), for good"),
+        (temporary(), standing(attempt=5), MessageStatus.FAILED,
+         "recipient at rcpt (451 4.7.1), and all 5 tries are used up"),
+        (temporary(retry_after=timedelta(days=2)), standing(), MessageStatus.EXPIRED,
+         "recipient at rcpt (451 4.7.1), and the next try would come after the time of this channel"),
+        (temporary(Fault.RATE, timedelta(days=1)), standing(), MessageStatus.EXPIRED,
+         "rate at rcpt (451 4.7.1), and the next try would come after the time of this channel"),
+    ],
+)  # fmt: skip
+def test_the_next_channel_has_its_turn(
+    failure: SendError, where: Standing, status: MessageStatus, reason: str
+) -> None:
+    """On permanent failure, exhaustion, or when the channel's time is over; the reason is recorded (S5)."""
+    assert after(failure, where) == Fallback(channel=ChannelName.SMS, status=status, reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("failure", "attempt", "status"),
+    [
+        (permanent(), 1, MessageStatus.FAILED),
+        (temporary(), 5, MessageStatus.FAILED),
+        (temporary(retry_after=timedelta(days=4)), 1, MessageStatus.EXPIRED),
+    ],
+)
+def test_behind_the_last_channel_is_the_end(failure: SendError, attempt: int, status: MessageStatus) -> None:
+    """The notification ends as its last message does."""
+    answer = after(failure, standing(attempt, position=2))
+
+    assert isinstance(answer, GiveUp)
+    assert answer.status is status
+
+
+def test_the_last_channel_may_use_all_the_time_that_is_left() -> None:
+    """Its own window does not end it before the deadline."""
+    answer = after(temporary(retry_after=timedelta(days=2)), standing(position=2, window=timedelta(hours=1)))
+
+    assert isinstance(answer, Retry)
+
+
+@pytest.mark.parametrize("fault", [Fault.CREDENTIALS, Fault.SENDER, Fault.TLS])
+@pytest.mark.parametrize("is_permanent", [True, False])
+@pytest.mark.parametrize("attempt", [1, 99])
+def test_our_own_fault_rests_the_flow(fault: Fault, is_permanent: bool, attempt: int) -> None:  # noqa: FBT001
+    """Wrong credentials are nobody's bounce: the message waits, whatever its attempts (law 8)."""
+    failure = permanent(fault) if is_permanent else temporary(fault)
+
+    answer = after(failure, standing(attempt))
+
+    assert isinstance(answer, PauseFlow)
+    assert answer.delay == POLICY.pause
+    assert answer.reason.endswith("not the recipient's fault, the flow rests")
+
+
+def test_a_resting_flow_takes_a_hint_and_wakes_for_the_next_channel() -> None:
+    """As long as asked, but not beyond the time of the channel."""
+    hinted = after(temporary(Fault.SENDER, timedelta(hours=1)), standing())
+    close = after(temporary(Fault.SENDER, timedelta(hours=1)), standing(window=timedelta(seconds=20)))
+
+    assert isinstance(hinted, PauseFlow)
+    assert hinted.delay == timedelta(hours=1)
+    assert isinstance(close, PauseFlow)
+    assert close.delay == timedelta(seconds=20)
+
+
+def test_a_flow_that_rested_too_long_falls_back_and_expires() -> None:
+    """The person is told another way while somebody looks for the password."""
+    over = after(permanent(Fault.CREDENTIALS), standing(window=timedelta(0)))
+    dead = after(permanent(Fault.CREDENTIALS), standing(left=timedelta(0)))
+
+    assert over == Fallback(
+        channel=ChannelName.SMS, status=MessageStatus.EXPIRED, reason="its time on this channel was over"
+    )
+    assert isinstance(dead, GiveUp)
+    assert dead.status is MessageStatus.EXPIRED
+
+
+def test_an_unknown_outcome_is_sent_again_with_the_same_id() -> None:
+    """Where the class says so; the receiver can tell the second from the first."""
+    answer = after(unknown(), standing(attempt=2))
+
+    assert isinstance(answer, Retry)
+    assert (answer.delay, answer.counts) == (timedelta(seconds=30), True)
+    assert "same Message-ID" in answer.reason
+
+
+def test_an_unknown_outcome_is_held_where_the_class_says_so() -> None:
+    """A person decides."""
+    answer = after(unknown(), standing(), on_unknown="hold")
+
+    assert isinstance(answer, Hold)
+    assert answer.status is MessageStatus.UNKNOWN
+
+
+@pytest.mark.parametrize("where", [standing(attempt=5), standing(left=timedelta(seconds=10))])
+def test_an_unknown_outcome_never_falls_back(where: Standing) -> None:
+    """It may have arrived; another channel would tell it twice (law 5)."""
+    answer = after(unknown(), where)
+
+    assert isinstance(answer, GiveUp)
+    assert answer.status is MessageStatus.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (standing(), None),
+        (standing(window=timedelta(0)), Fallback),
+        (standing(position=2, window=timedelta(0)), None),
+        (standing(left=timedelta(0)), GiveUp),
+        (standing(window=timedelta(days=9), left=timedelta(0)), GiveUp),
+    ],
+)
+def test_time_is_checked_before_a_try(where: Standing, expected: type[Next] | None) -> None:
+    """A message that waited too long is not sent any more on this channel."""
+    answer = before_try(where)
+
+    assert answer is None if expected is None else isinstance(answer, expected)
+
+
+def minutes_of(within: Sequence[int | None], total: int = 120) -> list[float]:
+    """Return the ends of the channels in minutes after the start."""
+    steps = [
+        ChannelStep(channel=ChannelName.EMAIL, within=None if one is None else timedelta(minutes=one))
+        for one in within
+    ]
+    ends = channel_deadlines(NOW, NOW + timedelta(minutes=total), steps)
+    return [(end - NOW) / timedelta(minutes=1) for end in ends]
+
+
+@pytest.mark.parametrize(
+    ("within", "expected"),
+    [
+        ([None], [120]),
+        ([None, None], [60, 120]),
+        ([None, None, None], [40, 80, 120]),
+        ([10, None, None], [10, 80, 120]),
+        ([10, 10, None], [10, 20, 120]),
+        ([None, 10, None], [40, 50, 120]),
+        ([500, None], [120, 120]),
+        ([100, None, None], [100, 100, 120]),
+        ([10], [10]),
+        ([], []),
+    ],
+)
+def test_channels_share_the_time(within: list[int | None], expected: list[float]) -> None:
+    """Evenly, unless a window says otherwise."""
+    assert minutes_of(within) == expected
+
+
+@given(within=st.lists(st.none() | st.integers(1, 300), max_size=5), total=st.integers(1, 300))
+def test_windows_are_in_order_and_end_by_the_deadline(within: list[int | None], total: int) -> None:
+    """No channel ends before the one in front of it, none after the deadline."""
+    ends = minutes_of(within, total)
+
+    assert ends == sorted(ends)
+    assert all(0 < end <= total for end in ends)
+
+
+@given(
+    failure=st.sampled_from(
+        [temporary(), temporary(Fault.RATE), permanent(), permanent(Fault.TLS), unknown()]
+    ),
+    attempt=st.integers(1, 6),
+    position=st.integers(0, 2),
+    window=st.integers(-10, 1000),
+    left=st.integers(-10, 2000),
+    jitter=st.floats(0, 1, exclude_max=True),
+)
+def test_nothing_is_planned_beyond_the_deadline(
+    *, failure: SendError, attempt: int, position: int, window: int, left: int, jitter: float
+) -> None:
+    """Whatever happens, a wait is a wait, and ends in time."""
+    where = standing(attempt, position, timedelta(seconds=window), timedelta(seconds=left))
+
+    answer = after(failure, where, jitter=jitter)
+
+    if isinstance(answer, Retry | PauseFlow):
+        assert answer.delay > timedelta(0)
+        assert NOW + answer.delay <= where.deadline
+    if isinstance(answer, Fallback):
+        assert answer.channel is PLAN[position + 1].channel
