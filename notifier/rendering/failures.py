@@ -17,6 +17,7 @@ from notifier.rendering.sources import Sources
 
 _QUOTED = re.compile(r"'([^']*)'")
 _NOT_THERE = object()
+_Place = tuple[int, tuple[str, ...]]
 
 
 def explain(error: Exception, path: str, sources: Sources, context: Mapping[str, Any]) -> TemplateError:
@@ -44,23 +45,35 @@ def _places(traceback: TracebackType | None, sources: Sources) -> Iterator[tuple
 def _missing(
     error: UndefinedError, places: list[tuple[str, int]], sources: Sources, context: Mapping[str, Any]
 ) -> TemplateError | None:
-    """Find the expression that names what is missing, nearest to the place where it was used."""
+    """Find the expression that names it: where it was used, else where it was set or passed on."""
     names = _QUOTED.findall(error.message or "")
-    for file, line in reversed(places):
-        # A statement may go on for lines, and Jinja knows only its first.
-        found = [(at, path) for at, path in _paths(sources[file].tree) if at >= line and path[-1] in names]
-        for at, path in sorted(found, key=lambda one: (_is_there(one[1], context), one[0])):
-            variable = ".".join(path)
-            problem = f"the variable {variable!r} is missing"
-            return TemplateError(problem, template=file, line=at, variable=variable)
+    for look in (_paths_on, _paths_near):
+        for file, line in reversed(places):
+            for at, path in look(sources[file].tree, line):
+                if path[-1] in names and not _is_there(path, context):
+                    variable = ".".join(path)
+                    problem = f"the variable {variable!r} is missing"
+                    return TemplateError(problem, template=file, line=at, variable=variable)
     return None
 
 
-def _paths(tree: nodes.Template) -> Iterator[tuple[int, tuple[str, ...]]]:
-    for node in tree.find_all((nodes.Name, nodes.Getattr, nodes.Getitem)):
-        path = _path(node)
+def _paths_on(tree: nodes.Template, line: int) -> Iterator[_Place]:
+    """Return the paths of the expressions that begin on the line, though they may end on a later one."""
+    for node in tree.find_all(nodes.Expr):
+        if node.lineno == line:
+            yield from _paths(node)
+
+
+def _paths_near(tree: nodes.Template, line: int) -> Iterator[_Place]:
+    """Return all paths of a file, the nearest first."""
+    return iter(sorted(_paths(tree), key=lambda place: abs(place[0] - line)))
+
+
+def _paths(node: nodes.Node) -> Iterator[_Place]:
+    for inner in (node, *node.find_all((nodes.Name, nodes.Getattr, nodes.Getitem))):
+        path = _path(inner)
         if path:
-            yield node.lineno, path
+            yield inner.lineno, path
 
 
 def _path(node: nodes.Node) -> tuple[str, ...]:

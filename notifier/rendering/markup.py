@@ -15,13 +15,14 @@ from jinja2 import Environment, TemplateSyntaxError, nodes
 _STRING = r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
 _TOKEN = re.compile(
     r"\{#.*?#\}"
-    rf"|\{{\{{(?:{_STRING}|\{{[^{{}}]*\}}|[^'\"{{}}]|\}}(?!\}}))*\}}\}}"
+    rf"|\{{\{{(?:{_STRING}|\{{(?:{_STRING}|[^'\"{{}}])*\}}|[^'\"{{}}]|\}}(?!\}}))*\}}\}}"
     rf"|\{{%(?:{_STRING}|[^'\"%]|%(?!\}}))*%\}}",
     re.DOTALL,
 )
 # Private-use characters stand for a Jinja token while the markup around it is read.
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _HELD = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
+_LOST = re.compile(r"\{[{%]")
 _COMMENT = r"<!--.*?-->"
 _STYLE = r"<style\b(?P<style_attributes>[^>]*)>(?P<css>.*?)</style\s*>"
 _TAG = (
@@ -134,6 +135,9 @@ def unnamed(text: str, mark: str) -> str:
 
 def problems(page: Page, environment: Environment) -> Iterator[Problem]:
     """Return what is dangerous, or keeps the page from being inlined once for all messages."""
+    if lost := _LOST.search(page.held):
+        text = "this expression is too intricate to tell it from markup: {% set %} its parts before"
+        yield Problem(text=text, line=page.line(lost.start()), is_refusal=True)
     for style in page.styles:
         if has_token(style.css + style.attributes):
             yield Problem(

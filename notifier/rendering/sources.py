@@ -42,11 +42,13 @@ PARTS: Mapping[ChannelName, tuple[Part, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """One file names another: extends, import, include. ``target`` is None where an expression decides."""
+    """One file names another: extends, import, include."""
 
-    target: str | None
+    target: str
     line: int
     is_parent: bool
+    is_written: bool
+    """What the file writes goes straight into this one's output; a macro's result does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,7 @@ class Sources:
         """Read and parse every ``*.j2`` below ``folder``.
 
         Raises:
-            TemplateError: no such folder, not UTF-8, a syntax error, or a reference to a missing file.
+            TemplateError: no such folder, not UTF-8, a syntax error, or a reference that cannot be followed.
         """
         if not folder.is_dir():
             raise TemplateError("the template folder does not exist", template=str(folder))
@@ -85,10 +87,7 @@ class Sources:
             path = file.relative_to(folder).as_posix()
             read[path] = parse(path, _text(file, path), environment)
         for source in read.values():
-            for reference in source.references:
-                if reference.target is not None and reference.target not in read:
-                    problem = f"there is no template {reference.target!r}"
-                    raise TemplateError(problem, template=source.path, line=reference.line)
+            _check_references(source, read)
         return cls(read, default_locale)
 
     def __getitem__(self, path: str) -> Source:
@@ -164,8 +163,7 @@ class Sources:
             return
         open_.add(path)
         for reference in sorted(self._sources[path].references, key=lambda one: not one.is_parent):
-            if reference.target is not None:
-                self._collect(reference.target, order, open_)
+            self._collect(reference.target, order, open_)
         order[path] = None
 
     def _sort_in(self, path: str) -> None:
@@ -191,7 +189,9 @@ def parse(path: str, text: str, environment: Environment) -> Source:
         tree = environment.parse(text, path, path)
     except TemplateSyntaxError as error:
         raise TemplateError(error.message or "syntax error", template=path, line=error.lineno) from error
-    return Source(path=path, text=text, tree=tree, references=tuple(_references(tree)))
+    for node in tree.find_all((nodes.ScopedEvalContextModifier, nodes.EvalContextModifier)):
+        raise TemplateError("escaping cannot be switched off", template=path, line=node.lineno)
+    return Source(path=path, text=text, tree=tree, references=tuple(_references(tree, path)))
 
 
 def normalized(locale: str) -> str | None:
@@ -203,15 +203,33 @@ def normalized(locale: str) -> str | None:
     return f"{language}-{region.upper()}" if region else language
 
 
-def _references(tree: nodes.Template) -> Iterator[Reference]:
+def _references(tree: nodes.Template, path: str) -> Iterator[Reference]:
     for node in tree.find_all(_REFERENCES):
-        is_parent = isinstance(node, nodes.Extends)
-        target = node.template  # type: ignore[attr-defined]
-        names = target.value if isinstance(target, nodes.Const) else None
-        if isinstance(names, str):
-            yield Reference(target=names, line=node.lineno, is_parent=is_parent)
-        else:
-            yield Reference(target=None, line=node.lineno, is_parent=is_parent)
+        named = getattr(node, "template", None)
+        target = named.value if isinstance(named, nodes.Const) else None
+        if not isinstance(target, str):
+            problem = "the file must be named by one literal text: what it pulls in is checked at load"
+            raise TemplateError(problem, template=path, line=node.lineno)
+        writes = isinstance(node, nodes.Extends | nodes.Include)
+        yield Reference(
+            target=target, line=node.lineno, is_parent=isinstance(node, nodes.Extends), is_written=writes
+        )
+
+
+def _check_references(source: Source, known: Mapping[str, Source]) -> None:
+    for reference in source.references:
+        if reference.target not in known:
+            problem = f"there is no template {reference.target!r}"
+            raise TemplateError(problem, template=source.path, line=reference.line)
+        if reference.is_written and _is_html(source.path) and not _is_html(reference.target):
+            problem = (
+                f"{reference.target!r} does not escape what it writes; an .html.j2 needs another .html.j2"
+            )
+            raise TemplateError(problem, template=source.path, line=reference.line)
+
+
+def _is_html(path: str) -> bool:
+    return path.endswith(".html.j2")
 
 
 def _text(file: Path, path: str) -> str:

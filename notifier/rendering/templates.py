@@ -19,6 +19,7 @@ from notifier.messages import ChannelName, Rendered
 from notifier.rendering.context import clean, contract
 from notifier.rendering.environment import READER, Reader, Sandbox, sandbox
 from notifier.rendering.failures import explain
+from notifier.rendering.formats import NO_BREAK
 from notifier.rendering.inlining import differences, entangled, inline_message, inline_pages
 from notifier.rendering.markup import Page, problems
 from notifier.rendering.sources import Part, Sources
@@ -141,6 +142,9 @@ class Templates:
             done = {part: self._write(path, values, is_inlined=is_inlined) for part, path in parts.items()}
         finally:
             READER.reset(token)
+        if channel is ChannelName.SMS:
+            # The GSM alphabet has no no-break space: one from a price would more than double the segments.
+            done[Part.SMS] = done[Part.SMS].replace(NO_BREAK, " ")
         text = next((done[part] for part in (Part.TEXT, Part.SMS, Part.PORTAL) if part in done), "")
         subject = _subject(done[Part.SUBJECT], parts[Part.SUBJECT]) if Part.SUBJECT in done else ""
         return Rendered(text=_GAP.sub("\n\n", text).strip() + "\n", subject=subject, html=done.get(Part.HTML))
@@ -182,12 +186,7 @@ class Templates:
 
     def _judge(self, pages: Mapping[str, Page]) -> dict[str, str]:
         """Return the files that keep a body from being inlined at load, with the reason."""
-        slow = {
-            source.path: f"{source.path}:{reference.line}: an expression decides which file is used"
-            for source in self.sources
-            for reference in source.references
-            if reference.target is None
-        }
+        slow: dict[str, str] = {}
         for path, page in pages.items():
             for problem in problems(page, self._plain):
                 if problem.is_refusal:
