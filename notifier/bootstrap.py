@@ -48,7 +48,7 @@ from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Tools
 from notifier.rendering.templates import Templates
 from notifier.rules.ruleset import RuleSet
-from notifier.settings import Relay, Settings, Sms, load_settings
+from notifier.settings import LookupSource, Relay, Settings, Sms, load_settings
 from notifier.store.database import Database
 from notifier.store.keyrings import load_keyring
 from notifier.store.persons import Persons
@@ -221,13 +221,19 @@ class Services:
         )
 
     @cached_property
+    def lookups(self) -> Lookups:
+        """Sources of live data; ``notifier`` is this database, for digests of our own."""
+        own = LookupSource(url=self.settings.database_url)
+        return Lookups({"notifier": own, **self.settings.lookups})
+
+    @cached_property
     def deliver(self) -> Deliver:
         """The deliver stage."""
         return Deliver(
             Tools(
                 database=self.database, wake_ups=self.wake_ups, counters=self.counters, composer=self.composer,
                 recorder=Recorder(self.database, self.keyring, self.flows), flows=self.flows,
-                lookups=Lookups(self.settings.lookups), policy=self.policy, clock=self.clock,
+                lookups=self.lookups, policy=self.policy, clock=self.clock,
                 tuning=self.settings.tuning, stopping=self.stopping,
             )
         )

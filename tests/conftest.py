@@ -9,8 +9,16 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from notifier.crypto import MasterKeys
 from notifier.embedded.postgres import PostgresServer
+from notifier.embedded.stack import provision
 from notifier.embedded.valkey import ValkeyServer
+from notifier.store.roles import ROLES
+
+pytest_plugins = ["tests.services"]
+
+ROLE_PASSWORD = "test"
+MASTER_KEY = MasterKeys.new_line("test")
 
 
 @pytest.fixture
@@ -53,10 +61,9 @@ def redis_url(valkey_server: ValkeyServer) -> str:
 
 
 def build_template(server: PostgresServer) -> str:
-    """Make the database every test's own is copied from; return its name."""
+    """Make the database every test's own is copied from: roles, schema, keyring; return its name."""
     name = "notifier_template"
-    with psycopg.connect(server.url(), autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    provision(server.url(), name, dict.fromkeys(ROLES, ROLE_PASSWORD), MASTER_KEY)
     return name
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from kombu.transport import redis as kombu_redis
 
 
-class Channel(kombu_redis.Channel):  # type: ignore[misc]
+class Channel(kombu_redis.Channel):
     """A channel that keeps its synchronous client."""
 
     _kept: Any = None
@@ -27,7 +27,7 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc]
         super()._disconnect_pools()
 
 
-class Transport(kombu_redis.Transport):  # type: ignore[misc]
+class Transport(kombu_redis.Transport):
     """The transport with such channels."""
 
     Channel = Channel

@@ -12,7 +12,7 @@ from uuid import uuid4
 from notifier.broker.wakeups import WakeUp
 from notifier.channels.base import Channel
 from notifier.delivery.outcome import GiveUp, PauseFlow, before_try
-from notifier.errors import Fault, PermanentFailure, SendError
+from notifier.errors import Fault, NotifierError, PermanentFailure, Phase, Reply, SendError
 from notifier.logs import get_logger
 from notifier.messages import ChannelName, MessageStatus
 from notifier.pipeline.flows import Place, has_tls
@@ -90,7 +90,12 @@ class Chunk:
             return tools.composer.compose(job, self.adapter, lookups)
         except SendError as failure:
             self.settler.fail(job, failure, self._try(job, now), self.report, spent=job.claim.attempt + 1)
-            return None
+        except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, NotifierError) as error:
+            # A message that trips over our own mistake must not take its chunk along.
+            log.error("deliver.stumbled", message_id=str(job.row.message_id), error=type(error).__name__)
+            failure = stumbled(error)
+            self.settler.fail(job, failure, self._try(job, now), self.report, spent=job.claim.attempt + 1)
+        return None
 
     def _send(self, ready: Sequence[Composed]) -> None:
         with self.tools.database.connection() as connection:
@@ -174,6 +179,14 @@ class Chunk:
             "deliver.rested", relay=self.relay, reason=failure.reason, phase=failure.reply.phase.value,
             code=failure.reply.code, seconds=seconds,
         )
+
+
+def stumbled(error: Exception) -> PermanentFailure:
+    """Return the failure of a message that our own code could not write; values are not quoted."""
+    text = str(error) if isinstance(error, NotifierError) else type(error).__name__
+    return PermanentFailure(
+        text, fault=Fault.CONTENT, reply=Reply(phase=Phase.LOCAL, text=text), reason=f"internal: {text}"
+    )
 
 
 def _claims(composed: Sequence[Composed]) -> list[Claim]:

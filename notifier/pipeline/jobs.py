@@ -204,7 +204,7 @@ class Composer:
         is_email = job.channel is ChannelName.EMAIL
         return Outgoing(
             id=row.message_id, channel=job.channel, tenant=row.tenant, to=address_on(job.recipient, job.channel),
-            to_name=job.recipient.name, sender=mail.sender, sender_name=mail.sender_name, reply_to=mail.reply_to,
+            to_name=job.recipient.name, sender=mail.sender if is_email else "", sender_name=mail.sender_name, reply_to=mail.reply_to,
             content=content, message_id=mint_message_id(self._keyring.token_key, row.message_id, mail.domain),
             files=fetch_files(job.event.attachments, self._limits) if is_email else (),
             is_tls_required=job.entry.is_tls_required, locale=locale, type=row.type,
