@@ -33,6 +33,7 @@ POWER: Final = 64
 _REFUSED_FILTERS = ("safe", "xmlattr", "urlize", "random", "pprint", "format", "center")
 _REFUSED_GLOBALS = ("lipsum",)
 _DICT_METHODS = frozenset({"items", "keys", "values", "get"})
+_ABSENT = object()
 _OPEN_TYPES = frozenset({TemplateModule, LoopContext, Namespace})
 _LINK = re.compile(r"(?:https?://|mailto:|tel:|cid:)[^\s<>\"]+", re.IGNORECASE)
 
@@ -59,8 +60,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Read ``data.items`` as the key, not as the method of dict; methods only where no key is."""
         if type(obj) is not dict:
             # Jinja's own objects have nothing to hide behind public names, and the full check costs 10 µs.
-            if type(obj) in _OPEN_TYPES and attribute[0] != "_" and hasattr(obj, attribute):
-                return getattr(obj, attribute)
+            if type(obj) in _OPEN_TYPES and attribute[0] != "_":
+                found = getattr(obj, attribute, _ABSENT)
+                if found is not _ABSENT:
+                    return found
             return super().getattr(obj, attribute)
         if attribute in obj:
             return obj[attribute]

@@ -21,6 +21,7 @@ NO_BREAK = "\u00a0"
 DIGITS_LIMIT = 30
 """An amount with more digits than this is an attack or a mistake."""
 
+_EVERYDAY = 1000
 _CURRENCY = re.compile("[A-Za-z]{3}")
 
 # Wide enough for the digits allowed plus the minor unit, so that quantize never overflows.
@@ -121,6 +122,8 @@ def number(value: Json | Decimal, locale: str, digits: int | None = None) -> str
     """
     if value is None:
         return ""
+    if type(value) is int and not digits and -_EVERYDAY < value < _EVERYDAY:
+        return str(value)  # most numbers in mails are quantities, and Decimal takes ten times as long
     exact = _decimal(value)
     if digits is None:
         exact = exact.normalize()

@@ -68,6 +68,12 @@ def test_no_cent_is_lost_in_writing(amount: Decimal, locale: str) -> None:
     assert Decimal(written.replace(group, "").replace(point, ".")) == amount
 
 
+@given(st.integers(-1100, 1100))
+def test_everyday_numbers_are_written_like_all_others(value: int) -> None:
+    """The short cut for small integers changes nothing."""
+    assert number(value, "de") == number(Decimal(value), "de")
+
+
 def test_a_number_keeps_the_digits_it_has() -> None:
     """Without a wish for digits nothing is rounded, and nothing padded."""
     assert [number(value, "de") for value in (1234567.25, 3, 100, "0.10", None)] == [
@@ -88,6 +94,12 @@ def test_a_day_has_a_long_and_a_short_form(locale: str, long: str, short: str) -
     """A day without a time is never moved by a zone."""
     assert day("2026-11-30", locale, "Pacific/Kiritimati") == long
     assert day("2026-11-30", locale, "Pacific/Kiritimati", "short") == short
+
+
+def test_a_moment_falls_on_the_recipients_day() -> None:
+    """Half an hour before midnight in London is tomorrow in Berlin."""
+    assert day(MOMENT, "en", "Europe/Berlin") == "1 December 2026"
+    assert day(MOMENT, "en", "Europe/London") == "30 November 2026"
 
 
 @pytest.mark.parametrize(
