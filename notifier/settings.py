@@ -99,6 +99,8 @@ class Tuning(Strict):
     deliver_chunk: int = Field(default=40, ge=1, le=1000)
     claim_lease: Duration = timedelta(seconds=60)
     """After this long a claimed message whose worker died goes to another; longer than a chunk takes."""
+    lease_margin: Duration = timedelta(seconds=15)
+    """A try to send may overrun the sum of its deadlines by this much before its outcome counts as unknown."""
     claim_idle: Duration = timedelta(seconds=30)
     """After this long a stream entry whose reader died goes to another."""
     database_timeout: Duration = timedelta(seconds=20)

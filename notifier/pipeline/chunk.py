@@ -28,7 +28,6 @@ from notifier.store.work import Claim
 
 log = get_logger("deliver")
 
-_LEASE_MARGIN = timedelta(seconds=15)
 _FIRST_REST, _LONGEST_REST = 1.0, 60.0
 
 
@@ -53,7 +52,7 @@ class Chunk:
     @property
     def lease(self) -> timedelta:
         """How long a message may be in sending before it counts as unknown: longer than any try."""
-        return timedelta(seconds=self.adapter.phase_seconds) + _LEASE_MARGIN
+        return timedelta(seconds=self.adapter.phase_seconds) + self.tools.tuning.lease_margin
 
     def run(self, channel: ChannelName, lane: str) -> None:
         """Claim, write and send what is due."""
