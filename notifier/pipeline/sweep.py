@@ -40,6 +40,7 @@ class Sweep:
         found["unknown"] = unknown.counts.total()
         found["expired"] = expired.counts.total()
         with self._database.connection() as connection:
+            found["taken_back"] = work.take_back(connection)
             flows = work.lanes_with_work(connection)
             heartbeats.beat(connection, "sweep")
             if heartbeats.is_older(connection, "upkeep", _UPKEEP):

@@ -27,6 +27,6 @@ def is_older(connection: Connection, name: str, limit: timedelta) -> bool:
 
 
 def make_partitions(connection: Connection) -> None:
-    """Make the log's partitions of this and the next three months, where absent."""
-    connection.execute("SELECT notifier_make_partitions(3)")
+    """Make the log's partitions of this month and the next, where absent."""
+    connection.execute("SELECT notifier_make_partitions(1)")
     beat(connection, "upkeep")

@@ -24,7 +24,7 @@ def migrate(url: str) -> str:
         connection.commit()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-        connection.exec_driver_sql("SELECT notifier_make_partitions(3)")
+        connection.exec_driver_sql("SELECT notifier_make_partitions(1)")
         connection.commit()
         connection.exec_driver_sql("SELECT pg_advisory_unlock(7019283)")
         connection.commit()

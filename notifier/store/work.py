@@ -1,13 +1,14 @@
 """Hand out messages to send, each to one worker at a time.
 
-``due_at`` is when a row may be touched next: the retry time while it is ready, the end of the lease while
-a worker has it. The database's clock decides, so workers' clocks need not agree.
+A worker has a row until its lease ends; the sweep takes it back then. The database's clock decides, so
+workers' clocks need not agree.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
+from typing import LiteralString
 from uuid import UUID
 
 from notifier.store.bulk import BulkInsert
@@ -19,8 +20,7 @@ class WorkState(IntEnum):
     """What a row of ``work`` is doing."""
 
     READY = 0
-    CLAIMED = 1
-    SENDING = 2
+    TAKEN = 1
     HELD = 3
 
 
@@ -58,50 +58,61 @@ def insert_work(connection: Connection, rows: Iterable[WorkRow]) -> None:
     _WORK.run(connection, ([getattr(row, name) for name in WorkRow.__slots__] for row in rows))
 
 
+_TAKE: LiteralString = """UPDATE work SET state = 1, token = %s, is_sending = false, lease_until = now() + %s
+           WHERE message_id = ANY (ARRAY({wanted})) RETURNING message_id, attempt, expires_at"""
+_DUE = _TAKE.replace(
+    "{wanted}",
+    """SELECT message_id FROM work
+       WHERE relay = %s AND channel = %s AND lane = %s AND due_at <= now() AND state = 0
+       ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED""",
+)
+_EXPIRED = _TAKE.replace(
+    "{wanted}",
+    """SELECT message_id FROM work WHERE expires_at <= now() AND state = 0
+       ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED""",
+)
+_UNKNOWN = _TAKE.replace(
+    "{wanted}",
+    """SELECT message_id FROM work WHERE state = 1 AND is_sending AND lease_until <= now()
+       LIMIT %s FOR UPDATE SKIP LOCKED""",
+)
+
+
 def claim(
     connection: Connection, *, relay: str, channel: str, lane: str, limit: int, token: UUID, lease: timedelta
 ) -> list[Claim]:
-    """Take up to ``limit`` due messages of one relay, oldest due first; also those a dead worker left unsent."""
-    rows = connection.execute(
-        """UPDATE work SET state = 1, token = %s, due_at = now() + %s
-           WHERE message_id = ANY (ARRAY(
-               SELECT message_id FROM work
-               WHERE relay = %s AND channel = %s AND lane = %s AND due_at <= now() AND state < 2
-               ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED))
-           RETURNING message_id, attempt, expires_at""",
-        [token, lease, relay, channel, lane, limit], prepare=True,
-    ).fetchall()
-    return [Claim(row[0], token, row[1], row[2]) for row in rows]
+    """Take up to ``limit`` due messages of one relay, oldest due first."""
+    return _claims(connection, _DUE, token, [token, lease, relay, channel, lane, limit])
 
 
 def claim_expired(connection: Connection, *, limit: int, token: UUID, lease: timedelta) -> list[Claim]:
     """Take waiting messages whose channel has had its time, whatever they wait for."""
-    rows = connection.execute(
-        """UPDATE work SET state = 1, token = %s, due_at = now() + %s
-           WHERE message_id = ANY (ARRAY(
-               SELECT message_id FROM work WHERE expires_at <= now() AND state = 0
-               ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED))
-           RETURNING message_id, attempt, expires_at""",
-        [token, lease, limit], prepare=True,
-    ).fetchall()
-    return [Claim(row[0], token, row[1], row[2]) for row in rows]
+    return _claims(connection, _EXPIRED, token, [token, lease, limit])
 
 
 def claim_unknown(connection: Connection, *, limit: int, token: UUID, lease: timedelta) -> list[Claim]:
     """Take messages whose worker vanished while sending: nobody knows whether they arrived."""
-    rows = connection.execute(
-        """UPDATE work SET token = %s, due_at = now() + %s
-           WHERE message_id = ANY (ARRAY(
-               SELECT message_id FROM work WHERE state = 2 AND due_at <= now()
-               ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED))
-           RETURNING message_id, attempt, expires_at""",
-        [token, lease, limit], prepare=True,
-    ).fetchall()
+    return _claims(connection, _UNKNOWN, token, [token, lease, limit])
+
+
+def _claims(connection: Connection, statement: LiteralString, token: UUID, values: list[object]) -> list[Claim]:
+    rows = connection.execute(statement, values, prepare=True).fetchall()
     return [Claim(row[0], token, row[1], row[2]) for row in rows]
 
 
-_MARK = """UPDATE work SET state = 2, attempt = attempt + 1, due_at = now() + %s
-           WHERE message_id = %s AND token = %s AND state = 1 RETURNING message_id"""
+def take_back(connection: Connection) -> int:
+    """Make ready again what vanished workers had taken and not begun to send; return how many."""
+    return connection.execute(
+        """UPDATE work SET state = 0, token = NULL, due_at = now()
+           WHERE message_id = ANY (ARRAY(
+               SELECT message_id FROM work WHERE state = 1 AND NOT is_sending AND lease_until <= now()
+               FOR UPDATE SKIP LOCKED))""",
+        prepare=True,
+    ).rowcount
+
+
+_MARK: LiteralString = """UPDATE work SET is_sending = true, attempt = attempt + 1, lease_until = now() + %s
+           WHERE message_id = %s AND token = %s AND NOT is_sending RETURNING message_id"""
 
 
 def mark_sending(connection: Connection, claimed: Claim, lease: timedelta) -> bool:
@@ -149,8 +160,8 @@ def release(connection: Connection, claims: Sequence[Claim]) -> None:
     if claims:
         connection.execute(
             """UPDATE work SET state = 0, token = NULL, due_at = now(),
-                      attempt = attempt - CASE state WHEN 2 THEN 1 ELSE 0 END
-               WHERE message_id = ANY (%b::uuid[]) AND token = %s AND state IN (1, 2)""",
+                      attempt = attempt - CASE WHEN is_sending THEN 1 ELSE 0 END
+               WHERE message_id = ANY (%b::uuid[]) AND token = %s AND state = 1""",
             [[one.message_id for one in claims], claims[0].token],
         )
 
@@ -190,16 +201,16 @@ def lanes_with_work(connection: Connection) -> list[tuple[str, str]]:
     """
     rows = connection.execute(
         """WITH RECURSIVE flow AS (
-             (SELECT relay, channel, lane FROM work WHERE state < 3 ORDER BY relay, channel, lane LIMIT 1)
+             (SELECT relay, channel, lane FROM work WHERE state = 0 ORDER BY relay, channel, lane LIMIT 1)
              UNION ALL
              SELECT following.* FROM flow, LATERAL (
                SELECT work.relay, work.channel, work.lane FROM work
-               WHERE state < 3 AND (work.relay, work.channel, work.lane) > (flow.relay, flow.channel, flow.lane)
+               WHERE state = 0 AND (work.relay, work.channel, work.lane) > (flow.relay, flow.channel, flow.lane)
                ORDER BY work.relay, work.channel, work.lane LIMIT 1) AS following)
            SELECT DISTINCT channel, lane FROM flow
            WHERE NOT EXISTS (SELECT 1 FROM relay_pause WHERE relay_pause.relay = flow.relay AND until > now())
              AND EXISTS (SELECT 1 FROM work WHERE work.relay = flow.relay AND work.channel = flow.channel
-                           AND work.lane = flow.lane AND state < 3 AND due_at <= now())"""
+                           AND work.lane = flow.lane AND state = 0 AND due_at <= now())"""
     ).fetchall()
     return [(row[0], row[1]) for row in rows]
 
@@ -212,3 +223,20 @@ def backlog(connection: Connection) -> list[tuple[str, str, int, float]]:
            FROM work WHERE state < 3 GROUP BY channel, lane ORDER BY channel, lane"""
     ).fetchall()
     return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits on a channel and lane, over all tenants; ``oldest`` = seconds the oldest due one waited."""
+
+    channel: str
+    lane: str
+    waiting: int
+    held: int
+    oldest: float
+
+
+def all_backlogs(connection: Connection) -> list[Backlog]:
+    """Return the totals that the web role may see too: a function of the owner's adds them up."""
+    rows = connection.execute("SELECT channel, lane, waiting, held, oldest FROM notifier_backlog()")
+    return [Backlog(*row) for row in rows.fetchall()]

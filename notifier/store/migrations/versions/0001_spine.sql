@@ -183,7 +183,8 @@ CREATE TABLE notification_key (
     notification_id uuid NOT NULL
 );
 
--- Messages still to be sent. Small, unpartitioned, deleted when terminal. due_at doubles as the lease.
+-- Messages still to be sent. Small, unpartitioned, deleted when terminal.
+-- Marking a row as sending changes no indexed column, so that it stays a cheap in-page update.
 CREATE TABLE work (
     message_id uuid PRIMARY KEY,
     tenant text NOT NULL,
@@ -192,15 +193,18 @@ CREATE TABLE work (
     relay text NOT NULL,
     state smallint NOT NULL DEFAULT 0,
     token uuid,
+    is_sending boolean NOT NULL DEFAULT false,
+    lease_until timestamptz,
     attempt smallint NOT NULL DEFAULT 0,
     due_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL
-) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
-COMMENT ON COLUMN work.state IS '0 ready, 1 claimed, 2 sending, 3 held for a person';
+) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+COMMENT ON COLUMN work.state IS '0 ready, 1 taken by a worker until lease_until, 3 held for a person';
 COMMENT ON COLUMN work.attempt IS 'tries that counted against the budget; a rate limit does not';
 COMMENT ON COLUMN work.expires_at IS 'when this channel has had its time, and the next one its turn';
-CREATE INDEX work_due ON work (relay, channel, lane, due_at) WHERE state < 3;
+CREATE INDEX work_due ON work (relay, channel, lane, due_at) WHERE state = 0;
 CREATE INDEX work_expiry ON work (expires_at) WHERE state = 0;
+CREATE INDEX work_taken ON work (message_id) WHERE state = 1;
 
 -- Relays that must rest: unreachable, or refusing us as a sender. Their messages wait without being blamed.
 CREATE TABLE relay_pause (
@@ -291,8 +295,9 @@ BEGIN
             month := date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => step);
             child := log || to_char(month, '_YYYY_MM');
             IF to_regclass(child) IS NULL THEN
+                -- Room in each page, so that a message's few changes stay in it.
                 EXECUTE format(
-                    'CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', child, log,
+                    'CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L) WITH (fillfactor = 80)', child, log,
                     notifier_uuid7_floor(month AT TIME ZONE 'UTC'),
                     notifier_uuid7_floor((month + interval '1 month') AT TIME ZONE 'UTC'));
                 made := made + 1;
@@ -308,7 +313,7 @@ BEGIN
     FOREACH log IN ARRAY ARRAY['event', 'decision', 'notification', 'message', 'body', 'attempt', 'receipt'] LOOP
         EXECUTE format('CREATE TABLE %I PARTITION OF %I DEFAULT', log || '_default', log);
     END LOOP;
-    PERFORM notifier_make_partitions(3);
+    PERFORM notifier_make_partitions(1);
 END $$;
 
 -- Least privilege: the worker reads and writes rows of all tenants, the web those of one.
@@ -336,3 +341,20 @@ GRANT SELECT ON tenant, person, contact, suppression, event, decision, notificat
     receipt, journey, inbox, dead_letter, work, heartbeat, keyring TO notifier_web;
 GRANT UPDATE (read_at) ON inbox TO notifier_web;
 REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM notifier_worker;
+
+-- What /metrics and /readyz need beyond one tenant: numbers over all of them, and no row of any.
+CREATE FUNCTION notifier_backlog()
+RETURNS TABLE (channel text, lane text, waiting bigint, held bigint, oldest double precision)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT work.channel, work.lane, count(*) FILTER (WHERE state < 3), count(*) FILTER (WHERE state = 3),
+           coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE state < 3 AND due_at <= now())), 0)::float8
+    FROM work GROUP BY work.channel, work.lane ORDER BY work.channel, work.lane
+$$;
+CREATE FUNCTION notifier_dead_letters() RETURNS TABLE (kind text, waiting bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT dead_letter.kind, count(*) FROM dead_letter WHERE retried_at IS NULL
+    GROUP BY dead_letter.kind ORDER BY dead_letter.kind
+$$;
+REVOKE EXECUTE ON FUNCTION notifier_backlog(), notifier_dead_letters() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION notifier_backlog(), notifier_dead_letters() TO notifier_worker, notifier_web;
+GRANT SELECT ON alembic_version TO notifier_web;
