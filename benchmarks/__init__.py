@@ -1,0 +1,1 @@
+"""Measure notifier beside the obvious stack, on this machine, in one run."""
