@@ -23,19 +23,26 @@ class BrokerUnavailable(NotifierError):
     """Redis cannot be reached right now: wait and try again."""
 
 
-def connect(url: str) -> redis.Redis:
-    """Return a client for a ``redis://``, ``rediss://`` or ``sentinel://`` URL; connects on first use."""
-    retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 2)
+def connect(url: str, *, within: float | None = None) -> redis.Redis:
+    """Return a client for a ``redis://``, ``rediss://`` or ``sentinel://`` URL; connects on first use.
+
+    Args:
+        url: Where it is.
+        within: For probes: give up on each step after so many seconds, without a second try.
+    """
+    short = {} if within is None else {"socket_timeout": within, "socket_connect_timeout": within}
+    limits = _LIMITS | short
+    retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 2 if within is None else 0)
     if not url.startswith("sentinel://"):
-        return redis.Redis.from_url(url, retry=retry, **_LIMITS)
+        return redis.Redis.from_url(url, retry=retry, **limits)
     parts = urlsplit(url)
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     hosts = [_address(item) for item in parts.netloc.rpartition("@")[2].split(",")]
-    sentinel = Sentinel(hosts, socket_timeout=5.0)  # type: ignore[no-untyped-call]
+    sentinel = Sentinel(hosts, socket_timeout=within or 5.0)  # type: ignore[no-untyped-call]
     service = parts.path.strip("/") or "mymaster"
     password = unquote(parts.password) if parts.password else options.get("password")
     client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
-        service, db=int(options.get("db", 0)), password=password, retry=retry, **_LIMITS
+        service, db=int(options.get("db", 0)), password=password, retry=retry, **limits
     )
     return client
 

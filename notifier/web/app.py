@@ -1,0 +1,82 @@
+"""The HTTP application: liveness, readiness, metrics; later parts add their routers here.
+
+Every answer comes within seconds, whoever is away.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from notifier import __version__
+from notifier.bootstrap import Services
+from notifier.store import soundings
+from notifier.store.migrate import newest
+from notifier.web.broker import BrokerProbe
+from notifier.web.headers import SecurityHeaders
+from notifier.web.metrics import render
+from notifier.web.probes import Probe
+from notifier.web.readiness import judge
+
+_PATIENCE = 2.0
+"""Seconds until a part counts as away; load balancers and Prometheus wait longer."""
+
+
+def create_app(services: Services, *, openapi: bool = False) -> FastAPI:
+    """Make the application.
+
+    Args:
+        services: Whose settings say where database and Redis are.
+        openapi: Serve the description of the API at ``/openapi.json``. There are no pages for it: they
+            would load scripts from elsewhere.
+    """
+    settings = services.settings
+    url = (settings.web_database_url or settings.database_url).get_secret_value()
+    broker = BrokerProbe(settings.redis_url.get_secret_value(), within=_PATIENCE / 2)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        broker.close()
+
+    app = FastAPI(
+        title="notifier", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
+        openapi_url="/openapi.json" if openapi else None,
+    )  # fmt: skip
+    app.add_middleware(SecurityHeaders)
+    app.include_router(_operations(url, broker))
+    return app
+
+
+def _operations(url: str, broker: BrokerProbe) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+    within = timedelta(seconds=_PATIENCE)
+    essentials = Probe("database", partial(soundings.essentials, url, within), within=_PATIENCE)
+    totals = Probe("database", partial(soundings.sound, url, within), within=_PATIENCE)
+    ping, view = Probe("redis", broker.ping, within=_PATIENCE), Probe("redis", broker.view, within=_PATIENCE)
+    needed = newest()
+
+    @router.get("/livez", response_class=PlainTextResponse)
+    async def livez() -> str:
+        """Tell that this process answers; asks nobody else."""
+        return "alive\n"
+
+    @router.get("/readyz")
+    async def readyz() -> JSONResponse:
+        """Tell whether everything the service needs is there: each check with its reason; 503 = no."""
+        database, redis = await asyncio.gather(essentials.answer(), ping.answer())
+        readiness = judge(database, redis, newest=needed)
+        return JSONResponse(readiness.to_json(), status_code=200 if readiness.is_ready else 503)
+
+    @router.get("/metrics")
+    async def metrics(request: Request) -> Response:
+        """Return the metrics in Prometheus' format."""
+        database, redis = await asyncio.gather(totals.answer(), view.answer())
+        page, media_type = render(database, redis, accept=request.headers.get("accept", ""))
+        return Response(page, headers={"content-type": media_type})
+
+    return router
