@@ -3,7 +3,6 @@
 Equal addresses give equal values (that much leaks to who reads the database); nothing else is searchable.
 """
 
-import hashlib
 import hmac
 import unicodedata
 
@@ -13,7 +12,7 @@ INDEX_BYTES = 16
 def blind_index(key: bytes, tenant: str, address: str) -> bytes:
     """Return 16 bytes of HMAC-SHA256 over the tenant and the normalised address."""
     message = f"{len(tenant)}:{tenant}{normalise(address)}".encode()
-    return hmac.new(key, message, hashlib.sha256).digest()[:INDEX_BYTES]
+    return hmac.digest(key, message, "sha256")[:INDEX_BYTES]
 
 
 def normalise(address: str) -> str:

@@ -245,7 +245,10 @@ def _entanglement(styles: Sequence[tuple[str, int]], pages: Mapping[str, Page]) 
 
 def _compiled(environment: Sandbox, path: str) -> Template:
     try:
-        return environment.get_template(path)
+        template = environment.get_template(path)
+        # Jinja keeps a ChainMap and flattens it for every rendering; nothing changes it after load.
+        template.globals = dict(template.globals)
+        return template
     except TemplateSyntaxError as error:
         file = error.filename or error.name or path
         raise TemplateError(error.message or "syntax error", template=file, line=error.lineno) from None

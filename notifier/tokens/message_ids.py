@@ -5,7 +5,6 @@ so that a bounce or reply cannot claim a message that was never sent.
 """
 
 import base64
-import hashlib
 import hmac
 import re
 from uuid import UUID
@@ -28,5 +27,5 @@ def message_id_of(key: bytes, value: str) -> UUID | None:
 
 
 def _mac(key: bytes, message: UUID) -> str:
-    digest = hmac.new(key, b"message-id" + message.bytes, hashlib.sha256).digest()[:10]
+    digest = hmac.digest(key, b"message-id" + message.bytes, "sha256")[:10]
     return base64.b32encode(digest).decode().lower()

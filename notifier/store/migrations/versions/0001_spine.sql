@@ -170,6 +170,10 @@ CREATE TABLE receipt (
 ) PARTITION BY RANGE (id);
 CREATE INDEX receipt_message ON receipt (message_id);
 
+ALTER TABLE event ALTER sealed SET STORAGE EXTERNAL;
+ALTER TABLE decision ALTER sealed SET STORAGE EXTERNAL;
+ALTER TABLE body ALTER sealed SET STORAGE EXTERNAL;
+
 -- Key tables: what must be unique across partitions. Horizon: as long as the log is kept, at least 90 days.
 CREATE TABLE event_key (
     tenant text NOT NULL,
@@ -295,9 +299,11 @@ BEGIN
             month := date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => step);
             child := log || to_char(month, '_YYYY_MM');
             IF to_regclass(child) IS NULL THEN
-                -- Room in each page, so that a message's few changes stay in it.
+                -- Room in each page, so that a message's few changes stay in it; and sealed bytes, which do
+                -- not compress, stay in their row up to a page instead of going to a side table.
                 EXECUTE format(
-                    'CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L) WITH (fillfactor = 80)', child, log,
+                    'CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L) '
+                    'WITH (fillfactor = 80, toast_tuple_target = 8160)', child, log,
                     notifier_uuid7_floor(month AT TIME ZONE 'UTC'),
                     notifier_uuid7_floor((month + interval '1 month') AT TIME ZONE 'UTC'));
                 made := made + 1;
