@@ -3,6 +3,7 @@
 ``fine``, or ``waiting`` with what for and since when; nothing is written where no folder is set.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -40,6 +41,12 @@ class Health:
         """Something needed is away; the process waits and goes on by itself."""
         self._say("waiting", reason)
 
+    def alive(self) -> None:
+        """Nothing changed; the process still turns."""
+        if self._file is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(self._file)
+
     def stopped(self) -> None:
         """The process ends in order."""
         if self._file is not None:
@@ -64,3 +71,25 @@ class Health:
 
 def _pairs() -> list[tuple[str, str]]:
     return list(zip(sys.argv, sys.argv[1:], strict=False))
+
+
+def check(folder: Path) -> tuple[bool, str]:
+    """Tell whether a process of this folder has said something lately, and what; waiting is well too."""
+    words: list[str] = []
+    for file in sorted(folder.glob("*.json")):
+        with contextlib.suppress(FileNotFoundError):  # it ended meanwhile
+            if time.time() - file.stat().st_mtime < STALE_SECONDS:
+                said = json.loads(file.read_text(encoding="utf-8"))
+                words.append(f"{file.stem}: {said['state']} {said['reason']}".strip())
+    return bool(words), "; ".join(words) or f"nothing new in {folder} for {STALE_SECONDS:.0f} s"
+
+
+def main() -> None:
+    """Check the folder NOTIFIER_HEALTH_DIR names: a container's health check."""
+    is_well, words = check(Path(os.environ.get("NOTIFIER_HEALTH_DIR", "/run/notifier")))
+    sys.stdout.write(words + "\n")
+    sys.exit(not is_well)
+
+
+if __name__ == "__main__":
+    main()

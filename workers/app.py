@@ -1,6 +1,7 @@
 """The Celery app: ``celery -A workers.app worker``, ``beat`` and ``flower`` start from here."""
 
 from celery import Celery
+from kombu.exceptions import OperationalError
 
 from notifier.broker.wakeups import WakeUp
 from notifier.settings import load_settings
@@ -20,5 +21,5 @@ def publish(wake_up: WakeUp) -> None:
     name = f"notifier.{wake_up.stage}" + (f".{wake_up.channel}" if wake_up.channel else "")
     try:
         app.send_task(name, kwargs={"lane": wake_up.lane}, queue=wake_up.queue, retry=False)
-    except app.connection_for_write().recoverable_connection_errors as error:
+    except OperationalError as error:
         raise OSError("the broker is away") from error

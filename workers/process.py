@@ -1,18 +1,23 @@
 """What a worker process is: its services, its signals, its patience with databases that are away."""
 
 import functools
+import gc
 import time
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
+import psycopg
 from celery import signals
 from celery.worker.consumer import Consumer
 
 from notifier import logs
 from notifier.bootstrap import Services
 from notifier.broker.connection import BrokerUnavailable
+from notifier.errors import NotifierError
 from notifier.health import Health
+from notifier.pipeline.ingest import describe
 from notifier.store.database import DatabaseUnavailable
+from workers import pulse
 from workers.app import app, publish, settings
 from workers.loops import Loops
 
@@ -22,6 +27,11 @@ log = logs.get_logger("worker")
 _services: list[Services] = []
 _loops: list[Loops] = []
 health = Health("worker", settings.health_dir)
+pulse.connect(health, settings.health_dir)
+
+
+class StageFailed(NotifierError):
+    """A stage met a database error it does not know; the text names its class and constraint, no values."""
 
 
 def services() -> Services:
@@ -45,6 +55,9 @@ def patiently(task: Callable[P, dict[str, Any]]) -> Callable[P, dict[str, Any]]:
             health.waiting(str(error))
             time.sleep(0.2)
             return {"waiting": 1}
+        except psycopg.Error as error:
+            # PostgreSQL's texts may quote values, and what is raised stays in Flower and the results.
+            raise StageFailed(describe(error)) from None
         health.fine()
         return summary
 
@@ -73,6 +86,9 @@ def _start(**_: object) -> None:
             break
     for notice in made.templates.notices:
         log.warning("worker.noticed", template=notice.template, reason=notice.reason)
+    # What was loaded lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
 
 
 @signals.worker_ready.connect

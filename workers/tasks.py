@@ -8,12 +8,13 @@ from notifier.events import Urgency
 from notifier.logs import bound_contextvars
 from notifier.messages import ChannelName
 from workers.app import app
+from workers.events import QuietTask
 from workers.process import patiently, services
 
 Summary = dict[str, Any]
 
 
-class DeliveryFailed(Exception):  # noqa: N818 - the name operators see in Flower
+class DeliveryFailed(Exception):
     """A chunk ended with messages that will not be sent; carries counts and ids, nothing personal."""
 
     def __init__(self, failed: int, total: int, ids: list[str]) -> None:
@@ -24,8 +25,12 @@ class DeliveryFailed(Exception):  # noqa: N818 - the name operators see in Flowe
         """Say how many of how many, and which."""
         return f"{self.failed} of {self.total}: {', '.join(self.ids)}"
 
+    def __repr__(self) -> str:
+        """Say the same: this is what Flower shows."""
+        return f"{type(self).__name__}({self})"
 
-@app.task(name="notifier.ingest")
+
+@app.task(name="notifier.ingest", base=QuietTask)
 @patiently
 def ingest(lane: str) -> Summary:
     """Empty an intake lane."""
@@ -34,7 +39,7 @@ def ingest(lane: str) -> Summary:
 
 
 def _deliver(channel: ChannelName) -> Task:
-    @app.task(name=f"notifier.deliver.{channel.value}", throws=(DeliveryFailed,))
+    @app.task(name=f"notifier.deliver.{channel.value}", base=QuietTask, throws=(DeliveryFailed,))
     @patiently
     def deliver(lane: str) -> Summary:
         with bound_contextvars(stage="deliver", channel=channel.value, lane=lane):

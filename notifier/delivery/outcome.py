@@ -11,7 +11,7 @@ from typing import Literal
 from notifier.delivery.policy import FLOOR, RetryPolicy
 from notifier.errors import Fault, OutcomeUnknown, PermanentFailure, SendError, TemporaryFailure
 from notifier.messages import Accepted, ChannelName, MessageStatus
-from notifier.rules.decision import ChannelStep
+from notifier.decisions import ChannelStep
 
 OUR_FAULTS = frozenset({Fault.CREDENTIALS, Fault.SENDER, Fault.TLS})
 """Faults on our side: the flow rests, the recipient is never blamed, the message keeps its attempts."""

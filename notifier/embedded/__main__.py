@@ -30,15 +30,21 @@ def main() -> None:
 @click.option(
     "--behaviours", type=click.Path(path_type=Path, exists=True), help="YAML that replaces the table."
 )
-def catcher(
-    host: str, smtp_port: int, http_port: int, directory: Path | None, behaviours: Path | None
-) -> None:
+@click.option(
+    "--certificate", type=click.Path(path_type=Path, exists=True), help="Key and certificate: offer STARTTLS."
+)
+def catcher(  # noqa: PLR0917 - click passes them by name
+    host: str, smtp_port: int, http_port: int, directory: Path | None, behaviours: Path | None,
+    certificate: Path | None,
+) -> None:  # fmt: skip
     """Catch mails and show them on a page."""
     from notifier.embedded.catcher import behaviours as table  # noqa: PLC0415
     from notifier.embedded.catcher.process import run  # noqa: PLC0415
+    from notifier.embedded.certificate import server_context  # noqa: PLC0415
 
+    tls = server_context(certificate) if certificate else None
     chosen = table.read_table(behaviours) if behaviours else table.TABLE
-    run(host=host, smtp_port=smtp_port, http_port=http_port, directory=directory, table=chosen)
+    run(host=host, smtp_port=smtp_port, http_port=http_port, directory=directory, table=chosen, tls=tls)
 
 
 @main.command("sms-gateway")
@@ -86,6 +92,18 @@ def servers(directory: Path, postgres_port: int | None, valkey_port: int | None)
         click.echo(postgres.url())
         click.echo(valkey.url())
         told_to_stop.wait()
+
+
+@main.command()
+@click.option("--once", is_flag=True, help="End after the table; exit code 1 if it is not as expected.")
+@click.option(
+    "--directory", type=click.Path(path_type=Path), default=Path(".notifier/demo"), show_default=True
+)
+def demo(directory: Path, *, once: bool) -> None:
+    """Show everything at work on this machine, until Ctrl-C."""
+    from notifier.embedded.demo import show  # noqa: PLC0415
+
+    sys.exit(show(directory, is_once=once))
 
 
 def run() -> None:

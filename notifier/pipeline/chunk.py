@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+import psycopg
+
 from notifier.broker.wakeups import WakeUp
 from notifier.channels.base import Channel
-from notifier.delivery.outcome import GiveUp, PauseFlow, before_try
+from notifier.delivery.outcome import GiveUp, Next, PauseFlow, before_try
 from notifier.errors import Fault, NotifierError, PermanentFailure, Phase, Reply, SendError
 from notifier.logs import get_logger
 from notifier.messages import ChannelName, MessageStatus
@@ -24,6 +26,7 @@ from notifier.pipeline.tools import Report, Tools
 from notifier.store import messages, relays, work
 from notifier.store.database import Connection
 from notifier.store.jobs import load_jobs
+from notifier.store.messages import AttemptRow
 from notifier.store.work import Claim
 
 log = get_logger("deliver")
@@ -115,7 +118,7 @@ class Chunk:
                 elif not self._is_open(connection, ready[index:]):
                     return
                 else:
-                    is_marked = self._one(connection, one, following)
+                    is_marked = self._one(connection, one, rest)
 
     def _is_open(self, connection: Connection, unsent: Sequence[Composed]) -> bool:
         """Have a session to the relay, or let it rest and give everything back unblamed."""
@@ -126,28 +129,47 @@ class Chunk:
             return False
         return True
 
-    def _one(self, connection: Connection, one: Composed, following: Composed | None) -> bool:
+    def _one(self, connection: Connection, one: Composed, rest: Sequence[Composed]) -> bool:
         """Send a marked message, record it, and mark the following one; False where that is not ours."""
         job, started = one.job, self.tools.clock.now()
+        following = rest[0] if rest else None
         try:
             accepted = self.place.session().send(one.prepared)
         except SendError as failure:
-            then = self.settler.fail(
-                job, failure, self._try(job, started), self.report, spent=job.claim.attempt + 1
-            )
+            then = self._failed(job, failure, self._try(job, started))
             self.is_resting = isinstance(then, PauseFlow)
             return following is not None and not self.is_resting and self._mark(connection, following)
         attempt = attempt_of(job, self._try(job, started), accepted.reply, "sent", None)
-        is_marked = work.record_sent_and_mark(
-            connection, attempt, notification=job.row.notification_id, template_version=one.template_version,
-            following=following.job.claim if following else None, lease=self.lease,
-        )
+        try:
+            is_marked = self._record(connection, one, attempt, following)
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            self.tools.insisting(lambda: self._record_anew(one, attempt, rest))
+            raise
         self.report.counts[MessageStatus.SENT.value] += 1
         self.report.latencies.append((attempt.finished_at - job.row.message_created_at).total_seconds())
         if self.failures:
             relays.clear_pause(connection, self.relay)
             self.failures = 0
         return is_marked
+
+    def _failed(self, job: Job, failure: SendError, tried: Try) -> Next:
+        return self.tools.insisting(
+            lambda: self.settler.fail(job, failure, tried, self.report, spent=job.claim.attempt + 1)
+        )
+
+    def _record(
+        self, connection: Connection, one: Composed, attempt: AttemptRow, following: Composed | None
+    ) -> bool:
+        return work.record_sent_and_mark(
+            connection, attempt, notification=one.job.row.notification_id, template_version=one.template_version,
+            following=following.job.claim if following else None, lease=self.lease,
+        )
+
+    def _record_anew(self, one: Composed, attempt: AttemptRow, rest: Sequence[Composed]) -> None:
+        """Record a mail over a new connection, and give back the others: one of them may be marked."""
+        with self.tools.database.connection() as connection:
+            self._record(connection, one, attempt, None)
+            work.release(connection, _claims(rest))
 
     def _mark(self, connection: Connection, one: Composed) -> bool:
         return work.mark_sending(connection, one.job.claim, self.lease)

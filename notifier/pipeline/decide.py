@@ -19,7 +19,7 @@ from notifier.messages import ChannelName
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.incoming import Incoming
 from notifier.pipeline.plans import plan_json
-from notifier.rules.decision import (
+from notifier.decisions import (
     AdvanceJourney,
     CancelTimer,
     Decision,

@@ -35,7 +35,7 @@ from notifier.recipients.may_we import GateFacts, GateVerdict, Suppression, may_
 from notifier.recipients.preferences import can_opt_out
 from notifier.recipients.resolve import is_addressed
 from notifier.rendering.templates import Templates
-from notifier.rules.decision import ChannelStep, JourneyState, StageRef
+from notifier.decisions import ChannelStep, JourneyState, StageRef
 from notifier.settings import Brand, Limits, Mail
 from notifier.store.jobs import JobRow
 from notifier.store.messages import pack

@@ -7,7 +7,7 @@ import orjson
 
 from notifier.events import Json
 from notifier.messages import ChannelName
-from notifier.rules.decision import ChannelStep
+from notifier.decisions import ChannelStep
 
 
 def plan_json(steps: Sequence[ChannelStep]) -> str:

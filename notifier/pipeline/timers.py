@@ -16,7 +16,7 @@ from notifier.events import Event, Urgency
 from notifier.logs import get_logger
 from notifier.pipeline.decide import Decider, timer_row
 from notifier.pipeline.incoming import Incoming
-from notifier.rules.decision import SetTimer
+from notifier.decisions import SetTimer
 from notifier.rules.ruleset import RuleSet, Schedule
 from notifier.rules.schedules import fire_key, latest_due, next_fire
 from notifier.store.database import Connection, Database

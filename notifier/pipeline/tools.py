@@ -2,7 +2,9 @@
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 from uuid import UUID
 
 from notifier.broker.counters import Counters
@@ -15,8 +17,11 @@ from notifier.pipeline.jobs import Composer
 from notifier.pipeline.lookups import Lookups
 from notifier.pipeline.record import Outcome, Recorder
 from notifier.settings import Tuning
-from notifier.store.database import Database
+from notifier.store.database import Database, DatabaseUnavailable
 
+ResultT = TypeVar("ResultT")
+
+_PATIENCE_SECONDS = 0.1
 TERMINAL_FAILURES = frozenset({MessageStatus.FAILED, MessageStatus.EXPIRED, MessageStatus.UNKNOWN})
 
 
@@ -36,6 +41,19 @@ class Tools:
     tuning: Tuning
     stopping: threading.Event
     """Set on TERM: finish the message at hand, give the others back."""
+
+    def insisting(self, record: Callable[[], ResultT]) -> ResultT:
+        """Record what a provider said, again and again until the database is there: nobody else knows it.
+
+        Raises:
+            DatabaseUnavailable: it was still away when the process had to stop.
+        """
+        while True:
+            try:
+                return record()
+            except DatabaseUnavailable:
+                if self.stopping.wait(_PATIENCE_SECONDS):
+                    raise
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from notifier.events import Recipient
 from notifier.messages import MessageStatus
-from notifier.rules.decision import JourneyState, StageRef
+from notifier.decisions import JourneyState, StageRef
 
 
 class Check(StrEnum):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from notifier.events import Recipient, Urgency
 from notifier.messages import ChannelName, MessageClass
-from notifier.rules.decision import ChannelStep, Contact
+from notifier.decisions import ChannelStep, Contact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

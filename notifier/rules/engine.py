@@ -15,7 +15,7 @@ from notifier.recipients.paths import Missing, event_attributes
 from notifier.recipients.preferences import plan_channels, plan_reachable
 from notifier.recipients.resolve import Found, resolve
 from notifier.rules.conditions import Answer, Condition, ConditionError, context_of
-from notifier.rules.decision import (
+from notifier.decisions import (
     Action,
     AdvanceJourney,
     CancelTimer,

@@ -6,7 +6,7 @@ Words only; the decision was made elsewhere.
 import json
 from collections.abc import Iterator
 
-from notifier.rules.decision import (
+from notifier.decisions import (
     Action,
     AdvanceJourney,
     CancelTimer,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from notifier.events import Json
-from notifier.rules.decision import AdvanceJourney, JourneyState, Verdict
+from notifier.decisions import AdvanceJourney, JourneyState, Verdict
 from notifier.rules.ruleset import RuleSet, StageRule
 
 

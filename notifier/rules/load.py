@@ -16,7 +16,7 @@ from notifier.documents import ConfigErrors, Document, Documents
 from notifier.messages import ChannelName
 from notifier.rules.checks import Checks, Place
 from notifier.rules.conditions import ROOTS
-from notifier.rules.decision import ChannelStep
+from notifier.decisions import ChannelStep
 from notifier.rules.model import (
     KINDS,
     Entry,

@@ -14,7 +14,7 @@ from notifier.recipients.paths import Missing, look_up_in_event
 from notifier.recipients.resolve import references
 from notifier.recipients.sources import ListSource, Source
 from notifier.rules.conditions import Condition
-from notifier.rules.decision import ChannelStep
+from notifier.decisions import ChannelStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import orjson
 
 from notifier.crypto import Keyring, blind_index
 from notifier.messages import ChannelName
-from notifier.rules.decision import Contact
+from notifier.decisions import Contact
 from notifier.store.database import Connection
 from notifier.store.persons import Person
 

@@ -22,6 +22,12 @@ _RETRIED = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure
 _TRIES = 5
 
 
+# Nothing that ran is to blame for these: connection, resources, shutdown and cancellation, system (Appendix A),
+_PASSING = ("08", "53", "57", "58")
+# nor for a lock held too long, or for a server that turned into a standby.
+_PASSING_STATES = frozenset({"55P03", "25006"})
+
+
 class DatabaseUnavailable(NotifierError):
     """The database cannot be reached right now: wait and try again."""
 
@@ -54,8 +60,8 @@ class Database:
         connection: Any = pooled.driver_connection
         try:
             yield connection
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            if connection.closed or connection.broken:
+        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
+            if connection.closed or connection.broken or _is_passing(error):
                 pooled.invalidate()
                 raise _unavailable(error) from error
             raise
@@ -121,6 +127,11 @@ def _engine(url: str, size: int, timeout: timedelta, name: str) -> Engine:
             "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds} -c timezone=UTC",
         },
     )
+
+
+def _is_passing(error: psycopg.Error) -> bool:
+    state = error.sqlstate
+    return state is not None and (state.startswith(_PASSING) or state in _PASSING_STATES)
 
 
 def _unavailable(error: Exception) -> DatabaseUnavailable:

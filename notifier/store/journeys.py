@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import orjson
 
-from notifier.rules.decision import JourneyState
+from notifier.decisions import JourneyState
 from notifier.store.bulk import BulkInsert
 from notifier.store.database import Connection
 

@@ -71,7 +71,8 @@ _EXPIRED = _TAKE.replace(
     """SELECT message_id FROM work WHERE expires_at <= now() AND state = 0
        ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED""",
 )
-_UNKNOWN = _TAKE.replace(
+# Stays in sending: should the sweep die before it decides, the outcome is as unknown as before.
+_UNKNOWN = _TAKE.replace("is_sending = false", "is_sending = true").replace(
     "{wanted}",
     """SELECT message_id FROM work WHERE state = 1 AND is_sending AND lease_until <= now()
        LIMIT %s FOR UPDATE SKIP LOCKED""",
@@ -125,7 +126,8 @@ _RECORD = """
 WITH done AS (DELETE FROM work WHERE message_id = %s RETURNING message_id),
      tried AS (INSERT INTO attempt (id, message_id, tenant, number, relay, started_at, finished_at, outcome, reason,
                                     phase, code, enhanced, sealed)
-               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)),
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+               ON CONFLICT (id) DO NOTHING),
      sent AS (UPDATE message SET status = 'sent', attempts = %s, relay = %s, reason = NULL,
                      template_version = %s, settled_at = %s WHERE id = %s),
      told AS (UPDATE notification SET state = 'sent', state_reason = NULL, settled_at = %s
@@ -138,6 +140,8 @@ def record_sent_and_mark(
     following: Claim | None, lease: timedelta,
 ) -> bool:
     """Record a mail taken over by its relay and mark the next one, in one statement and one commit.
+
+    Recording it again changes nothing: after a broken connection nobody knows whether the commit arrived.
 
     Returns:
         Whether the following message may be sent; False where there is none.

@@ -391,7 +391,7 @@ def test_a_worker_that_vanished_while_sending_leaves_an_unknown_and_a_retry(flow
 
 def test_opted_out_people_are_left_alone(flow: Flow) -> None:
     """A category's opt-out holds for operational mail that is not urgent."""
-    from notifier.rules.decision import Contact
+    from notifier.decisions import Contact
     from notifier.store.contacts import save_contact
 
     email = "sales@notifier.example"

@@ -25,7 +25,7 @@ from notifier.delivery.outcome import (
 from notifier.delivery.policy import RetryPolicy
 from notifier.errors import Fault, OutcomeUnknown, PermanentFailure, Phase, Reply, SendError, TemporaryFailure
 from notifier.messages import Accepted, ChannelName, MessageStatus
-from notifier.rules.decision import ChannelStep
+from notifier.decisions import ChannelStep
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 POLICY = RetryPolicy(attempts=5)

@@ -8,7 +8,7 @@ import pytest
 from notifier.events import Recipient
 from notifier.messages import MessageStatus
 from notifier.recipients.may_we import Check, GateFacts, Suppression, is_superseded, may_we
-from notifier.rules.decision import JourneyState, StageRef
+from notifier.decisions import JourneyState, StageRef
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 STAGE = StageRef(rule="returns", subject="R-1", stage="approved", order=1)

@@ -10,7 +10,7 @@ from notifier.events import Event, Json, Recipient
 from notifier.recipients.paths import Missing, look_up, look_up_in_event
 from notifier.recipients.resolve import Resolved, is_addressed, references, resolve
 from notifier.recipients.sources import Source
-from notifier.rules.decision import Contact, Facts
+from notifier.decisions import Contact, Facts
 
 ADAPTER: TypeAdapter[Source] = TypeAdapter(Source)
 ANN = Contact(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from notifier.catalog.types import EventType
 from notifier.events import Event, Json
 from notifier.recipients.may_we import is_superseded
-from notifier.rules.decision import (
+from notifier.decisions import (
     AdvanceJourney,
     CancelTimer,
     Decision,

@@ -1,7 +1,9 @@
 """Run the catcher: SMTP and its page in one process, until SIGTERM or Ctrl-C."""
 
 import asyncio
-from collections.abc import Mapping
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -19,19 +21,25 @@ def run(
     http_port: int,
     directory: Path | None,
     table: Mapping[str, Behaviour] = TABLE,
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Serve until told to stop."""
-    asyncio.run(_run(host, smtp_port, http_port, Mailbox(directory), Behaviours(table)))
-
-
-async def _run(host: str, smtp_port: int, http_port: int, mailbox: Mailbox, behaviours: Behaviours) -> None:
-    # SMTP first: whoever sees the page answer may send.
-    smtp = await serve(mailbox, behaviours, host=host, port=smtp_port)
-    config = uvicorn.Config(
-        create_page(mailbox), host=host, port=http_port, log_level="warning", access_log=False,
-        lifespan="off", timeout_graceful_shutdown=1,
+    mailbox = Mailbox(directory)
+    asyncio.run(
+        _run(
+            partial(serve, mailbox, Behaviours(table), host=host, port=smtp_port, tls=tls),
+            uvicorn.Config(
+                create_page(mailbox), host=host, port=http_port, log_level="warning", access_log=False,
+                lifespan="off", timeout_graceful_shutdown=1,
+            ),
+        )
     )  # fmt: skip
+
+
+async def _run(listen: Callable[[], Awaitable[asyncio.Server]], page: uvicorn.Config) -> None:
+    # SMTP first: whoever sees the page answer may send.
+    smtp = await listen()
     try:
-        await uvicorn.Server(config).serve()
+        await uvicorn.Server(page).serve()
     finally:
         smtp.close()

@@ -4,6 +4,7 @@ Listens on loopback unless told otherwise, relays nothing.
 """
 
 import asyncio
+import ssl
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -40,12 +41,17 @@ class Handler:
         return await _act(server, odd or (delays[0] if delays else Behaviour()))
 
 
-async def serve(mailbox: Mailbox, behaviours: Behaviours, *, host: str, port: int) -> asyncio.Server:
-    """Start to listen; returns the server."""
+async def serve(
+    mailbox: Mailbox, behaviours: Behaviours, *, host: str, port: int, tls: ssl.SSLContext | None = None
+) -> asyncio.Server:
+    """Start to listen, offering STARTTLS where there is a context for it; returns the server."""
     handler = Handler(mailbox, behaviours)
 
     def protocol() -> SMTP:
-        return SMTP(handler, hostname="catcher.localhost", data_size_limit=_LARGEST, enable_SMTPUTF8=True)
+        return SMTP(
+            handler, hostname="catcher.localhost", data_size_limit=_LARGEST, enable_SMTPUTF8=True,
+            tls_context=tls,
+        )  # fmt: skip
 
     return await asyncio.get_running_loop().create_server(protocol, host, port)
 

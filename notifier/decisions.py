@@ -1,6 +1,6 @@
 """What the rules made of an event: actions to take, and a verdict with its reason for every rule tried.
 
-Values only; ``engine`` makes them, the pipeline carries them out.
+Values only; ``notifier.rules`` makes them, the pipeline carries them out.
 """
 
 from collections.abc import Mapping
