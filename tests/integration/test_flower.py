@@ -1,0 +1,203 @@
+"""Flower tells the truth: throughput, failures, and nothing of what found nothing or of whom it concerned."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+from celery import Celery
+
+from notifier.client import Client
+from notifier.embedded.ports import free_port
+from notifier.embedded.supervisor import Program, Supervisor
+from notifier.events import Json
+from tests.contracts.smtp_server import Say, SmtpServer
+from tests.services import ROOT, Flow
+
+pytestmark = pytest.mark.servers
+
+ResultT = TypeVar("ResultT")
+
+LOGIN = ("operator", "p4ss word:with colon")
+GOOD, GONE = "ada.lovelace@example.org", "nobody.here@example.org"
+QUEUES = "ingest.urgent,ingest.normal,ingest.bulk,deliver.urgent,deliver.normal,deliver.bulk,sweep"
+
+
+@pytest.fixture
+def environment(flow: Flow, server_directory: Path) -> dict[str, str]:
+    """What the processes read beside the shipped configuration: the test's servers."""
+    settings = flow.services.settings
+    assert settings.master_key is not None
+    return {
+        "NOTIFIER_CONFIG_DIR": str(settings.config_dir),
+        "NOTIFIER_DATABASE_URL": settings.database_url.get_secret_value(),
+        "NOTIFIER_REDIS_URL": settings.redis_url.get_secret_value(),
+        "NOTIFIER_MASTER_KEY": settings.master_key.get_secret_value(),
+        "NOTIFIER_HEALTH_DIR": str(server_directory / "health"),
+        "NOTIFIER_RELAYS__DEFAULT__HOST": "127.0.0.1",
+        "NOTIFIER_RELAYS__DEFAULT__PORT": str(flow.smtp.port),
+        "NOTIFIER_RELAYS__DEFAULT__SECURITY": "none",
+        "FLOWER_BASIC_AUTH": ":".join(LOGIN),
+    }
+
+
+@pytest.fixture
+def processes(environment: dict[str, str], server_directory: Path) -> Iterator[Callable[..., None]]:
+    """Start Celery processes."""
+    with Supervisor() as supervisor:
+
+        def start(*arguments: str) -> None:
+            log = server_directory / f"{arguments[0]}.log"
+            argv = (sys.executable, "-m", "celery", "-A", "workers.app", *arguments)
+            supervisor.start(Program(name=arguments[0], argv=argv, env=environment, log=log, cwd=ROOT))
+
+        yield start
+
+
+@pytest.fixture
+def worker(processes: Callable[..., None], flow: Flow) -> Callable[..., None]:
+    """Start one worker for all queues."""
+    processes(
+        "worker", "-n", "all@test", "-Q", QUEUES, "-P", "threads", "-c", "4", "--without-mingle",
+        "--without-gossip",
+    )  # fmt: skip
+    return processes
+
+
+@pytest.fixture
+def flower(worker: Callable[..., None]) -> Iterator[httpx.Client]:
+    """A Flower that sees the worker."""
+    port = free_port()
+    worker("flower", "--conf=config/flowerconfig.py", f"--port={port}")
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=LOGIN, timeout=10) as client:
+        poll(lambda: _json(client, "/api/workers?refresh=true").get("all@test"))
+        yield client
+
+
+def poll(ask: Callable[[], ResultT | None], seconds: float = 30) -> ResultT:
+    """Ask until there is an answer."""
+    deadline = time.monotonic() + seconds
+    while not (found := ask()):
+        assert time.monotonic() < deadline, "it never came; the worker may be down"
+        time.sleep(0.05)
+    return found
+
+
+def tasks(flower: httpx.Client, **query: str) -> list[dict[str, Json]]:
+    """Return the tasks Flower knows."""
+    return list(_json(flower, "/api/tasks", **query).values())
+
+
+def _json(client: httpx.Client, path: str, **query: str) -> dict[str, Any]:
+    try:
+        answer = client.get(path, params=query or None)
+    except httpx.TransportError:
+        return {}
+    return dict(answer.json()) if answer.status_code == 200 else {}
+
+
+def test_flower_shows_throughput_and_the_failure_and_nobodys_address(
+    flower: httpx.Client, flow: Flow, smtp: SmtpServer
+) -> None:
+    """A chunk with a message that will never arrive ends as FAILURE, `1 of N`, with its id (S5, S6)."""
+    smtp.for_recipient(GONE, Say("550 5.1.1 no such user"))
+    sample = flow.services.catalog["order.shipped"]
+    with Client(flow.services.settings.redis_url.get_secret_value(), source="test") as client:
+        for address in (GOOD, GONE):
+            buyer = {"name": "Ada Lovelace", "email": address}
+            client.enqueue(sample.type, subject=address[:3], data={**sample.sample, "customer": buyer})
+        failed = poll(lambda: tasks(flower, state="FAILURE"))
+        poll(lambda: [mail for mail in smtp.received if mail.recipient == GOOD])
+    done = poll(lambda: [task for task in tasks(flower, state="SUCCESS") if "deliver" in str(task["name"])])
+    everything = json.dumps([tasks(flower), _json(flower, "/api/workers", refresh="true")])
+
+    (message,) = flow.query("SELECT id FROM message WHERE status = 'failed'")[0]
+    assert failed[0]["name"] == "notifier.deliver.email"
+    assert re.fullmatch(rf"DeliveryFailed\(1 of [12]: {message}\)", str(failed[0]["exception"]))
+    assert "'sent': 1" in str(done[0]["result"])
+    assert float(str(done[0]["runtime"])) > 0
+    assert {"notifier.ingest", "notifier.deliver.email"} <= {str(task["name"]) for task in tasks(flower)}
+    secret = flow.services.settings.redis_url.get_secret_value().split("@", maxsplit=1)[0].rpartition(":")[2]
+    assert not [text for text in (GOOD, GONE, "@example", "Lovelace", secret) if text in everything]
+
+
+def test_flower_only_shows_and_only_to_who_may_look(flower: httpx.Client) -> None:
+    """No shut-down, no task started from a page; no page and no API without the password."""
+    shut = flower.post("/api/worker/shutdown/all@test")
+    sent = flower.post("/api/task/send-task/notifier.sweep", json={"args": []})
+    with httpx.Client(base_url=flower.base_url) as stranger:
+        refused = [stranger.get(path).status_code for path in ("/api/tasks", "/api/workers", "/tasks")]
+
+    assert (shut.status_code, sent.status_code) == (403, 403)
+    assert refused == [401, 401, 401]
+
+
+def test_a_task_that_found_nothing_sends_no_event(
+    worker: Callable[..., None], flow: Flow, smtp: SmtpServer
+) -> None:
+    """Neither sweeps nor empty wake-ups; the one that did something sends all of its events, in order."""
+    url = flow.services.settings.redis_url.get_secret_value()
+    seen: list[Mapping[str, Any]] = []
+    heard, stopping = threading.Event(), threading.Event()
+    with Celery(broker=url, backend=url, set_as_current=False) as app:
+        app.conf.update(event_queue_expires=60)
+        listener = threading.Thread(target=_listen, args=(app, seen, heard, stopping))
+        listener.start()
+        poll(heard.is_set)  # the worker's heartbeat: it sends events, and they arrive
+        results = [
+            app.send_task("notifier.sweep", queue="sweep"),
+            app.send_task("notifier.ingest", kwargs={"lane": "bulk"}, queue="ingest.bulk"),
+            app.send_task("notifier.deliver.email", kwargs={"lane": "bulk"}, queue="deliver.bulk"),
+        ]
+        assert [result.get(timeout=30) for result in results[1:]] == [{}, {}]
+        flow.ingest(flow.sample("order.shipped"))
+        busy = app.send_task("notifier.deliver.email", kwargs={"lane": "normal"}, queue="deliver.normal")
+        assert busy.get(timeout=30) == {"sent": 1}
+        poll(lambda: [event for event in seen if event["type"] == "task-succeeded"])
+        stopping.set()
+        listener.join()
+
+    events = [event for event in seen if event["type"].startswith("task-")]
+    assert [event["type"] for event in events] == ["task-received", "task-started", "task-succeeded"]
+    assert {event["uuid"] for event in events} == {busy.id}
+    assert events[0]["name"] == "notifier.deliver.email"
+    assert events[0]["timestamp"] == events[1]["timestamp"] <= events[2]["timestamp"]
+
+
+def _listen(
+    app: Celery, seen: list[Mapping[str, Any]], heard: threading.Event, stopping: threading.Event
+) -> None:
+    def note(event: Mapping[str, Any]) -> None:
+        seen.append(event)
+        heard.set()
+
+    with app.connection() as connection:
+        receiver = app.events.Receiver(connection, handlers={"*": note})
+        while not stopping.is_set():
+            try:
+                receiver.capture(limit=1, timeout=0.5, wakeup=False)
+            except TimeoutError:
+                continue
+
+
+def test_flower_refuses_to_be_open_to_a_network(environment: dict[str, str]) -> None:
+    """Before it listens, naming the variables."""
+    argv = [
+        sys.executable, "-m", "celery", "-A", "workers.app", "flower", "--conf=config/flowerconfig.py",
+    ]  # fmt: skip
+    without = {**os.environ, **environment, "FLOWER_ADDRESS": "192.0.2.1", "FLOWER_BASIC_AUTH": ""}
+
+    ended = subprocess.run(
+        argv, env=without, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ended.returncode != 0
+    assert "set FLOWER_BASIC_AUTH or FLOWER_BASIC_AUTH_FILE" in ended.stderr
