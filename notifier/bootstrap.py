@@ -77,6 +77,7 @@ class Services:
         self.stopping = threading.Event()
         self.process = process
         self._publish, self._threads = publish, threads
+        self._databases: list[Database] = []
 
     # Connections
 
@@ -255,13 +256,15 @@ class Services:
         opened = vars(self)
         if "flows" in opened:
             self.flows.close()
-        if "database" in opened:
-            self.database.dispose()
+        for database in self._databases:
+            database.dispose()
         if "redis" in opened:
             self.redis.close()
 
     def _database(self, url: str, size: int) -> Database:
-        return Database(url, size=size, timeout=self.settings.tuning.database_timeout, name=self.process)
+        database = Database(url, size=size, timeout=self.settings.tuning.database_timeout, name=self.process)
+        self._databases.append(database)
+        return database
 
 
 def smtp_relay(name: str, relay: Relay, settings: Settings) -> SmtpRelay:

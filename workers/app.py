@@ -2,6 +2,7 @@
 
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from notifier.broker.wakeups import WakeUp
 from notifier.settings import load_settings
@@ -21,5 +22,6 @@ def publish(wake_up: WakeUp) -> None:
     name = f"notifier.{wake_up.stage}" + (f".{wake_up.channel}" if wake_up.channel else "")
     try:
         app.send_task(name, kwargs={"lane": wake_up.lane}, queue=wake_up.queue, retry=False)
-    except OperationalError as error:
+    # kombu wraps what happens on an open connection, and lets through what happens on the way to one.
+    except (OperationalError, RedisError) as error:
         raise OSError("the broker is away") from error

@@ -16,6 +16,7 @@ from notifier.clock import Clock
 from notifier.events import Urgency
 from notifier.health import Health
 from notifier.logs import get_logger
+from notifier.pipeline.outbox import Outbox
 from notifier.store.database import DatabaseUnavailable
 
 log = get_logger("worker")
@@ -35,8 +36,7 @@ class Loops:
     def start(self) -> None:
         """Start them all."""
         loops: list[tuple[str, Callable[[], None]]] = [("doorbell", self._doorbell()), ("asks", self._asks)]
-        if self._services.outboxes:
-            loops.append(("outbox", self._outboxes))
+        loops += [(f"outbox-{n}", self._outbox(one)) for n, one in enumerate(self._services.outboxes)]
         for name, step in loops:
             thread = threading.Thread(target=self._forever, args=(step,), name=name, daemon=True)
             thread.start()
@@ -84,10 +84,14 @@ class Loops:
                 services.asks.answer(ask, result)
         self._stopping.wait(_ASK_INTERVAL)
 
-    def _outboxes(self) -> None:
-        for outbox in self._services.outboxes:
+    def _outbox(self, outbox: Outbox) -> Callable[[], None]:
+        pause = self._services.settings.tuning.outbox_interval.total_seconds()
+
+        def drain() -> None:
             outbox.drain()
-        self._stopping.wait(self._services.settings.tuning.outbox_interval.total_seconds())
+            self._stopping.wait(pause)
+
+        return drain
 
 
 def _seconds(clock: Clock) -> float:

@@ -3,6 +3,7 @@
 A wake-up may be lost or doubled; every stage finds its own work, and the sweep wakes what was forgotten.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -47,8 +48,14 @@ class WakeUps:
                     return False
                 self._publish(wake_up)
         except (BrokerUnavailable, OSError):
+            self._forget(wake_up)
             return False
         return True
+
+    def _forget(self, wake_up: WakeUp) -> None:
+        """Take the flag of a wake-up back that was not sent, so that the next one is."""
+        with contextlib.suppress(BrokerUnavailable), speaking():
+            self._client.delete(wake_up.flag)
 
     def answer(self, wake_up: WakeUp) -> None:
         """Clear the flag; a stage calls it before its first read, so that nothing after is missed."""

@@ -95,8 +95,9 @@ class Chunk:
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, NotifierError) as error:
             # A message that trips over our own mistake must not take its chunk along.
             log.error("deliver.stumbled", message_id=str(job.row.message_id), error=type(error).__name__)
-            failure = stumbled(error)
-            self.settler.fail(job, failure, self._try(job, now), self.report, spent=job.claim.attempt + 1)
+            self.settler.fail(
+                job, stumbled(error), self._try(job, now), self.report, spent=job.claim.attempt + 1
+            )
         return None
 
     def _send(self, ready: Sequence[Composed]) -> None:

@@ -33,6 +33,10 @@ _STINT_SECONDS = 1.0
 """A lane's task ends after this long and wakes its successor: no lane holds a thread for ever."""
 
 
+PROCESSING_ERRORS = (psycopg.Error, NotifierError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
+"""What one event can trip over in our own processing, without the others being at fault."""
+
+
 class Ingest:
     """The ingest stage."""
 
@@ -98,7 +102,7 @@ class Ingest:
             )
         except DatabaseUnavailable:
             raise
-        except (psycopg.Error, NotifierError, ValueError, TypeError, KeyError, ArithmeticError) as error:
+        except PROCESSING_ERRORS as error:
             if len(batch) == 1:
                 self._bury(batch[0], error)
                 return Counter(dead=1)

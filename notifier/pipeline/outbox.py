@@ -38,7 +38,8 @@ class Outbox:
         counts: Counter[str] = Counter()
         with self._database.transaction() as connection:
             rows = connection.execute(
-                f"SELECT id, lane, event::text, created_at FROM {OUTBOX_TABLE} ORDER BY id LIMIT %s "
+                f"SELECT id, lane, event::text, created_at FROM {OUTBOX_TABLE} "
+                "ORDER BY array_position(ARRAY['urgent', 'normal', 'bulk'], lane), id LIMIT %s "
                 "FOR UPDATE SKIP LOCKED",
                 [_BATCH],
             ).fetchall()

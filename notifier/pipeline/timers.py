@@ -4,6 +4,8 @@ The timer goes and its event is decided in one transaction; an event's id names 
 many sweeps there are, each due time makes one event.
 """
 
+import contextlib
+import functools
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -11,15 +13,17 @@ import orjson
 from notifier.catalog import Catalog
 from notifier.clock import Clock
 from notifier.crypto import Keyring
-from notifier.errors import EventRefused
+from notifier.errors import EventRefused, NotifierError
 from notifier.events import Event, Urgency
 from notifier.logs import get_logger
 from notifier.pipeline.decide import Decider, timer_row
 from notifier.pipeline.incoming import Incoming
+from notifier.pipeline.ingest import PROCESSING_ERRORS, describe
 from notifier.decisions import SetTimer
 from notifier.rules.ruleset import RuleSet, Schedule
 from notifier.rules.schedules import fire_key, latest_due, next_fire
-from notifier.store.database import Connection, Database
+from notifier.store.database import Connection, Database, DatabaseUnavailable
+from notifier.store.dead_letters import DeadLetter, bury
 from notifier.store.timers import TimerRow, known_keys, set_timers, take_due
 
 log = get_logger("sweep")
@@ -47,11 +51,19 @@ class Timers:
             self._plan()
             self._is_planned = True
         flows: set[tuple[str, str]] = set()
-        now = self._clock.now()
+        now, limit = self._clock.now(), _BATCH
         while True:
-            taken, found = self._database.retrying(lambda connection: self._take(connection, now))
+            try:
+                taken, found = self._database.retrying(functools.partial(self._take, now=now, limit=limit))
+            except DatabaseUnavailable:
+                raise
+            except PROCESSING_ERRORS as error:
+                if limit > 1:  # one of them is poison: take them one by one
+                    limit = 1
+                    continue
+                taken, found = self._database.retrying(functools.partial(self._bury, now=now, error=error))
             flows |= found
-            if taken < _BATCH:
+            if taken < limit:
                 return flows
 
     def _plan(self) -> None:
@@ -68,8 +80,18 @@ class Timers:
                 ],
             )
 
-    def _take(self, connection: Connection, now: datetime) -> tuple[int, set[tuple[str, str]]]:
-        due = take_due(connection, now, _BATCH)
+    def _bury(self, connection: Connection, now: datetime, error: Exception) -> tuple[int, set[tuple[str, str]]]:
+        """Move the timer that cannot be processed to the dead letters."""
+        due = take_due(connection, now, 1)
+        for row in due:
+            bury(connection, self._letter(row, kind="poison", error=describe(error), field=None))
+            log.error("sweep.buried", type=row.event_type, error=describe(error))
+        return len(due), set()
+
+    def _take(
+        self, connection: Connection, now: datetime, limit: int
+    ) -> tuple[int, set[tuple[str, str]]]:
+        due = take_due(connection, now, limit)
         if not due:
             return 0, set()
         batch = [incoming for row in due if (incoming := self._incoming(connection, row, now)) is not None]
@@ -82,6 +104,7 @@ class Timers:
             return self._scheduled(connection, row, now)
         data = orjson.loads(self._keyring.open_data_key(row.data_key).unseal(row.sealed, b"timer"))
         return self._event(
+            connection, row,
             Event(
                 id=f"{row.key}@{row.due_at.astimezone(UTC).isoformat()}", source=SOURCE, type=row.event_type,
                 subject=row.subject, time=row.due_at, data=data, tenant=row.tenant,
@@ -98,6 +121,7 @@ class Timers:
         due = latest_due(schedule.cron, schedule.zone, previous=before, now=now) or row.due_at
         set_timers(connection, [self._row(schedule, next_fire(schedule.cron, schedule.zone, due))])
         return self._event(
+            connection, row,
             Event(
                 id=fire_key(schedule.name, due), source=SOURCE, type=schedule.event_type,
                 subject=schedule.subject, time=due, data=dict(schedule.data), tenant=schedule.tenant,
@@ -105,13 +129,31 @@ class Timers:
             now,
         )
 
-    def _event(self, event: Event, now: datetime) -> Incoming | None:
+    def _event(
+        self, connection: Connection, row: TimerRow, event: Event, now: datetime
+    ) -> Incoming | None:
         try:
             entry = self._catalog.check(event.type, event.data)
         except EventRefused as error:
+            bury(connection, self._letter(row, kind="refused", error=error.reason, field=error.field))
             log.error("sweep.refused", type=event.type, field=error.field, reason=error.reason)
             return None
         return Incoming(event=event, entry=entry, lane=event.urgency or Urgency(entry.urgency), at=now)
+
+    def _letter(self, row: TimerRow, *, kind: str, error: str, field: str | None) -> DeadLetter:
+        """Return the event a timer would have made, as far as it can be told, for the dead letters."""
+        event = {
+            "id": f"{row.key}@{row.due_at.astimezone(UTC).isoformat()}", "source": SOURCE, "type": row.event_type,
+            "subject": row.subject, "time": row.due_at.isoformat(), "tenant": row.tenant,
+        }
+        with contextlib.suppress(NotifierError, ValueError):
+            event["data"] = orjson.loads(self._keyring.open_data_key(row.data_key).unseal(row.sealed, b"timer"))
+        key = self._keyring.new_data_key()
+        return DeadLetter(
+            kind=kind, tenant=row.tenant, source=SOURCE, external_id=event["id"], type=row.event_type, field=field,
+            error=error, lane=Urgency.NORMAL.value, data_key=key.wrapped,
+            sealed=key.seal(orjson.dumps(event), b"dead-letter"),
+        )
 
     def _row(self, schedule: Schedule, due: datetime) -> TimerRow:
         return timer_row(

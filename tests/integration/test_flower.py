@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -145,13 +146,8 @@ def test_a_task_that_found_nothing_sends_no_event(
 ) -> None:
     """Neither sweeps nor empty wake-ups; the one that did something sends all of its events, in order."""
     url = flow.services.settings.redis_url.get_secret_value()
-    seen: list[Mapping[str, Any]] = []
-    heard, stopping = threading.Event(), threading.Event()
-    with Celery(broker=url, backend=url, set_as_current=False) as app:
-        app.conf.update(event_queue_expires=60)
-        listener = threading.Thread(target=_listen, args=(app, seen, heard, stopping))
-        listener.start()
-        poll(heard.is_set)  # the worker's heartbeat: it sends events, and they arrive
+    with Celery(broker=url, backend=url, set_as_current=False) as app, events_of(app) as seen:
+        poll(lambda: seen)  # the worker's heartbeat: it sends events, and they arrive
         results = [
             app.send_task("notifier.sweep", queue="sweep"),
             app.send_task("notifier.ingest", kwargs={"lane": "bulk"}, queue="ingest.bulk"),
@@ -162,8 +158,6 @@ def test_a_task_that_found_nothing_sends_no_event(
         busy = app.send_task("notifier.deliver.email", kwargs={"lane": "normal"}, queue="deliver.normal")
         assert busy.get(timeout=30) == {"sent": 1}
         poll(lambda: [event for event in seen if event["type"] == "task-succeeded"])
-        stopping.set()
-        listener.join()
 
     events = [event for event in seen if event["type"].startswith("task-")]
     assert [event["type"] for event in events] == ["task-received", "task-started", "task-succeeded"]
@@ -172,20 +166,19 @@ def test_a_task_that_found_nothing_sends_no_event(
     assert events[0]["timestamp"] == events[1]["timestamp"] <= events[2]["timestamp"]
 
 
-def _listen(
-    app: Celery, seen: list[Mapping[str, Any]], heard: threading.Event, stopping: threading.Event
-) -> None:
-    def note(event: Mapping[str, Any]) -> None:
-        seen.append(event)
-        heard.set()
-
+@contextmanager
+def events_of(app: Celery) -> Iterator[list[Mapping[str, Any]]]:
+    """Collect the events of all workers, in the order they arrive."""
+    seen: list[Mapping[str, Any]] = []
     with app.connection() as connection:
-        receiver = app.events.Receiver(connection, handlers={"*": note})
-        while not stopping.is_set():
-            try:
-                receiver.capture(limit=1, timeout=0.5, wakeup=False)
-            except TimeoutError:
-                continue
+        receiver = app.events.Receiver(connection, handlers={"*": seen.append})
+        listener = threading.Thread(target=receiver.capture, kwargs={"limit": None, "wakeup": False})
+        listener.start()
+        try:
+            yield seen
+        finally:
+            receiver.should_stop = True
+            listener.join()
 
 
 def test_flower_refuses_to_be_open_to_a_network(environment: dict[str, str]) -> None:

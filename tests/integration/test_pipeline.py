@@ -408,3 +408,39 @@ def test_opted_out_people_are_left_alone(flow: Flow) -> None:
     flow.deliver()
 
     assert email not in {mail.recipient for mail in flow.smtp.received}
+
+
+def test_a_poison_timer_goes_to_the_dead_letters_and_the_others_fire(flow: Flow) -> None:
+    """One timer nobody can process must not stop the clock for the rest."""
+    flow.ingest(flow.sample("returns.requested"), {**flow.sample("returns.requested"), "subject": "R-2"})
+    with flow.services.database.connection() as connection:
+        connection.execute("UPDATE timer SET due_at = now() - interval '1 second' WHERE key LIKE 'stuck:%%'")
+        connection.execute("UPDATE timer SET sealed = 'broken' WHERE key LIKE '%%R-2'")
+
+    flow.services.sweep.run()
+
+    assert flow.query("SELECT kind, type FROM dead_letter") == [("poison", "returns.stuck")]
+    assert flow.query("SELECT count(*) FROM event WHERE type = 'returns.stuck'") == [(1,)]
+
+
+def test_an_outbox_is_drained_with_its_commit(make_flow: MakeFlow, database_url: str) -> None:
+    """Rows appear with the producer's commit, are ingested once, and are gone."""
+    import psycopg
+
+    from notifier import Client
+    from notifier.client.outbox import install
+
+    install(database_url)
+    flow = make_flow(outboxes=[database_url])
+    event = flow.sample("order.shipped")
+    with Client(database_url, source="shop") as client, psycopg.connect(database_url) as producer:
+        client.enqueue("order.shipped", subject="O-1", data=event["data"], on=producer)
+        before = flow.services.outboxes[0].drain()
+        producer.commit()
+        after = flow.services.outboxes[0].drain()
+
+    flow.deliver()
+
+    assert (before, after) == (0, 1)
+    assert flow.services.outboxes[0].drain() == 0
+    assert len(flow.smtp.received) == 1
