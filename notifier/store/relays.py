@@ -6,11 +6,14 @@ from notifier.store.database import Connection
 
 
 def pause_relay(connection: Connection, relay: str, delay: timedelta, reason: str) -> None:
-    """Let nobody use the relay for ``delay``."""
+    """Let nobody use the relay for ``delay``.
+
+    A relay that goes down fails on all its connections at once: while it rests already, that is one failure.
+    """
     connection.execute(
         """INSERT INTO relay_pause (relay, until, reason) VALUES (%s, now() + %s, %s)
            ON CONFLICT (relay) DO UPDATE SET until = greatest(relay_pause.until, excluded.until),
-             failures = relay_pause.failures + 1, reason = excluded.reason""",
+             failures = relay_pause.failures + (relay_pause.until <= now())::int, reason = excluded.reason""",
         [relay, delay, reason],
     )
 
