@@ -166,6 +166,6 @@ class Facts:
     journeys: Mapping[tuple[str, str], JourneyState] = field(default_factory=dict)
     """By (rule, subject)."""
     contacts: Mapping[str, Contact] = field(default_factory=dict)
-    """By contact reference, as far as :meth:`RuleSet.contact_references` asked for them."""
+    """By contact reference and by address in small letters, as far as the rules asked for them."""
     lists: Mapping[str, tuple[Recipient, ...]] = field(default_factory=dict)
     """Lists and roles of the configuration, by name."""

@@ -22,6 +22,7 @@ from notifier.pipeline.plans import plan_json
 from notifier.decisions import (
     AdvanceJourney,
     CancelTimer,
+    Contact,
     Decision,
     Facts,
     JourneyState,
@@ -31,7 +32,7 @@ from notifier.decisions import (
 from notifier.rules.engine import route
 from notifier.rules.journeys import apply_advance
 from notifier.rules.ruleset import RuleSet
-from notifier.store.contacts import Contacts, find_contacts
+from notifier.store.contacts import find_contacts, has_contacts
 from notifier.store.database import Connection
 from notifier.store.events import DecisionRow, EventRow, claim_keys, insert_decisions, insert_events
 from notifier.store.journeys import JourneyKey, lock_journeys, save_journeys
@@ -45,6 +46,10 @@ from notifier.store.notifications import (
 from notifier.store.persons import Person, PersonKey, Persons
 from notifier.store.timers import TimerRow, cancel_timers, set_timers
 from notifier.store.work import WorkRow, insert_work
+
+
+TenantContacts = Mapping[str, Mapping[str, Contact]]
+"""Tenant → reference or address in small letters → contact."""
 
 
 @dataclass(slots=True)
@@ -87,7 +92,7 @@ class Decider:
         if not fresh:
             return decided
         journeys = lock_journeys(connection, self._journey_keys(fresh))
-        contacts = find_contacts(connection, self._keyring, self._references(fresh), self._addressed(fresh))
+        contacts = self._contacts(connection, fresh)
         decisions = self._decide(fresh, journeys, contacts, now)
         self._store_events(connection, fresh, decisions)
         self._store_notifications(connection, fresh, decisions, decided, now)
@@ -96,7 +101,7 @@ class Decider:
         return decided
 
     def _decide(
-        self, fresh: Sequence[Incoming], journeys: dict[JourneyKey, JourneyState], contacts: Contacts,
+        self, fresh: Sequence[Incoming], journeys: dict[JourneyKey, JourneyState], contacts: TenantContacts,
         now: datetime,
     ) -> list[Decision]:
         """Fold the events in order: each sees the journeys as the one before left them."""
@@ -111,7 +116,7 @@ class Decider:
         return decisions
 
     def _facts(
-        self, one: Incoming, journeys: Mapping[JourneyKey, JourneyState], contacts: Contacts
+        self, one: Incoming, journeys: Mapping[JourneyKey, JourneyState], contacts: TenantContacts
     ) -> Facts:
         tenant = one.event.tenant
         return Facts(
@@ -120,11 +125,7 @@ class Decider:
                 for rule, subject in self._rules.journey_keys(one.event)
                 if (tenant, rule, subject) in journeys
             },
-            contacts={
-                reference: contact
-                for (owner, reference), contact in contacts.by_reference.items()
-                if owner == tenant
-            },
+            contacts=contacts.get(tenant, {}),
             lists=self._lists,
         )
 
@@ -135,15 +136,24 @@ class Decider:
             for rule, subject in self._rules.journey_keys(one.event)
         ]
 
-    def _references(self, batch: Sequence[Incoming]) -> list[tuple[str, str]]:
-        return [
-            (one.event.tenant, reference)
-            for one in batch
-            for reference in self._rules.contact_references(one.event)
-        ]
-
-    def _addressed(self, batch: Sequence[Incoming]) -> list[PersonKey]:
-        return [self._person_key(one.event.tenant, to.identity) for one in batch for to in one.event.to]
+    def _contacts(self, connection: Connection, batch: Sequence[Incoming]) -> TenantContacts:
+        """Load what the address book knows of the people the rules may tell."""
+        if not has_contacts(connection):
+            return {}
+        references, addresses = set[tuple[str, str]](), dict[tuple[str, str], PersonKey]()
+        for event in (one.event for one in batch):
+            tenant = event.tenant
+            references |= {(tenant, one) for one in self._rules.contact_references(event, self._lists)}
+            for address in self._rules.addresses(event, self._lists):
+                addresses[tenant, address] = self._person_key(tenant, address)
+        found = find_contacts(connection, self._keyring, references, addresses.values())
+        contacts: dict[str, dict[str, Contact]] = {}
+        for (tenant, address), key in addresses.items():
+            if (contact := found.by_address.get(key)) is not None:
+                contacts.setdefault(tenant, {})[address] = contact
+        for (tenant, reference), contact in found.by_reference.items():
+            contacts.setdefault(tenant, {})[reference] = contact
+        return contacts
 
     def _person_key(self, tenant: str, identity: str) -> PersonKey:
         return tenant, blind_index(self._keyring.index_key, tenant, identity)

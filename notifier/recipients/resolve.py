@@ -54,12 +54,21 @@ def resolve(sources: Sequence[Source], event: Event, facts: Facts) -> Resolved:
 
 def references(sources: Sequence[Source], event: Event) -> Iterator[str]:
     """Yield the contact references the sources will ask for; list members are not known here."""
+    for recipient in expected(sources, event):
+        if recipient.contact:
+            yield recipient.contact
+
+
+def expected(sources: Sequence[Source], event: Event) -> Iterator[Recipient]:
+    """Yield the people an event itself names, before anything is known of them; list members are not here."""
     for source in sources:
-        if isinstance(source, ListSource):
-            continue
-        for one in _people(source, event, Facts()):
-            if isinstance(one, Found) and one.recipient.contact:
-                yield one.recipient.contact
+        if not isinstance(source, ListSource):
+            yield from (one.recipient for one in _people(source, event, Facts()) if isinstance(one, Found))
+
+
+def addresses(recipient: Recipient) -> tuple[str, ...]:
+    """Return the keys a recipient's contact may stand under besides its reference, in their order."""
+    return tuple(address.casefold() for address in (recipient.email, recipient.phone) if address)
 
 
 def identity(recipient: Recipient) -> str:
@@ -150,7 +159,10 @@ def _derived(path: str) -> str:
 
 
 def _with_contact(one: Found, contacts: Mapping[str, Contact]) -> Found:
-    contact = contacts.get(one.recipient.contact or "")
+    if not contacts:
+        return one
+    keys = (one.recipient.contact or "", *addresses(one.recipient))
+    contact = next((contacts[key] for key in keys if key in contacts), None)
     if contact is None:
         return one
     known = {field: getattr(contact, field) for field in ("email", "phone", "name", "locale", "zone")}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from notifier.events import Event, Json, Recipient, Urgency
 from notifier.recipients.paths import Missing, look_up_in_event
-from notifier.recipients.resolve import references
+from notifier.recipients.resolve import addresses, expected, references
 from notifier.recipients.sources import ListSource, Source
 from notifier.rules.conditions import Condition
 from notifier.decisions import ChannelStep
@@ -163,6 +163,15 @@ class RuleSet:
                 found.update(dict.fromkeys(_members(rule.telling.sources, lists or {})))
         return tuple(found)
 
+    def addresses(self, event: Event, lists: Mapping[str, tuple[Recipient, ...]] | None = None) -> tuple[str, ...]:
+        """Return the addresses the rules may tell: contacts are looked for under them, too."""
+        found: dict[str, None] = {}
+        for rule in self.rules_for(event.type):
+            if rule.is_enabled:
+                people = [*expected(rule.telling.sources, event), *_listed(rule.telling.sources, lists or {})]
+                found.update(dict.fromkeys(key for one in people for key in addresses(one)))
+        return tuple(found)
+
     def _matching(self, event_type: str) -> tuple[Rule, ...]:
         return tuple(rule for rule in self._rules if matches(rule.patterns, event_type))
 
@@ -189,6 +198,10 @@ def subject_of(rule: StageRule, event: Event) -> str | Missing:
 
 
 def _members(sources: Sequence[Source], lists: Mapping[str, tuple[Recipient, ...]]) -> Iterator[str]:
+    yield from (one.contact for one in _listed(sources, lists) if one.contact)
+
+
+def _listed(sources: Sequence[Source], lists: Mapping[str, tuple[Recipient, ...]]) -> Iterator[Recipient]:
     for source in sources:
         if isinstance(source, ListSource):
-            yield from (one.contact for one in lists.get(source.members_of, ()) if one.contact)
+            yield from lists.get(source.members_of, ())

@@ -23,6 +23,12 @@ class Contacts:
     by_address: dict[tuple[str, bytes], Contact]
 
 
+def has_contacts(connection: Connection) -> bool:
+    """Tell whether the address book is in use at all."""
+    row = connection.execute("SELECT EXISTS (SELECT 1 FROM contact)", prepare=True).fetchone()
+    return bool(row and row[0])
+
+
 def find_contacts(
     connection: Connection, keyring: Keyring, references: Iterable[tuple[str, str]],
     addresses: Iterable[tuple[str, bytes]],

@@ -444,3 +444,27 @@ def test_an_outbox_is_drained_with_its_commit(make_flow: MakeFlow, database_url:
     assert (before, after) == (0, 1)
     assert flow.services.outboxes[0].drain() == 0
     assert len(flow.smtp.received) == 1
+
+
+def test_the_address_book_knows_a_persons_language_and_phone(flow: Flow) -> None:
+    """Who is addressed by mail only is told in their language, and can be reached by SMS."""
+    from notifier.decisions import Contact
+    from notifier.store.contacts import save_contact
+
+    event = flow.sample("returns.approved")
+    customer = {**event["data"]["customer"], "email": "Kim@Example.com"}
+    customer = {key: value for key, value in customer.items() if key not in {"phone", "locale"}}
+    key = ("default", blind_index(flow.services.keyring.index_key, "default", "kim@example.com"))
+    person = flow.services.persons.get([key])[key]
+    with flow.services.database.connection() as connection:
+        save_contact(
+            connection, flow.services.keyring, "default",
+            Contact(reference="kim", email="kim@example.com", phone="+4915112345678", locale="de"), person,
+        )
+    flow.smtp.always(At.RCPT, Say("550 5.1.1 no such user"))
+
+    flow.ingest({**event, "data": {**event["data"], "customer": customer}})
+    flow.deliver()
+
+    assert flow.sms.received[0]["To"] == "+4915112345678"
+    assert "R\u00fccksendung" in flow.sms.received[0]["Body"] or "Ihre" in flow.sms.received[0]["Body"]
