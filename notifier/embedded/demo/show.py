@@ -14,9 +14,10 @@ from notifier.catalog import Catalog
 from notifier.client import Client, Result
 from notifier.client.writing import EventKey
 from notifier.embedded.demo.evidence import Evidence, Told
+from notifier.embedded.demo.judge import differences, miscounts
 from notifier.embedded.demo.kill import kill_in_the_middle, row_for
 from notifier.embedded.demo.machine import Machine
-from notifier.embedded.demo.scenarios import SOURCE, Expected, Scenario, Script
+from notifier.embedded.demo.scenarios import SOURCE, Scenario, Script
 from notifier.embedded.demo.table import Row, Screen
 from notifier.errors import NotifierError
 from notifier.ids import uuid7
@@ -38,7 +39,7 @@ def show(folder: Path, *, is_once: bool) -> int:
             machine.start(screen.tell)
             code = _tell_story(machine, screen)
             machine.wait_for_pages()
-            screen.links({**machine.pages(), "in a shell": f". {machine.stack.folder}/env; .venv/bin/notifier log"})
+            screen.links(machine.pages() | {"in a shell": f". {folder}/env; .venv/bin/notifier log"})
             if not is_once:
                 screen.tell("It stays up until Ctrl-C; the next `make demo` goes on with the same data.")
                 threading.Event().wait()
@@ -97,11 +98,9 @@ class _Teller(threading.Thread):
 
     def count_again(self) -> None:
         """Look once more, at the very end: a mail too many may come late."""
-        expected = self._scenario.expected
-        for address, count in expected.mails.items():
-            self._compare(f"mails to {address}", self._evidence.mails(address), count)
-        for number, count in expected.texts.items():
-            self._compare(f"texts to {number}", self._evidence.texts(number), count)
+        expected, evidence = self._scenario.expected, self._evidence
+        self.row.problems += miscounts("mails", expected.mails, evidence.mails)
+        self.row.problems += miscounts("texts", expected.texts, evidence.texts)
 
     def _tell(self, result: Result) -> None:
         told = self._evidence.told(self.key) if self.key else ()
@@ -112,31 +111,13 @@ class _Teller(threading.Thread):
         trouble = [one.reason for one in told if one.reason and one.status != "sent"]
         # The verdict's word says nothing that the row does not.
         self.row.why = "; ".join(trouble or (reason.replace(": fired:", ":") for reason in result.reasons))
-        self._judge(result, told)
+        self.row.problems += differences(self._scenario.expected, result, told)
 
     def _fill(self, told: Sequence[Told]) -> None:
         if told:
             self.row.happened = ", then ".join(map(str, told))
             self.row.tries = sum(one.tries for one in told)
             self.row.seconds = max(one.seconds for one in told)
-
-    def _judge(self, result: Result, told: Sequence[Told]) -> None:
-        expected: Expected = self._scenario.expected
-        self._compare("state", result.state, expected.state)
-        self._compare("messages", tuple(f"{one.channel} {one.status}" for one in told), expected.told)
-        self._compare("tries", sum(one.tries for one in told), expected.tries)
-        if expected.says not in " ".join(result.reasons):
-            self.row.problems.append(f"expected {expected.says!r} among the reasons: {result.reasons}")
-        heard = [reply for one in told for reply in one.replies]
-        self.row.problems += [
-            f"expected the reply {reply}, heard {heard}"
-            for reply in expected.replies
-            if not any(one.startswith(reply) for one in heard)
-        ]
-
-    def _compare(self, what: str, found: object, expected: object) -> None:
-        if found != expected:
-            self.row.problems.append(f"{what}: expected {expected}, found {found}")
 
 
 def _run(tellers: Sequence[_Teller], screen: Screen) -> None:
