@@ -1,9 +1,12 @@
 """Celery's settings: a message is a wake-up, so losing or doubling one costs nothing but time."""
 
+import ssl
 from typing import Any
+from urllib.parse import quote
 
 from kombu.entity import Queue
 
+from notifier.client.addresses import read_sentinel
 from notifier.events import LANES
 from notifier.settings import Settings
 
@@ -19,7 +22,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
     """Return Celery's configuration."""
     broker = settings.redis_url.get_secret_value()
     backend = settings.result_url.get_secret_value() if settings.result_url else broker
-    return {
+    config = {
         "broker_url": broker,
         "broker_transport": "notifier.broker.transport:Transport",
         "broker_transport_options": {
@@ -73,3 +76,29 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         },
         "imports": ["workers.tasks", "workers.process"],
     }
+    return _with_servers(config, broker, backend)
+
+
+def _with_servers(config: dict[str, Any], broker: str, backend: str) -> dict[str, Any]:
+    """Say it in Celery's words where the servers are sentinels, or speak TLS."""
+    if broker.startswith("sentinel://"):
+        url, options = _sentinels(broker)
+        config |= {"broker_url": url, "broker_transport": "sentinel"}
+        config["broker_transport_options"] |= options
+    if backend.startswith("sentinel://"):
+        config["result_backend"], config["result_backend_transport_options"] = _sentinels(backend)
+    # Celery insists on being told to check certificates.
+    if broker.startswith("rediss://"):
+        config["broker_use_ssl"] = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+    if backend.startswith("rediss://"):
+        config["redis_backend_use_ssl"] = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+    return config
+
+
+def _sentinels(url: str) -> tuple[str, dict[str, Any]]:
+    """Return kombu's form of a sentinel URL, one per sentinel, and its options."""
+    address = read_sentinel(url)
+    login = f":{quote(address.password, safe='')}@" if address.password else ""
+    urls = [f"sentinel://{login}{host}:{port}/{address.db}" for host, port in address.sentinels]
+    kwargs = {"password": address.sentinel_password} if address.sentinel_password else {}
+    return ";".join(urls), {"master_name": address.service, "sentinel_kwargs": kwargs}

@@ -2,13 +2,12 @@
 
 import contextlib
 from collections.abc import Iterator
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
-from redis.sentinel import Sentinel
 
+from notifier.client.redis_link import open_redis
 from notifier.errors import NotifierError
 
 _LIMITS = {
@@ -35,16 +34,7 @@ def connect(url: str, *, within: float | None = None) -> redis.Redis:
     retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 2 if within is None else 0)
     if not url.startswith("sentinel://"):
         return redis.Redis.from_url(url, retry=retry, **limits)
-    parts = urlsplit(url)
-    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    hosts = [_address(item) for item in parts.netloc.rpartition("@")[2].split(",")]
-    sentinel = Sentinel(hosts, socket_timeout=within or 5.0)  # type: ignore[no-untyped-call]
-    service = parts.path.strip("/") or "mymaster"
-    password = unquote(parts.password) if parts.password else options.get("password")
-    client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
-        service, db=int(options.get("db", 0)), password=password, retry=retry, **limits
-    )
-    return client
+    return open_redis(url, answer_timeout=_LIMITS["socket_timeout"])
 
 
 @contextlib.contextmanager
@@ -60,7 +50,3 @@ def speaking() -> Iterator[None]:
             raise BrokerUnavailable(f"Redis is not ready: {str(error).split()[0]}") from error
         raise
 
-
-def _address(item: str) -> tuple[str, int]:
-    host, _, port = item.partition(":")
-    return host, int(port or 26379)
