@@ -71,25 +71,3 @@ class Health:
 
 def _pairs() -> list[tuple[str, str]]:
     return list(zip(sys.argv, sys.argv[1:], strict=False))
-
-
-def check(folder: Path) -> tuple[bool, str]:
-    """Tell whether a process of this folder has said something lately, and what; waiting is well too."""
-    words: list[str] = []
-    for file in sorted(folder.glob("*.json")):
-        with contextlib.suppress(FileNotFoundError):  # it ended meanwhile
-            if time.time() - file.stat().st_mtime < STALE_SECONDS:
-                said = json.loads(file.read_text(encoding="utf-8"))
-                words.append(f"{file.stem}: {said['state']} {said['reason']}".strip())
-    return bool(words), "; ".join(words) or f"nothing new in {folder} for {STALE_SECONDS:.0f} s"
-
-
-def main() -> None:
-    """Check the folder NOTIFIER_HEALTH_DIR names: a container's health check."""
-    is_well, words = check(Path(os.environ.get("NOTIFIER_HEALTH_DIR", "/run/notifier")))
-    sys.stdout.write(words + "\n")
-    sys.exit(not is_well)
-
-
-if __name__ == "__main__":
-    main()
