@@ -1,16 +1,12 @@
 """Flower tells the truth: throughput, failures, and nothing of what found nothing or of whom it concerned."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import pytest
@@ -18,78 +14,40 @@ from celery import Celery
 
 from notifier.client import Client
 from notifier.embedded.ports import free_port
-from notifier.embedded.supervisor import Program, Supervisor
 from notifier.events import Json
 from tests.contracts.smtp_server import Say, SmtpServer
-from tests.services import ROOT, Flow
+from tests.processes import WORKER, Processes, poll
+from tests.services import Flow
+from workers.config import QUEUES
 
 pytestmark = pytest.mark.servers
 
-ResultT = TypeVar("ResultT")
-
 LOGIN = ("operator", "p4ss word:with colon")
 GOOD, GONE = "ada.lovelace@example.org", "nobody.here@example.org"
-QUEUES = "ingest.urgent,ingest.normal,ingest.bulk,deliver.urgent,deliver.normal,deliver.bulk,sweep"
 
 
 @pytest.fixture
-def environment(flow: Flow, server_directory: Path) -> dict[str, str]:
-    """What the processes read beside the shipped configuration: the test's servers."""
-    settings = flow.services.settings
-    assert settings.master_key is not None
-    return {
-        "NOTIFIER_CONFIG_DIR": str(settings.config_dir),
-        "NOTIFIER_DATABASE_URL": settings.database_url.get_secret_value(),
-        "NOTIFIER_REDIS_URL": settings.redis_url.get_secret_value(),
-        "NOTIFIER_MASTER_KEY": settings.master_key.get_secret_value(),
-        "NOTIFIER_HEALTH_DIR": str(server_directory / "health"),
-        "NOTIFIER_RELAYS__DEFAULT__HOST": "127.0.0.1",
-        "NOTIFIER_RELAYS__DEFAULT__PORT": str(flow.smtp.port),
-        "NOTIFIER_RELAYS__DEFAULT__SECURITY": "none",
-        "FLOWER_BASIC_AUTH": ":".join(LOGIN),
-    }
+def processes(flow: Flow, server_directory: Path) -> Iterator[Processes]:
+    """Celery's processes on the test's servers."""
+    with Processes(flow, server_directory, FLOWER_BASIC_AUTH=":".join(LOGIN)) as running:
+        yield running
 
 
 @pytest.fixture
-def processes(environment: dict[str, str], server_directory: Path) -> Iterator[Callable[..., None]]:
-    """Start Celery processes."""
-    with Supervisor() as supervisor:
-
-        def start(*arguments: str) -> None:
-            log = server_directory / f"{arguments[0]}.log"
-            argv = (sys.executable, "-m", "celery", "-A", "workers.app", *arguments)
-            supervisor.start(Program(name=arguments[0], argv=argv, env=environment, log=log, cwd=ROOT))
-
-        yield start
-
-
-@pytest.fixture
-def worker(processes: Callable[..., None], flow: Flow) -> Callable[..., None]:
-    """Start one worker for all queues."""
-    processes(
-        "worker", "-n", "all@test", "-Q", QUEUES, "-P", "threads", "-c", "4", "--without-mingle",
-        "--without-gossip",
-    )  # fmt: skip
+def worker(processes: Processes) -> Processes:
+    """One worker for all queues."""
+    processes.start("worker", "-n", "all@test", "-Q", ",".join(QUEUES), *WORKER)
     return processes
 
 
 @pytest.fixture
-def flower(worker: Callable[..., None]) -> Iterator[httpx.Client]:
+def flower(worker: Processes) -> Iterator[httpx.Client]:
     """A Flower that sees the worker."""
     port = free_port()
-    worker("flower", "--conf=config/flowerconfig.py", f"--port={port}")
+    worker.start("flower", "--conf=config/flowerconfig.py", f"--port={port}")
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=LOGIN, timeout=10) as client:
         poll(lambda: _json(client, "/api/workers?refresh=true").get("all@test"))
         yield client
-
-
-def poll(ask: Callable[[], ResultT | None], seconds: float = 30) -> ResultT:
-    """Ask until there is an answer."""
-    deadline = time.monotonic() + seconds
-    while not (found := ask()):
-        assert time.monotonic() < deadline, "it never came; the worker may be down"
-        time.sleep(0.05)
-    return found
 
 
 def tasks(flower: httpx.Client, **query: str) -> list[dict[str, Json]]:
@@ -141,9 +99,7 @@ def test_flower_only_shows_and_only_to_who_may_look(flower: httpx.Client) -> Non
     assert refused == [401, 401, 401]
 
 
-def test_a_task_that_found_nothing_sends_no_event(
-    worker: Callable[..., None], flow: Flow, smtp: SmtpServer
-) -> None:
+def test_a_task_that_found_nothing_sends_no_event(worker: Processes, flow: Flow) -> None:
     """Neither sweeps nor empty wake-ups; the one that did something sends all of its events, in order."""
     url = flow.services.settings.redis_url.get_secret_value()
     with Celery(broker=url, backend=url, set_as_current=False) as app, events_of(app) as seen:
@@ -181,16 +137,11 @@ def events_of(app: Celery) -> Iterator[list[Mapping[str, Any]]]:
             listener.join()
 
 
-def test_flower_refuses_to_be_open_to_a_network(environment: dict[str, str]) -> None:
+def test_flower_refuses_to_be_open_to_a_network(processes: Processes) -> None:
     """Before it listens, naming the variables."""
-    argv = [
-        sys.executable, "-m", "celery", "-A", "workers.app", "flower", "--conf=config/flowerconfig.py",
-    ]  # fmt: skip
-    without = {**os.environ, **environment, "FLOWER_ADDRESS": "192.0.2.1", "FLOWER_BASIC_AUTH": ""}
+    open_to_all = {"FLOWER_ADDRESS": "192.0.2.1", "FLOWER_BASIC_AUTH": ""}
 
-    ended = subprocess.run(
-        argv, env=without, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
+    ended = processes.run("flower", "--conf=config/flowerconfig.py", **open_to_all)
 
     assert ended.returncode != 0
     assert "set FLOWER_BASIC_AUTH or FLOWER_BASIC_AUTH_FILE" in ended.stderr
