@@ -66,7 +66,7 @@ class Script:
     @property
     def domain(self) -> str:
         """The domain of this run's addresses."""
-        return f"{self.run}.example.com"
+        return f"{self.run}.example"
 
     def _plain(self) -> Scenario:
         to = self._address("ada")

@@ -3,6 +3,7 @@
 Waits for real outcomes and decides nothing about them.
 """
 
+import contextlib
 import signal
 import threading
 import time
@@ -42,7 +43,8 @@ def show(folder: Path, *, is_once: bool) -> int:
             screen.links(machine.pages() | {"in a shell": f". {folder}/env; .venv/bin/notifier log"})
             if not is_once:
                 screen.tell("It stays up until Ctrl-C; the next `make demo` goes on with the same data.")
-                threading.Event().wait()
+                _wait_for_ctrl_c()
+            screen.tell("Stopping ...")
     except KeyboardInterrupt:
         pass
     screen.tell("Everything is stopped.")
@@ -76,7 +78,7 @@ class _Teller(threading.Thread):
     def __init__(self, scenario: Scenario, client: Client, evidence: Evidence) -> None:
         super().__init__(daemon=True)  # Ctrl-C waits for nobody's outcome
         self._scenario, self._client, self._evidence = scenario, client, evidence
-        self.row = Row(event=f"{scenario.events[-1]['type']}: {scenario.title}", to=scenario.to)
+        self.row = Row(event=f"{scenario.title}: {scenario.events[-1]['type']}", to=scenario.to)
         self.key: EventKey | None = None
 
     def run(self) -> None:
@@ -131,6 +133,11 @@ def _run(tellers: Sequence[_Teller], screen: Screen) -> None:
                 screen.outcome(teller.row)
         waiting = [teller for teller in waiting if not teller.row.is_over]
         time.sleep(_LOOK_EVERY)
+
+
+def _wait_for_ctrl_c() -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

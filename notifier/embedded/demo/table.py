@@ -88,12 +88,11 @@ class Screen:
 
 def _table(rows: Sequence[Row]) -> Table:
     table = Table(expand=True, pad_edge=False)
-    table.add_column("event", ratio=3)
-    table.add_column("to", ratio=3, overflow="fold")
-    table.add_column("what happened", ratio=4)
+    for name, ratio in (("event", 4), ("to", 4), ("what happened", 5)):
+        table.add_column(name, ratio=ratio, overflow="fold")
     table.add_column("tries", justify="right")
     table.add_column("after", justify="right", no_wrap=True)
-    table.add_column("why", ratio=5)
+    table.add_column("why", ratio=6, overflow="fold")
     table.add_column("", width=2)
     for row in rows:
         style = {"ok": "green", "no": "bold red"}.get(row.mark, "dim")
