@@ -1,0 +1,160 @@
+"""Check the whole configuration as it lies in its files, and find everything that is wrong at once.
+
+Reads files only: no database, no network. A later part is checked even where an earlier one is broken.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from notifier.bootstrap import Services, sms_provider, smtp_relay
+from notifier.catalog import Catalog
+from notifier.documents import ConfigErrors
+from notifier.errors import ConfigError, TemplateError
+from notifier.events import Json
+from notifier.pipeline.samples import sample_context, uses
+from notifier.rendering.check import Finding as TemplateFinding
+from notifier.rendering.check import check
+from notifier.rendering.templates import Templates
+from notifier.rules.ruleset import RuleSet
+from notifier.settings import Settings, find_config, load_settings
+
+PartT = TypeVar("PartT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong, or that could be better."""
+
+    severity: str
+    """``error`` or ``warning``."""
+    file: str | None
+    line: int | None
+    field: str | None
+    problem: str
+    mend: str | None
+
+    @property
+    def place(self) -> str:
+        """Return ``file:line``, as far as known."""
+        return f"{self.file}:{self.line}" if self.file and self.line else self.file or ""
+
+
+@dataclass(slots=True)
+class Inspection:
+    """What was found so far."""
+
+    findings: list[Finding] = field(default_factory=list)
+
+    def attempt(self, load: Callable[[], PartT]) -> PartT | None:
+        """Load a part; keep what is wrong with it."""
+        try:
+            return load()
+        except ConfigErrors as wrong:
+            self.findings += [_of_config(error) for error in wrong.errors]
+        except ConfigError as wrong:
+            self.findings.append(_of_config(wrong))
+        except TemplateError as wrong:
+            self.findings.append(_of_template(wrong))
+        return None
+
+
+def inspect(settings: Settings | None = None) -> list[Finding]:
+    """Check settings, catalogue, rules, templates, and what they say of each other."""
+    seen = Inspection()
+    settings = settings or seen.attempt(load_settings)
+    services = Services(settings or Settings(config_dir=find_config()))
+    if settings is not None:
+        for part in _parts(services):
+            seen.attempt(part)
+    catalog = seen.attempt(lambda: services.catalog)
+    templates = seen.attempt(lambda: services.templates)
+    lists = seen.attempt(lambda: services.lists)
+    if catalog is None:
+        return seen.findings
+    has_template = (lambda name: name in templates.names()) if templates is not None else None
+    rules = seen.attempt(
+        lambda: RuleSet.load(
+            services.settings.config_path / "rules", types=[entry.type for entry in catalog],
+            lists=list(lists or ()), templates=has_template,
+        )
+    )  # fmt: skip
+    for entry in catalog:
+        for name, lookup in entry.lookup.items():
+            if settings is not None and lookup.source not in settings.lookups and lookup.source != "notifier":
+                seen.findings.append(_unknown_source(entry.type, name, lookup.source))
+    if rules is not None and templates is not None:
+        seen.findings += inspect_templates(templates, catalog, rules, services.settings)
+    return seen.findings
+
+
+def inspect_templates(
+    templates: Templates, catalog: Catalog, rules: RuleSet, settings: Settings
+) -> list[Finding]:
+    """Render every template on its type's sample and return what its readers would mind."""
+    taken = uses(catalog, rules)
+    samples: dict[str, Mapping[str, Json]] = {
+        name: sample_context(
+            use, rules, brand=settings.brand.model_dump(), zone=settings.zone, locale=settings.locale,
+            now=datetime.now(UTC),
+        )
+        for name, use in taken.items()
+    }  # fmt: skip
+    # Live data has no sample in the catalogue: such a template is loaded, not rendered.
+    unseen = {name for name, use in taken.items() if use.entry.lookup}
+    findings = [one for one in check(templates, samples) if one.file.rpartition("/")[0] not in unseen]
+    return [*map(_of_check, findings), *map(_not_rendered, sorted(unseen))]
+
+
+def _parts(services: Services) -> Iterator[Callable[[], object]]:
+    settings = services.settings
+    yield lambda: services.policy
+    for name, relay in settings.relays.items():
+        yield lambda name=name, relay=relay: smtp_relay(name, relay, settings).tls_context()  # type: ignore[misc]
+    if settings.sms is not None:
+        sms = settings.sms
+        yield lambda: sms_provider(sms)
+    if settings.master_key is not None:
+        yield lambda: services.master_keys
+
+
+def _of_config(error: ConfigError) -> Finding:
+    file = str(error.file) if error.file else None
+    return Finding(
+        severity="error",
+        file=file,
+        line=error.line,
+        field=error.field,
+        problem=error.problem,
+        mend=error.mend,
+    )
+
+
+def _of_template(error: TemplateError) -> Finding:
+    return Finding(
+        severity="error", file=error.template, line=error.line, field=error.variable, problem=error.problem,
+        mend=None,
+    )  # fmt: skip
+
+
+def _of_check(found: TemplateFinding) -> Finding:
+    return Finding(
+        severity=found.severity.value, file=found.file, line=found.line, field=None, problem=found.text,
+        mend=found.mend,
+    )  # fmt: skip
+
+
+def _not_rendered(name: str) -> Finding:
+    return Finding(
+        severity="warning", file=name, line=None, field=None,
+        problem="not tried: its type looks live data up, which has no sample",
+        mend=f"notifier template preview {name} --live @file",
+    )  # fmt: skip
+
+
+def _unknown_source(event_type: str, name: str, source: str) -> Finding:
+    return Finding(
+        severity="error", file=None, line=None, field=f"{event_type}: lookup.{name}.source",
+        problem=f"there is no look-up source {source!r}", mend=f"add lookups.{source} to notifier.yaml",
+    )  # fmt: skip

@@ -1,0 +1,150 @@
+"""``notifier contact``: the address book, sealed under each person's key."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
+
+from notifier.bootstrap import Services
+from notifier.cli.arguments import tenant_option
+from notifier.cli.opening import opened
+from notifier.cli.output import Column, json_option, say, show_fields, show_json, show_lines, show_table
+from notifier.crypto import blind_index
+from notifier.decisions import Contact
+from notifier.errors import ConfigError
+from notifier.messages import ChannelName
+from notifier.mime import HeaderError, validate_address
+from notifier.reports.naming import NotFound
+from notifier.reports.people import ContactEntry, contact_entry, find_contact, list_contacts
+from notifier.store.contacts import save_contact
+from notifier.store.tenants import known_tenants
+
+_E164 = re.compile(r"\+[1-9]\d{6,14}")
+_LOCALE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_CHANNELS = [one.value for one in ChannelName]
+_EMPTY: Mapping[str, object] = {"channels": (), "opt_outs": frozenset()}
+_FIELDS = ("email", "phone", "name", "locale", "zone", "channels", "opt-outs")
+
+
+@click.group()
+def contact() -> None:
+    """Keep the address book: whom rules know by a reference."""
+
+
+@contact.command("set")
+@click.argument("reference", metavar="REF")
+@click.option("--email")
+@click.option("--phone", help="With the country code: +4930123456.")
+@click.option("--name")
+@click.option("--locale", help="Such as de or de-AT.")
+@click.option("--zone", help="Such as Europe/Berlin.")
+@click.option(
+    "--channel", "channels", multiple=True, type=click.Choice(_CHANNELS), help="Preferred, in order."
+)
+@click.option("--opt-out", "opt_outs", multiple=True, metavar="CATEGORY[:CHANNEL]", help="Not wanted.")
+@click.option("--clear", multiple=True, type=click.Choice(_FIELDS), help="Forget this field.")
+@tenant_option
+@json_option
+def set_(*, reference: str, clear: tuple[str, ...], tenant: str, is_json: bool, **given: Any) -> None:
+    """Add a contact, or change the given fields of one."""
+    cleared = {name.replace("-", "_") for name in clear}
+    changes = {name: value for name, value in given.items() if value not in (None, ())}
+    if "opt_outs" in changes:
+        changes["opt_outs"] = frozenset(changes["opt_outs"])
+    if "channels" in changes:
+        changes["channels"] = tuple(map(ChannelName, changes["channels"]))
+    changes |= {name: _EMPTY.get(name) for name in cleared}
+    with opened() as services:
+        _check(services, changes)
+        saved = _save(services, tenant, reference, changes)
+    entry = contact_entry(saved)
+    show_json(entry) if is_json else _show(entry)
+
+
+@contact.command()
+@click.argument("reference", metavar="REF")
+@tenant_option
+@json_option
+def show(*, reference: str, tenant: str, is_json: bool) -> None:
+    """Show one contact."""
+    with opened() as services, services.database.connection() as connection:
+        found = find_contact(connection, services.keyring, tenant, reference)
+    if found is None:
+        raise NotFound(f"there is no contact {reference!r} for tenant {tenant!r}")
+    entry = contact_entry(found)
+    show_json(entry) if is_json else _show(entry)
+
+
+@contact.command("list")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--after", default="", metavar="REF", help="Go on behind this one.")
+@tenant_option
+@json_option
+def list_(*, limit: int, after: str, tenant: str, is_json: bool) -> None:
+    """List contacts by their references."""
+    with opened() as services, services.database.connection() as connection:
+        found = list_contacts(connection, services.keyring, tenant, limit=limit + 1, after=after)
+    page = found[:limit]
+    if is_json:
+        show_lines(page)
+        return
+    columns = (
+        Column("reference", 10), Column("email", 16), Column("phone", 12), Column("name", 12),
+        Column("locale", 6), Column("channels", 10, is_optional=True),
+        Column("opted out of", 12, is_optional=True),
+    )  # fmt: skip
+    rows = [
+        (one.reference, one.email, one.phone, one.name, one.locale, one.channels, one.opt_outs)
+        for one in page
+    ]
+    show_table(columns, rows, empty="no contacts")
+    if len(found) > limit:
+        say(f"\nmore: notifier contact list --tenant {tenant} --limit {limit} --after {page[-1].reference}")
+
+
+def _save(services: Services, tenant: str, reference: str, changes: Mapping[str, Any]) -> Contact:
+    with services.database.connection() as connection:
+        if tenant not in known_tenants(connection):
+            raise NotFound(f"there is no tenant {tenant!r}; `notifier tenant add` makes one")
+        before = find_contact(connection, services.keyring, tenant, reference) or Contact(reference=reference)
+    after = replace(before, **changes)
+    identity = after.email or after.phone or reference
+    key = (tenant, blind_index(services.keyring.index_key, tenant, identity))
+    person = services.persons.get([key])[key]
+    with services.database.connection() as connection:
+        save_contact(connection, services.keyring, tenant, after, person)
+    return after
+
+
+def _check(services: Services, changes: Mapping[str, Any]) -> None:
+    if email := changes.get("email"):
+        try:
+            validate_address(email, "--email")
+        except HeaderError as error:
+            raise ConfigError(error.problem, field="--email") from None
+    if (phone := changes.get("phone")) and not _E164.fullmatch(phone):
+        raise ConfigError("must be a number in E.164, such as +4930123456", field="--phone")
+    if (locale := changes.get("locale")) and not _LOCALE.fullmatch(locale):
+        raise ConfigError("must be a language such as de or de-AT", field="--locale")
+    if zone := changes.get("zone"):
+        _check_zone(zone)
+    categories = {entry.category for entry in services.catalog}
+    for opt_out in changes.get("opt_outs", ()):
+        category, _, channel = opt_out.partition(":")
+        if category not in categories or (channel and channel not in _CHANNELS):
+            known = ", ".join(sorted(categories))
+            raise ConfigError(f"{opt_out!r} is no category; known: {known}", field="--opt-out")
+
+
+def _check_zone(zone: str) -> None:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ConfigError("is no IANA time zone, such as Europe/Berlin", field="--zone") from None
+
+
+def _show(entry: ContactEntry) -> None:
+    show_fields({name: getattr(entry, name) for name in ContactEntry.__slots__})

@@ -1,0 +1,78 @@
+"""``notifier doctor``: check everything around notifier, and say how to mend it."""
+
+from collections.abc import Iterator
+
+import click
+
+from notifier.bootstrap import Services, smtp_relay
+from notifier.channels.smtp import SmtpChannel
+from notifier.cli.failures import FINDING
+from notifier.cli.opening import opened
+from notifier.cli.output import Column, json_option, say, show_lines, show_table
+from notifier.errors import NotifierError
+from notifier.pipeline import checks, provider_checks
+from notifier.pipeline.checks import Check, State
+
+
+@click.command()
+@json_option
+def doctor(*, is_json: bool) -> None:
+    """Check database, keys, Redis, relays, gateway, clock, sweep and queue.
+
+    Exit code 1 where a check fails; a warning is none.
+    """
+    with opened() as services:
+        found = list(examine(services))
+    if is_json:
+        show_lines(found)
+    else:
+        columns = (
+            Column("check", 12),
+            Column("", 4, is_whole=True),
+            Column("seen", 30),
+            Column("to mend it", 24),
+        )
+        show_table(columns, [(one.name, one.state.value, one.detail, one.mend) for one in found], empty="")
+        fails = sum(one.state is State.FAIL for one in found)
+        warnings = sum(one.state is State.WARN for one in found)
+        say(f"\n{len(found) - fails - warnings} pass, {warnings} warn, {fails} fail")
+    if any(one.state is State.FAIL for one in found):
+        click.get_current_context().exit(FINDING)
+
+
+def examine(services: Services) -> Iterator[Check]:
+    """Run every check."""
+    settings = services.settings
+    yield from checks.check_database(services.database)
+    yield _keyring(services)
+    yield from checks.check_redis(services.redis)
+    yield checks.check_intake(services.intake, settings.limits.intake_entries)
+    yield from checks.check_queue(services.database)
+    yield from _providers(services)
+
+
+def _keyring(services: Services) -> Check:
+    try:
+        return checks.check_keyring(services.database, services.master_keys)
+    except NotifierError as error:
+        return Check(name="keyring", state=State.FAIL, detail=str(error), mend="set NOTIFIER_MASTER_KEY_FILE")
+
+
+def _providers(services: Services) -> Iterator[Check]:
+    settings = services.settings
+    if not settings.relays:
+        yield Check(
+            name="relay", state=State.FAIL, detail="none is configured: no mail can leave",
+            mend="add `relays: {default: {host: …}}` to notifier.yaml",
+        )  # fmt: skip
+    for name, relay in settings.relays.items():
+        # Not by way of the flows: those need the database, which may be what is ill.
+        try:
+            channel = SmtpChannel(smtp_relay(name, relay, settings))
+        except NotifierError as error:
+            mend = "`notifier config check`"
+            yield Check(name=f"relay {name}", state=State.FAIL, detail=checks.said(error), mend=mend)
+        else:
+            yield provider_checks.check_relay(name, relay, channel)
+    if settings.sms is not None:
+        yield provider_checks.check_sms(settings.sms)

@@ -1,0 +1,62 @@
+"""Look whether those who take our messages let us in: one verdict per relay, one for the gateway.
+
+Opens a session and closes it, or asks for the account; hands nothing over.
+"""
+
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Final
+
+import httpx
+
+from notifier.channels.base import Channel
+from notifier.errors import Fault, SendError
+from notifier.pipeline.checks import Check, fail, ok, warn
+from notifier.settings import Relay, Sms
+
+_HTTP_SECONDS: Final = 5.0
+
+
+def check_relay(name: str, relay: Relay, channel: Channel) -> Check:
+    """The relay lets us in; a session is opened and closed."""
+    check, place = f"relay {name}", f"{relay.host}:{relay.port}"
+    started = time.monotonic()
+    try:
+        with closing(channel.open()):
+            seconds = time.monotonic() - started
+    except SendError as failure:
+        reply = " ".join(str(part) for part in (failure.reply.code, failure.reply.text) if part)
+        detail = f"{place} at {failure.reply.phase}: {failure.reason}" + (f" ({reply})" if reply else "")
+        return fail(check, detail, _RELAY_MENDS.get(failure.fault, f"see relays.{name} in notifier.yaml"))
+    tls = {"starttls": "STARTTLS", "implicit": "TLS", "none": "no TLS"}[relay.security]
+    detail = f"{place}, {tls}, {'logged in' if relay.username else 'no login'}, {seconds:.2f} s"
+    if relay.security == "none" and relay.host not in {"127.0.0.1", "::1", "localhost"}:
+        return warn(check, detail, f"set relays.{name}.security to starttls or implicit")
+    return ok(check, detail)
+
+
+_RELAY_MENDS: Mapping[Fault, str] = {
+    Fault.NETWORK: "check host, port and firewall; messages wait meanwhile",
+    Fault.TLS: "check the relay's certificate, ca_file and security",
+    Fault.CREDENTIALS: "check username and password",
+}
+
+
+def check_sms(sms: Sms) -> Check:
+    """The gateway answers and takes our account; asks for the account, sends nothing."""
+    url = f"{sms.base_url.rstrip('/')}/2010-04-01/Accounts/{sms.account_sid}.json"
+    try:
+        answer = httpx.get(
+            url, auth=(sms.account_sid, sms.auth_token.get_secret_value()), timeout=_HTTP_SECONDS,
+            trust_env=False,
+        )  # fmt: skip
+    except httpx.HTTPError as error:
+        return fail("sms", f"{sms.base_url}: {type(error).__name__}", "check sms.base_url and the network")
+    status = f"{sms.base_url} answers {answer.status_code}"
+    if answer.status_code in {401, 403}:
+        return fail("sms", status, "check sms.account_sid and sms.auth_token")
+    # Gateways that speak only the message part of the API answer 404, 405 or 501 here: they are there.
+    if answer.is_server_error and answer.status_code != httpx.codes.NOT_IMPLEMENTED:
+        return warn("sms", status, "ask the provider; messages wait meanwhile")
+    return ok("sms", status)

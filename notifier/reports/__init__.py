@@ -1,0 +1,1 @@
+"""Answer people's questions about what happened: search the log, tell a story, say why."""

@@ -1,0 +1,100 @@
+"""List whom we know: contacts with their addresses, and whom nothing may be sent to."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from notifier.crypto import Keyring, blind_index
+from notifier.decisions import Contact
+from notifier.reports.sealed import Withheld, unseal_json
+from notifier.store.contacts import find_contacts
+from notifier.store.database import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactEntry:
+    """A contact, as a person sees it."""
+
+    reference: str
+    email: str | None
+    phone: str | None
+    name: str | None
+    locale: str | None
+    zone: str | None
+    channels: tuple[str, ...]
+    opt_outs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuppressionEntry:
+    """An address that gets nothing; the list knows it only as a keyed hash."""
+
+    address_hash: str
+    scope: str
+    reason: str
+    since: datetime
+    until: datetime | None
+
+
+def contact_entry(contact: Contact) -> ContactEntry:
+    """Return a contact for display."""
+    return ContactEntry(
+        reference=contact.reference or "", email=contact.email, phone=contact.phone, name=contact.name,
+        locale=contact.locale, zone=contact.zone,
+        channels=tuple(channel.value for channel in contact.channels),
+        opt_outs=tuple(sorted(contact.opt_outs)),
+    )  # fmt: skip
+
+
+def find_contact(connection: Connection, keyring: Keyring, tenant: str, reference: str) -> Contact | None:
+    """Return one contact."""
+    found = find_contacts(connection, keyring, [(tenant, reference)], [])
+    return found.by_reference.get((tenant, reference))
+
+
+def list_contacts(
+    connection: Connection, keyring: Keyring, tenant: str, *, limit: int, after: str = ""
+) -> list[ContactEntry]:
+    """Return contacts in the order of their references; ``after`` is the last one of the page before."""
+    rows = connection.execute(
+        """SELECT c.reference, c.sealed, c.locale, c.zone, c.channels, c.opt_outs, p.data_key
+           FROM contact c LEFT JOIN person p ON p.id = c.person_id
+           WHERE c.tenant = %s AND c.reference > %s ORDER BY c.reference LIMIT %s""",
+        [tenant, after, limit],
+    ).fetchall()
+    entries = []
+    for reference, sealed, locale, zone, channels, opt_outs, data_key in rows:
+        private = unseal_json(keyring, data_key, sealed, b"contact")
+        if isinstance(private, Withheld):
+            private = dict.fromkeys(("email", "phone", "name"), private.value)
+        entries.append(
+            ContactEntry(
+                reference=reference, locale=locale, zone=zone, channels=tuple(channels),
+                opt_outs=tuple(sorted(opt_outs)), **private,
+            )
+        )  # fmt: skip
+    return entries
+
+
+def list_suppressions(
+    connection: Connection, keyring: Keyring, tenant: str, *, address: str | None, limit: int
+) -> list[SuppressionEntry]:
+    """Return what must not be sent, of one address or the newest of all."""
+    index = blind_index(keyring.index_key, tenant, address) if address is not None else None
+    rows = connection.execute(
+        """SELECT address_index, scope, reason, since, until FROM suppression
+           WHERE tenant = %s AND (%s::bytea IS NULL OR address_index = %s) ORDER BY since DESC LIMIT %s""",
+        [tenant, index, index, limit],
+    ).fetchall()
+    return [
+        SuppressionEntry(address_hash=row[0].hex(), scope=row[1], reason=row[2], since=row[3], until=row[4])
+        for row in rows
+    ]
+
+
+def knows(connection: Connection, keyring: Keyring, tenant: str, address: str) -> bool:
+    """Tell whether anything is stored under an address."""
+    row = connection.execute(
+        "SELECT 1 FROM person WHERE tenant = %s AND address_index = %s AND data_key IS NOT NULL",
+        [tenant, blind_index(keyring.index_key, tenant, address)],
+    ).fetchone()
+    return row is not None
