@@ -95,7 +95,7 @@ class Decider:
         contacts = self._contacts(connection, fresh)
         decisions = self._decide(fresh, journeys, contacts, now)
         self._store_events(connection, fresh, decisions)
-        self._store_notifications(connection, fresh, decisions, decided, now)
+        self._store_notifications(connection, fresh, decisions, decided)
         save_journeys(connection, _moved(fresh, decisions, journeys))
         self._store_timers(connection, fresh, decisions)
         return decided
@@ -166,8 +166,7 @@ class Decider:
         insert_decisions(connection, map(_decision_row, fresh, decisions, keys))
 
     def _store_notifications(
-        self, connection: Connection, fresh: Sequence[Incoming], decisions: Sequence[Decision], decided: Decided,
-        now: datetime,
+        self, connection: Connection, fresh: Sequence[Incoming], decisions: Sequence[Decision], decided: Decided
     ) -> None:
         pending = [
             _Pending(one, action, uuid7(), self._person_key(one.event.tenant, action.recipient.identity))
@@ -178,14 +177,14 @@ class Decider:
         told = [one for one in pending if one.id in untold]
         decided.notifications, decided.told_before = len(told), len(pending) - len(told)
         persons = self._persons.get(one.person for one in told)
-        rows = [self._rows(one, persons[one.person], now) for one in told]
+        rows = [self._rows(one, persons[one.person]) for one in told]
         insert_notifications(connection, [row[0] for row in rows])
         insert_messages(connection, [row[1] for row in rows])
         insert_work(connection, [row[2] for row in rows])
         decided.flows = {(row[2].channel, row[2].lane) for row in rows}
 
     def _rows(
-        self, one: _Pending, person: Person, now: datetime
+        self, one: _Pending, person: Person
     ) -> tuple[NotificationRow, MessageRow, WorkRow]:
         event, action = one.incoming.event, one.action
         deadline = self._deadline(one)
@@ -202,7 +201,7 @@ class Decider:
         )
         return notification, *first_message(
             notification, channel, self._address_index(event.tenant, action.recipient, channel),
-            due_at=now, expires_at=channel_deadlines(one.incoming.at, deadline, action.channels)[0],
+            expires_at=channel_deadlines(one.incoming.at, deadline, action.channels)[0],
             relay=self._flows.relay(channel, action.urgency),
         )
 
@@ -234,8 +233,8 @@ class Decider:
 
 
 def first_message(
-    notification: NotificationRow, channel: ChannelName, address_index: bytes, *, due_at: datetime,
-    expires_at: datetime, relay: str, position: int = 0,
+    notification: NotificationRow, channel: ChannelName, address_index: bytes, *, expires_at: datetime,
+    relay: str, position: int = 0,
 ) -> tuple[MessageRow, WorkRow]:
     """Return the rows of a notification's message on a channel."""
     message = MessageRow(
@@ -246,7 +245,7 @@ def first_message(
     )
     work = WorkRow(
         message_id=message.id, tenant=message.tenant, channel=message.channel, lane=message.lane, relay=relay,
-        due_at=due_at, expires_at=expires_at,
+        due_at=None, expires_at=expires_at,
     )
     return message, work
 

@@ -103,7 +103,7 @@ class Recorder:
             [
                 WorkRow(
                     message_id=message.id, tenant=row.tenant, channel=message.channel, lane=row.lane,
-                    relay=self._flows.relay(following.channel, Urgency(row.urgency)), due_at=now,
+                    relay=self._flows.relay(following.channel, Urgency(row.urgency)), due_at=None,
                     expires_at=expires_at,
                 )
             ],

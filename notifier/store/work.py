@@ -11,7 +11,6 @@ from enum import IntEnum
 from typing import LiteralString
 from uuid import UUID
 
-from notifier.store.bulk import BulkInsert
 from notifier.store.database import Connection
 from notifier.store.messages import AttemptRow
 
@@ -33,7 +32,8 @@ class WorkRow:
     channel: str
     lane: str
     relay: str
-    due_at: datetime
+    due_at: datetime | None
+    """None: at once, by the database's clock; a worker's may be wrong."""
     expires_at: datetime
 
 
@@ -47,15 +47,17 @@ class Claim:
     expires_at: datetime
 
 
-_WORK = BulkInsert(
-    "work", message_id="uuid", tenant="text", channel="text", lane="text", relay="text", due_at="timestamptz",
-    expires_at="timestamptz",
-)
+_INSERT: LiteralString = """INSERT INTO work (message_id, tenant, channel, lane, relay, due_at, expires_at)
+    SELECT message_id, tenant, channel, lane, relay, coalesce(due_at, now()), expires_at
+    FROM unnest(%b::uuid[], %b::text[], %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::timestamptz[])
+         AS new (message_id, tenant, channel, lane, relay, due_at, expires_at)"""
 
 
 def insert_work(connection: Connection, rows: Iterable[WorkRow]) -> None:
     """Queue messages."""
-    _WORK.run(connection, ([getattr(row, name) for name in WorkRow.__slots__] for row in rows))
+    values = [[getattr(row, name) for name in WorkRow.__slots__] for row in rows]
+    if values:
+        connection.execute(_INSERT, [list(column) for column in zip(*values, strict=True)], prepare=True)
 
 
 _TAKE: LiteralString = """UPDATE work SET state = 1, token = %s, is_sending = false, lease_until = now() + %s
