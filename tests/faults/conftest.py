@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.faults.recording_sink import RecordingSink
 from tests.faults.rig import Rig, a_rig
+from tests.faults.stages import SINK, TIGHT, Bench, relay_of
+from tests.services import MakeFlow
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +22,13 @@ def rig(running_rig: Rig) -> Rig:
     """The rig, whole again."""
     running_rig.mend()
     return running_rig
+
+
+@pytest.fixture
+def bench(make_flow: MakeFlow, database_url: str, redis_url: str) -> Iterator[Bench]:
+    """A notifier run by hand, with the recording sink for a relay that takes its time."""
+    with RecordingSink(SINK, delay=0.3) as sink:
+        flow = make_flow(
+            relays={"default": relay_of(sink)}, tuning=TIGHT, delivery={"normal": {"first": "1s"}}
+        )
+        yield Bench(flow, sink, database_url, redis_url)

@@ -93,15 +93,20 @@ def read_rows(url: str, source: str) -> Rows:
         events = connection.execute(_EVENTS, [source]).fetchall()
         unknown = connection.execute(_UNKNOWN, [source]).fetchall()
         work = connection.execute(_WORK, [source]).fetchone()
-        buried = connection.execute("SELECT external_id FROM dead_letter WHERE source = %s", [source]).fetchall()
+        buried = connection.execute(
+            "SELECT external_id FROM dead_letter WHERE source = %s", [source]
+        ).fetchall()
     states: dict[str, list[str]] = {}
     for external_id, _, found, _ in events:
         states.setdefault(external_id, []).extend(found)
     return Rows(
-        events=Counter(row[0] for row in events), buried=frozenset(row[0] for row in buried),
-        notified={row[0]: row[1] or 0 for row in events}, states=states,
+        events=Counter(row[0] for row in events),
+        buried=frozenset(row[0] for row in buried),
+        notified={row[0]: row[1] or 0 for row in events},
+        states=states,
         messages={message: row[0] for row in events for message in row[3]},
-        work=work[0] if work else 0, unknown=Counter(dict(unknown)),
+        work=work[0] if work else 0,
+        unknown=Counter(dict(unknown)),
     )
 
 
@@ -124,7 +129,8 @@ class Ledger:
         """Missing events that Redis was made to forget."""
         promises, allowance = self.promises, self.allowance
         return {
-            one for one in self.missing
+            one
+            for one in self.missing
             if promises.accepted[one] in allowance.forgetful
             and promises.accepted_at[one] <= allowance.forgot_at
             and one not in self.rows.buried
@@ -133,7 +139,9 @@ class Ledger:
     @property
     def repeats(self) -> Counter[str]:
         """How often each message was accepted beyond the first time."""
-        return Counter({one: n - 1 for one, n in Counter(mail.message for mail in self.mails).items() if n > 1})
+        return Counter(
+            {one: n - 1 for one, n in Counter(mail.message for mail in self.mails).items() if n > 1}
+        )
 
     def flaws(self) -> list[str]:
         """Return every way in which the books do not agree with the promise."""
@@ -148,7 +156,9 @@ class Ledger:
             "buried among the dead letters": rows.buried & self.promises.asked.keys(),
             "stored more than once": {one for one, n in rows.events.items() if n > 1},
             "not told as the rules decided": {
-                one for one, states in rows.states.items() if len(states) != rows.notified[one] * rows.events[one]
+                one
+                for one, states in rows.states.items()
+                if len(states) != rows.notified[one] * rows.events[one]
             },
             "never settled": {one for one, states in rows.states.items() if "pending" in states},
             "settled as something else than sent": {
@@ -159,7 +169,9 @@ class Ledger:
             },
             "told twice, in two messages": {one for one, found in messages.items() if len(found) > 1},
             "mailed without an event": mailed.keys() - rows.events.keys(),
-            "sent again although its outcome was known": {one for one, n in repeats.items() if n > unknown[one]},
+            "sent again although its outcome was known": {
+                one for one, n in repeats.items() if n > unknown[one]
+            },
         }
         flaws = [f"{name}: {len(found)}{_some(found)}" for name, found in findings.items() if found]
         if rows.work:
@@ -174,7 +186,11 @@ class Ledger:
         """Return the books as text."""
         ways = Counter(self.promises.accepted.values())
         lines = [
-            ("receipts given", len(self.promises.accepted), ", ".join(f"{n} {way}" for way, n in sorted(ways.items()))),
+            (
+                "receipts given",
+                len(self.promises.accepted),
+                ", ".join(f"{n} {way}" for way, n in sorted(ways.items())),
+            ),
             ("events stored", self.rows.events.total(), f"{len(self.rows.events)} ids"),
             ("  forgotten by Redis", len(self.excused), "before they were ingested"),
             ("  lost", len(self.missing - self.excused), "must be 0"),
@@ -182,7 +198,11 @@ class Ledger:
             ("work left", self.rows.work, "must be 0"),
             ("mails accepted", len(self.mails), f"{len({mail.message for mail in self.mails})} Message-IDs"),
             ("  repeats", self.repeats.total(), "each after an unknown outcome"),
-            ("unknown outcomes", self.rows.unknown.total(), f"at most {self.allowance.unknown}: connections killed"),
+            (
+                "unknown outcomes",
+                self.rows.unknown.total(),
+                f"at most {self.allowance.unknown}: connections killed",
+            ),
         ]
         return "\n".join(f"{name:<24}{number:>8}   {words}" for name, number, words in lines)
 

@@ -17,7 +17,9 @@ def shipped(number: str, urgency: str) -> EventSpec:
     """Return an event whose one mail goes to an address of its own."""
     data = {
         "customer": {"name": "Ada Brandt", "email": f"{number}@faults.example"},
-        "order_number": number, "items": [{"name": "Socks", "quantity": 2}], "carrier": "DHL",
+        "order_number": number,
+        "items": [{"name": "Socks", "quantity": 2}],
+        "carrier": "DHL",
     }
     return event("order.shipped", subject=number, data=data, id=number, urgency=urgency)
 
@@ -34,7 +36,8 @@ class Producers:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._threads = [
-            threading.Thread(target=self._produce, args=(way,), name=f"producer-{way}", daemon=True) for way in urls
+            threading.Thread(target=self._produce, args=(way,), name=f"producer-{way}", daemon=True)
+            for way in urls
         ]
 
     def __enter__(self) -> Self:

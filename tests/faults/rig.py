@@ -37,9 +37,9 @@ CONNECTIONS = 3
 """From one process to the relay."""
 
 LIMITS = {
-    "NOTIFIER_TUNING__CLAIM_LEASE": "3s",
-    "NOTIFIER_TUNING__CLAIM_IDLE": "2s",
-    "NOTIFIER_TUNING__LEASE_MARGIN": "1s",
+    "NOTIFIER_TUNING__CLAIM_LEASE": "2s",
+    "NOTIFIER_TUNING__CLAIM_IDLE": "1s",
+    "NOTIFIER_TUNING__LEASE_MARGIN": "200ms",
     "NOTIFIER_TUNING__DATABASE_TIMEOUT": "5s",
     "NOTIFIER_TUNING__INGEST_BATCH": "20",
     "NOTIFIER_TUNING__DELIVER_CHUNK": "8",
@@ -49,9 +49,9 @@ LIMITS = {
     "NOTIFIER_RELAYS__DEFAULT__HOST": "127.0.0.1",
     "NOTIFIER_RELAYS__DEFAULT__SECURITY": "none",
     "NOTIFIER_RELAYS__DEFAULT__CONNECTIONS": str(CONNECTIONS),
-    "NOTIFIER_RELAYS__DEFAULT__CONNECT_TIMEOUT": "1s",
-    "NOTIFIER_RELAYS__DEFAULT__COMMAND_TIMEOUT": "1s",
-    "NOTIFIER_RELAYS__DEFAULT__DATA_TIMEOUT": "1s",
+    "NOTIFIER_RELAYS__DEFAULT__CONNECT_TIMEOUT": "500ms",
+    "NOTIFIER_RELAYS__DEFAULT__COMMAND_TIMEOUT": "500ms",
+    "NOTIFIER_RELAYS__DEFAULT__DATA_TIMEOUT": "500ms",
     # Generous: a busy machine must not make an outcome unknown that no fault of ours did.
     "NOTIFIER_RELAYS__DEFAULT__DOT_TIMEOUT": "3s",
     "NOTIFIER_LOG_LEVEL": "WARNING",
@@ -173,9 +173,13 @@ class Rig:
     def books(self, promises: Promises, allowance: Allowance | None = None) -> Ledger:
         """Return the ledger of one run as it stands now."""
         mails = [mail for mail in list(self.sink.mails) if mail.event.startswith(promises.source)]
-        return Ledger(promises=promises, rows=self.rows(promises), mails=mails, allowance=allowance or Allowance())
+        return Ledger(
+            promises=promises, rows=self.rows(promises), mails=mails, allowance=allowance or Allowance()
+        )
 
-    def settle(self, promises: Promises, allowance: Allowance | None = None, *, timeout: float = 60.0) -> Ledger:
+    def settle(
+        self, promises: Promises, allowance: Allowance | None = None, *, timeout: float = 60.0
+    ) -> Ledger:
         """Wait until nothing is left to do, or the time is over, and return the ledger."""
         deadline = time.monotonic() + timeout
         while not (self._is_quiet() and self.rows(promises).is_settled) and time.monotonic() < deadline:
@@ -197,7 +201,8 @@ class Rig:
         """Wait until so many mails of the run are out: the load is flowing."""
         self.await_true(
             lambda: sum(mail.event.startswith(promises.source) for mail in list(self.sink.mails)) >= count,
-            f"{count} mails are out", timeout=timeout,
+            f"{count} mails are out",
+            timeout=timeout,
         )
 
     def _is_quiet(self) -> bool:

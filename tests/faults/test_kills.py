@@ -9,7 +9,9 @@ pytestmark = [pytest.mark.faults, pytest.mark.servers, pytest.mark.xdist_group("
 
 
 @pytest.mark.parametrize("process", PROCESSES)
-def test_killing_a_process_under_load_costs_nothing_but_unknowns_on_open_connections(rig: Rig, process: str) -> None:
+def test_killing_a_process_under_load_costs_nothing_but_unknowns_on_open_connections(
+    rig: Rig, process: str
+) -> None:
     """Every receipt becomes one mail; a repeat needs a connection that was open when its owner was killed."""
     with rig.load() as producers:
         rig.await_mails(producers.promises, 15)

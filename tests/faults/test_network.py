@@ -14,7 +14,12 @@ def test_a_broken_network_to_a_server_loses_and_repeats_nothing(rig: Rig, server
     """Cut, then silent, then slow: the workers wait, and go on by themselves."""
     with rig.load() as producers:
         rig.await_mails(producers.promises, 10)
-        for mode, how in ((Mode.CUT, {}), (Mode.PASS, {}), (Mode.HALF_OPEN, {}), (Mode.SLOW, {"latency": 0.01})):
+        for mode, how in (
+            (Mode.CUT, {}),
+            (Mode.PASS, {}),
+            (Mode.HALF_OPEN, {}),
+            (Mode.SLOW, {"latency": 0.01}),
+        ):
             rig.break_line(server, mode, **how)
             producers.await_accepted(30)
         rig.break_line(server, Mode.PASS)
@@ -22,11 +27,18 @@ def test_a_broken_network_to_a_server_loses_and_repeats_nothing(rig: Rig, server
     rig.settle(producers.promises).check()
 
 
-def test_a_broken_network_to_the_relay_leaves_at_most_one_unknown_for_each_connection_broken(rig: Rig) -> None:
+def test_a_broken_network_to_the_relay_leaves_at_most_one_unknown_for_each_connection_broken(
+    rig: Rig,
+) -> None:
     """A cut behind the final dot is unknown to anybody; everything before it is simply tried again."""
     with rig.load() as producers:
         rig.await_mails(producers.promises, 10)
-        for mode, how in ((Mode.CUT, {}), (Mode.PASS, {}), (Mode.HALF_OPEN, {}), (Mode.SLOW, {"latency": 0.02})):
+        for mode, how in (
+            (Mode.CUT, {}),
+            (Mode.PASS, {}),
+            (Mode.HALF_OPEN, {}),
+            (Mode.SLOW, {"latency": 0.02}),
+        ):
             rig.break_line("relay", mode, **how)
             producers.await_accepted(30)
         rig.break_line("relay", Mode.PASS)
