@@ -52,9 +52,10 @@ class Processes:
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run one that ends by itself."""
         environment = {**os.environ, **self._environment, **variables}
+        argv = _celery(arguments)
         return subprocess.run(
-            _celery(arguments), env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-        )  # fmt: skip
+            argv, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
 
     def __enter__(self) -> Self:
         return self

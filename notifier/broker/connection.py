@@ -49,4 +49,3 @@ def speaking() -> Iterator[None]:
         if str(error).startswith(("LOADING", "READONLY", "MASTERDOWN", "NOREPLICAS")):
             raise BrokerUnavailable(f"Redis is not ready: {str(error).split()[0]}") from error
         raise
-
