@@ -27,7 +27,7 @@ find_python() {
             return
         fi
     done
-    say "notifier needs Python 3.11 or newer; found: $(python3 --version 2>&1 || echo none)."
+    say "notifier needs Python 3.11 or newer; found: $(python3 --version 2>/dev/null || echo none)."
     say "Install it (Debian, Ubuntu: apt-get install python3 python3-venv; macOS: brew install python), or"
     die "name yours: make PYTHON=/path/to/python3.12 install"
 }
