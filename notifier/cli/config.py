@@ -43,6 +43,7 @@ def report(findings: list[Finding], *, is_json: bool) -> None:
             if one.mend:
                 say(f"  mend: {one.mend}")
         errors = sum(one.severity == "error" for one in findings)
-        say(f"{errors} errors, {len(findings) - errors} warnings" if findings else "all is well")
+        warnings = len(findings) - errors
+        say(f"errors: {errors}, warnings: {warnings}" if findings else "all is well")
     if any(one.severity == "error" for one in findings):
         click.get_current_context().exit(FINDING)

@@ -6,11 +6,12 @@ Reads files only: no database, no network. A later part is checked even where an
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar
 
 from notifier.bootstrap import Services, sms_provider, smtp_relay
 from notifier.catalog import Catalog
-from notifier.documents import ConfigErrors
+from notifier.documents import ConfigErrors, load
 from notifier.errors import ConfigError, TemplateError
 from notifier.events import Json
 from notifier.pipeline.samples import sample_context, uses
@@ -60,30 +61,27 @@ class Inspection:
         return None
 
 
-def inspect(settings: Settings | None = None) -> list[Finding]:
+def inspect() -> list[Finding]:
     """Check settings, catalogue, rules, templates, and what they say of each other."""
     seen = Inspection()
-    settings = settings or seen.attempt(load_settings)
+    settings = seen.attempt(load_settings)
     services = Services(settings or Settings(config_dir=find_config()))
-    if settings is not None:
-        for part in _parts(services):
-            seen.attempt(part)
+    for part in _parts(services) if settings is not None else ():
+        seen.attempt(part)
     catalog = seen.attempt(lambda: services.catalog)
     templates = seen.attempt(lambda: services.templates)
-    lists = seen.attempt(lambda: services.lists)
     if catalog is None:
         return seen.findings
     has_template = (lambda name: name in templates.names()) if templates is not None else None
+    lists = list(services.settings.lists) if settings is not None else _named_lists()
     rules = seen.attempt(
         lambda: RuleSet.load(
-            services.settings.config_path / "rules", types=[entry.type for entry in catalog],
-            lists=list(lists or ()), templates=has_template,
+            services.settings.config_path / "rules", types=[entry.type for entry in catalog], lists=lists,
+            templates=has_template,
         )
     )  # fmt: skip
-    for entry in catalog:
-        for name, lookup in entry.lookup.items():
-            if settings is not None and lookup.source not in settings.lookups and lookup.source != "notifier":
-                seen.findings.append(_unknown_source(entry.type, name, lookup.source))
+    if settings is not None:
+        seen.findings += _unknown_sources(catalog, settings)
     if rules is not None and templates is not None:
         seen.findings += inspect_templates(templates, catalog, rules, services.settings)
     return seen.findings
@@ -101,15 +99,43 @@ def inspect_templates(
         )
         for name, use in taken.items()
     }  # fmt: skip
+    folder = settings.templates_path
     # Live data has no sample in the catalogue: such a template is loaded, not rendered.
     unseen = {name for name, use in taken.items() if use.entry.lookup}
-    findings = [one for one in check(templates, samples) if one.file.rpartition("/")[0] not in unseen]
-    return [*map(_of_check, findings), *map(_not_rendered, sorted(unseen))]
+    unused = set(templates.names()) - set(taken)
+    findings = [
+        _of_check(one, folder)
+        for one in check(templates, samples)
+        if one.file.rpartition("/")[0] not in unseen and one.file not in unused
+    ]
+    findings += (_not_rendered(name, folder) for name in sorted(unseen))
+    return [*findings, _unused(unused, folder)] if unused else findings
+
+
+def _named_lists() -> list[str]:
+    """Return the lists as the file names them, where its settings are wrong elsewhere."""
+    try:
+        document = load(find_config() / "notifier.yaml")
+    except ConfigError:
+        return []
+    named = document.value.get("lists") if isinstance(document.value, dict) else None
+    return list(named) if isinstance(named, dict) else []
+
+
+def _unknown_sources(catalog: Catalog, settings: Settings) -> list[Finding]:
+    return [
+        _unknown_source(entry.type, name, lookup.source)
+        for entry in catalog
+        for name, lookup in entry.lookup.items()
+        # Our own database needs no entry.
+        if lookup.source not in settings.lookups and lookup.source != "notifier"
+    ]
 
 
 def _parts(services: Services) -> Iterator[Callable[[], object]]:
     settings = services.settings
     yield lambda: services.policy
+    yield lambda: services.lists
     for name, relay in settings.relays.items():
         yield lambda name=name, relay=relay: smtp_relay(name, relay, settings).tls_context()  # type: ignore[misc]
     if settings.sms is not None:
@@ -138,18 +164,26 @@ def _of_template(error: TemplateError) -> Finding:
     )  # fmt: skip
 
 
-def _of_check(found: TemplateFinding) -> Finding:
+def _of_check(found: TemplateFinding, folder: Path) -> Finding:
     return Finding(
-        severity=found.severity.value, file=found.file, line=found.line, field=None, problem=found.text,
+        severity=found.severity.value,
+        file=str(folder / found.file), line=found.line, field=None, problem=found.text,
         mend=found.mend,
     )  # fmt: skip
 
 
-def _not_rendered(name: str) -> Finding:
+def _not_rendered(name: str, folder: Path) -> Finding:
     return Finding(
-        severity="warning", file=name, line=None, field=None,
+        severity="warning", file=str(folder / name), line=None, field=None,
         problem="not tried: its type looks live data up, which has no sample",
         mend=f"notifier template preview {name} --live @file",
+    )  # fmt: skip
+
+
+def _unused(names: set[str], folder: Path) -> Finding:
+    return Finding(
+        severity="warning", file=str(folder), line=None, field=None,
+        problem=f"not tried, since no rule takes them: {', '.join(sorted(names))}", mend=None,
     )  # fmt: skip
 
 

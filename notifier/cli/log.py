@@ -18,9 +18,9 @@ _COLUMNS = (
     Column("id", 36, is_whole=True),
     Column("made (UTC)", 14, is_whole=True),
     Column("to", 14),
-    Column("type", 14),
-    Column("by", 6, is_whole=True),
     Column("status", 10, is_whole=True),
+    Column("by", 7, is_whole=True, is_optional=True),
+    Column("type", 14, is_optional=True),
     Column("subject", 10, is_optional=True),
     Column("tries", 5, is_optional=True),
     Column("why", 20, is_optional=True),
@@ -90,5 +90,5 @@ def _message(text: str | None, token_key: bytes) -> UUID | None:
 def _cells(row: LogRow) -> tuple[object, ...]:
     made = f"{row.created_at:%m-%d %H:%M:%S}"
     return (
-        row.id, made, row.to, row.type, row.channel, row.status, row.subject, row.attempts, row.reason,
+        row.id, made, row.to, row.status, row.channel, row.type, row.subject, row.attempts, row.reason,
     )  # fmt: skip

@@ -88,7 +88,8 @@ def show_fields(fields: Mapping[str, object]) -> None:
     shown = {name: value for name, value in fields.items() if value not in (None, "", (), [], {})}
     width = max((len(name) for name in shown), default=0)
     for name, value in shown.items():
-        first, *more = cell(value).split("\n")
+        text = as_json(value, indent=2) if isinstance(value, dict) else cell(value)
+        first, *more = text.split("\n")
         say(f"{name:<{width}}  {first}")
         for line in more:
             say(f"{'':<{width}}  {line}")
@@ -106,10 +107,10 @@ def show_table(columns: Sequence[Column], rows: Sequence[Sequence[object]], *, e
         return
     width = shutil.get_terminal_size((_WIDTH, 24)).columns
     shown = _fitting(columns, width)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, _GAP, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, _GAP - 1, 0, 0))
     for index in shown:
         column = columns[index]
-        table.add_column(column.title, no_wrap=column.is_whole, overflow="fold", min_width=_least(column))
+        table.add_column(column.title, no_wrap=column.is_whole, overflow="fold", min_width=column.width)
     for row in rows:
         texts = [printable(cell(row[index])) for index in shown]
         table.add_row(*(Text(text, style=style_of(text) or "") for text in texts))
@@ -135,15 +136,11 @@ def _fitting(columns: Sequence[Column], width: int) -> list[int]:
     """Return the columns to show: optional ones go, the last first, until the others fit."""
     shown = list(range(len(columns)))
     for index in reversed(range(len(columns))):
-        if sum(columns[one].width + _GAP for one in shown) <= width:
+        if sum(columns[one].width + _GAP for one in shown) - _GAP <= width:
             break
         if columns[index].is_optional:
             shown.remove(index)
     return shown
-
-
-def _least(column: Column) -> int | None:
-    return column.width if column.is_whole else None
 
 
 def _plain(value: object) -> Json:

@@ -21,7 +21,7 @@ from notifier.reports.timeline import Line, moment, standing, timeline
 @click.argument("id_", metavar="ID")
 @click.option("--source", help="ID is this producer's.")
 @tenant_option
-@click.option("--body", is_flag=True, help="Also what was said, as it is kept.")
+@click.option("--body", is_flag=True, help="Also the event's data, and what was said, as it is kept.")
 @json_option
 def show(*, id_: str, source: str | None, tenant: str, body: bool, is_json: bool) -> None:
     """Tell the story of an event, notification or message: every try with the server's reply.
@@ -39,7 +39,7 @@ def show(*, id_: str, source: str | None, tenant: str, body: bool, is_json: bool
     if is_json:
         show_json(_document(story, with_body=body))
         return
-    _show_event(story)
+    _show_event(story, with_data=body)
     _show_lines(timeline(story))
     for notification in story.notifications:
         say()
@@ -59,10 +59,11 @@ def show_letter(letter: Letter) -> None:
     say(f"dead letter {summary.id}: {summary.kind}", style=style_of(summary.kind))
     show_fields(
         {
-            "event": f"{summary.tenant} / {summary.source} / {summary.external_id}", "type": summary.type,
+            "event": " / ".join(filter(None, (summary.tenant, summary.source, summary.external_id))),
+            "type": summary.type,
             "came in": f"{moment(summary.first_at)} to {moment(summary.last_at)}, {summary.seen} x",
             "lane": summary.lane,
-            "why": explain_letter(summary).notes, "content": letter.event,
+            "why": "\n".join(explain_letter(summary).notes), "content": letter.event,
         }
     )  # fmt: skip
 
@@ -76,12 +77,14 @@ def _document(story: EventHistory, *, with_body: bool) -> dict[str, Json]:
     return {**out, "timeline": [asdict(line) for line in timeline(story)]}
 
 
-def _show_event(story: EventHistory) -> None:
+def _show_event(story: EventHistory, *, with_data: bool) -> None:
     say(f"event {story.id}: {story.type} about {story.subject}")
     show_fields(
         {
             "from": f"{story.source}, its id {story.external_id}, tenant {story.tenant}",
-            "happened": moment(story.time), "to": story.to, "files": story.attachments, "data": story.data,
+
+            "happened": moment(story.time), "to": story.to, "files": story.attachments,
+            "data": story.data if with_data else None,
         }
     )  # fmt: skip
     say()
@@ -91,7 +94,7 @@ def _show_lines(lines: list[Line]) -> None:
     width = max(len(line.what) for line in lines)
     for line in lines:
         what = click.style(f"{line.what:<{width}}", fg=style_of(line.what))
-        click.echo(f"{moment(line.at)}  {what}  ", nl=False)
+        click.echo(f"{moment(line.at, timespec='milliseconds')}  {what}  ", nl=False)
         say(line.text)
 
 

@@ -209,7 +209,9 @@ def _due_work(backlog: list[tuple[str, str, int, float]]) -> Check:
     channel, lane, _, seconds = max(backlog, key=lambda row: row[3])
     waiting = sum(row[2] for row in backlog)
     oldest = timedelta(seconds=seconds)
-    detail = f"{waiting} queued, the oldest due one ({channel}, {lane}) for {_seconds(oldest)}"
+    detail = f"{waiting} queued, none late"
+    if seconds >= 1:
+        detail = f"{waiting} queued, the oldest due one ({channel}, {lane}) for {_seconds(oldest)}"
     mend = "see that the deliver workers run, and the checks of the relays"
     if oldest > TOO_LATE:
         return fail("due work", detail, mend)

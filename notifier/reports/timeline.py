@@ -5,7 +5,7 @@ Pure: a history comes in, lines go out; the same lines for terminal, JSON and, l
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from notifier.ids import uuid7_time
 from notifier.messages import MessageStatus, NotificationState
@@ -95,8 +95,13 @@ def tried(attempt: TryRecord) -> str:
 
 
 def standing(one: NotificationHistory) -> str:
-    """Say where a notification stands, and why."""
+    """Say where a notification stands, and why: what its messages came to, what the last one waits for."""
     state = f"{one.state}: {one.state_reason}" if one.state_reason else one.state
+    sent = next((message for message in one.messages if message.status == MessageStatus.SENT), None)
+    if sent is not None:
+        before = [message for message in one.messages if message.position < sent.position]
+        lost = [f"{message.channel} {message.status}: {message.reason}" for message in before]
+        state = "; ".join([f"{state} by {sent.channel}", *lost])
     message = one.messages[-1] if one.messages else None
     if message is None or message.waiting is None:
         return state
@@ -120,9 +125,9 @@ def waits(waiting: Waiting) -> str:
     return "being sent right now" if waiting.state == "sending" else "taken by a worker"
 
 
-def moment(at: datetime) -> str:
-    """Write a moment for people, to the second, in UTC."""
-    return f"{at:%Y-%m-%d %H:%M:%S}Z"
+def moment(at: datetime, timespec: str = "seconds") -> str:
+    """Write a moment for people, in UTC."""
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(sep=' ', timespec=timespec)}Z"
 
 
 def _count(number: int, noun: str) -> str:

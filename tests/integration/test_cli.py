@@ -201,7 +201,7 @@ def test_why_an_event_led_to_what_it_did(flow: Flow, run: Run) -> None:
 
     assert why["verdict"] == "notified"
     assert [rule["verdict"] for rule in why["rules"]].count("fired") == 1
-    assert [one["standing"] for one in why["notifications"]] == ["sent"]
+    assert [one["standing"] for one in why["notifications"]] == ["sent by email"]
     assert why["notifications"][0]["recipient"]["email"] == CUSTOMER
     assert "stored once, however often it came" in shown
 

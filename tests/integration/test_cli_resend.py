@@ -1,11 +1,15 @@
 """What people do about messages: send again, decide about what is held (O7, S5)."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email import message_from_bytes
+from threading import Barrier
 
 import pytest
 from structlog.testing import capture_logs
 
+from notifier.cli.resend import resender
+from notifier.pipeline.resend import ResendRefused
 from tests.command import CUSTOMER, Run, change_type, command, document, lines, shipped
 from tests.contracts.smtp_server import At, Close, Say
 from tests.services import Flow
@@ -57,6 +61,28 @@ def test_a_resend_is_refused_while_the_message_waits(flow: Flow, run: Run) -> No
     assert "of the same notification is still queued" in second.stderr
     flow.deliver()
     assert len(flow.smtp.received) == 2
+
+
+def test_of_two_who_resend_at_once_one_is_refused(flow: Flow, run: Run) -> None:
+    """The second waits for the first, sees what it queued, and lets it be (S5)."""
+    flow.ingest(shipped(flow, "A-1"))
+    flow.deliver()
+    message, barrier = flow.one_id(), Barrier(4)
+    queue = resender(flow.services)
+
+    def ask(_: int) -> bool:
+        barrier.wait()
+        try:
+            queue.resend(message, None, by="test")
+        except ResendRefused:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(ask, range(4)))
+
+    assert done.count(True) == 1
+    assert flow.query("SELECT count(*) FROM work") == [(1,)]
 
 
 def test_a_resend_asks_the_gate(flow: Flow, run: Run) -> None:

@@ -204,6 +204,7 @@ def test_a_table_fits_the_terminal(
     assert max(map(len, shown.splitlines())) <= width
     assert str(UUID(int=1)) in shown
     assert ("why" in shown) == (width >= 100)
+    assert "a-very-long" in shown
 
 
 def test_a_config_check_finds_everything_at_once(tmp_path: Path) -> None:
@@ -225,7 +226,7 @@ def test_a_config_check_finds_everything_at_once(tmp_path: Path) -> None:
     assert ("notifier.yaml", 2) in places
     assert "a.yaml" in {name for name, _ in places}
     assert shipped.exit_code == 0, shipped.stdout
-    assert "0 errors" in shipped.stdout
+    assert "error:" not in shipped.stdout
 
 
 def test_the_schema_of_rules_is_one_json_document() -> None:

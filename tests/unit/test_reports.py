@@ -137,11 +137,14 @@ def test_where_a_notification_stands() -> None:
     """Settled: its state and why; else what its newest message waits for, and what happened before."""
     queued = message(status="deferred", reason="450 greylisted", waiting=Waiting(**WAITING))
 
-    assert standing(notification(message())) == "sent"
-    assert standing(notification(message(), state="failed", state_reason="550")) == "failed: 550"
+    assert standing(notification(message())) == "sent by email"
+    failed = message(status="failed", reason="550 no such user")
+    assert standing(notification(failed, state="failed", state_reason="550")) == "failed: 550"
+    by_sms = standing(notification(failed, message(channel="sms", position=1)))
+    assert by_sms == "sent by sms; email failed: 550 no such user"
     pending = standing(notification(queued, state="pending"))
     assert pending == "pending: due 2026-07-01 12:00:00Z (email), after: 450 greylisted"
-    assert standing(notification(message(), queued)).startswith("sent; email: due")
+    assert standing(notification(message(), queued)).startswith("sent by email; email: due")
 
 
 def test_an_explanation_names_what_did_not_happen() -> None:
