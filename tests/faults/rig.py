@@ -21,6 +21,7 @@ from sqlalchemy.engine import make_url
 
 from notifier.client.outbox import install
 from notifier.client.wire import OUTBOX_TABLE, stream_key
+from notifier.embedded import stack as stack_module
 from notifier.embedded.proxy import Mode, Proxy
 from notifier.embedded.stack import DATABASE, Stack, Urls
 from notifier.embedded.supervisor import Backoff, Supervisor
@@ -61,8 +62,8 @@ LIMITS = {
 class Rig:
     """Servers, workers, proxies and the sink; one set for many runs, each with a source of its own."""
 
-    def __init__(self, folder: Path, *, app: str = "workers.app") -> None:
-        self.folder, self.app = folder, app
+    def __init__(self, folder: Path, *, sabotage: str = "") -> None:
+        self.folder, self.sabotage = folder, sabotage
         self.stack = Stack(folder, durable=False)
         self.stack.supervisor = Supervisor(backoff=Backoff(first=0.05, ceiling=0.5))
         self.sink = RecordingSink(*SENDERS)
@@ -89,8 +90,12 @@ class Rig:
             "NOTIFIER_TEMPLATES_DIR": str(ROOT / "templates"),
             "PYTHONPATH": str(ROOT),
         }
+        if self.sabotage:
+            self.stack.env["NOTIFIER_TEST_SABOTAGE"] = self.sabotage
+            stack_module.CELERY = (*stack_module.CELERY[:-1], "tests.faults.sabotaged")
         for name in PROCESSES:
             self.launch(name)
+        self.await_ready()
         return self
 
     def stop(self) -> None:
@@ -107,24 +112,24 @@ class Rig:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def launch(self, process: str, name: str | None = None, *, sabotage: str = "") -> None:
-        """Start one of the processes, under another name or without one of its safeguards."""
+    def launch(self, process: str, name: str | None = None) -> None:
+        """Start one of the processes, under another name if one is given."""
         stack, label = self.stack, name or process
-        env = {"NOTIFIER_TEST_SABOTAGE": sabotage} if sabotage else {}
-        if process in SENDERS:
-            env["NOTIFIER_RELAYS__DEFAULT__PORT"] = str(self.proxies[process].port)
+        line = self.proxies.get(process, self.proxies["deliver"])
+        env = {"NOTIFIER_RELAYS__DEFAULT__PORT": str(line.port)}
+        if process == "core":
+            stack.core(label, env=env)
+        elif process == "urgent":
+            stack.urgent(label, CONNECTIONS, env=env)
+        elif process == "deliver":
+            stack.deliver(label, CONNECTIONS, env=env)
         else:
-            env["NOTIFIER_RELAYS__DEFAULT__PORT"] = str(self.sink.ports["deliver"])
-        original = dict(stack.env)
-        stack.env |= env
-        try:
-            if process == "beat":
-                stack.beat(label)
-            else:
-                getattr(stack, process)(label, **({"threads": CONNECTIONS} if process in SENDERS else {}))
-        finally:
-            stack.env.clear()
-            stack.env.update(original)
+            stack.beat(label)
+
+    def await_ready(self, *names: str) -> None:
+        """Wait until the processes that were started last take work; all of them, unless some are named."""
+        for name in names or tuple(self.stack.supervisor.alive()):
+            self.await_true(lambda name=name: self._is_ready(name), f"{name} is ready", timeout=60)
 
     @contextlib.contextmanager
     def load(self, *, rate: float = 60.0) -> Iterator[Producers]:
@@ -142,19 +147,15 @@ class Rig:
         """Kill -9 processes; return how many connections to the relay they held at the most."""
         held = 0
         for name in names:
-            self.await_true(lambda name=name: self.stack.supervisor.pid(name) is not None, f"{name} is up")
+            self.await_true(lambda name=name: self._pid(name) is not None, f"{name} is up")
             torn = self.sink.torn[name]
             held_before = self.sink.open_now(name) if name in SENDERS else 0
             self.stack.supervisor.kill(name)
             self.kills += 1
             if name in SENDERS:
-                self.await_true(lambda name=name: self.stack_is_gone(name), f"{name} is gone")
+                self.await_true(lambda name=name: self._is_gone(name), f"{name} is gone")
                 held += max(held_before, self.sink.torn[name] - torn)
         return held
-
-    def stack_is_gone(self, name: str) -> bool:
-        """Tell whether the sink has seen the end of a dead process's connections, or a new one is up."""
-        return self.sink.open_now(name) == 0 or self.stack.supervisor.pid(name) is not None
 
     def break_line(self, name: str, mode: Mode, **how: float) -> None:
         """Cut, stop or slow the lines to a server; the relay has one per sending process."""
@@ -167,8 +168,7 @@ class Rig:
             proxy.set_mode(Mode.PASS)
         self.stack.valkey.start()
         self.stack.postgres.start()
-        supervisor = self.stack.supervisor
-        self.await_true(lambda: all(supervisor.alive().values()), "all processes are up")
+        self.await_ready()
 
     def books(self, promises: Promises, allowance: Allowance | None = None) -> Ledger:
         """Return the ledger of one run as it stands now."""
@@ -205,6 +205,20 @@ class Rig:
             timeout=timeout,
         )
 
+    def _pid(self, name: str) -> int | None:
+        return self.stack.supervisor.pid(name)
+
+    def _is_ready(self, name: str) -> bool:
+        """Tell by the file in which a worker says how it is; a beat has none."""
+        pid = self._pid(name)
+        if name.startswith("beat"):
+            return pid is not None
+        return (self.folder / "health" / f"{name}-{pid}.json").exists()
+
+    def _is_gone(self, name: str) -> bool:
+        """Tell whether the sink has seen the end of a dead process's connections, or a new one is up."""
+        return self.sink.open_now(name) == 0 or self._pid(name) is not None
+
     def _is_quiet(self) -> bool:
         with contextlib.closing(redis.Redis.from_url(self.ways[Way.STREAM])) as client:
             if any(client.xlen(stream_key(lane)) for lane in LANES):
@@ -224,11 +238,11 @@ def some_moment(most: float = 0.6) -> None:
 
 
 @contextlib.contextmanager
-def a_rig(app: str = "workers.app") -> Iterator[Rig]:
-    """Run a rig in a folder of its own; where it fails, the processes' logs stay on stdout."""
+def a_rig(sabotage: str = "") -> Iterator[Rig]:
+    """Run a rig in a folder of its own, kept if ``NOTIFIER_TEST_KEEP`` is set."""
     folder = Path(tempfile.mkdtemp(prefix="notifier-faults-"))
     try:
-        with Rig(folder, app=app) as rig:
+        with Rig(folder, sabotage=sabotage) as rig:
             yield rig
     finally:
         if os.environ.get("NOTIFIER_TEST_KEEP"):

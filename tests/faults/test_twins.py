@@ -22,6 +22,7 @@ def test_two_beats_and_two_sweeps_are_harmless(rig: Rig) -> None:
     """They find the same things left by the dead, and each takes another part of them."""
     rig.launch("beat", "beat-2")
     rig.launch("core", "core-2")
+    rig.await_ready()
     try:
         with rig.load() as producers:
             rig.await_mails(producers.promises, 15)
