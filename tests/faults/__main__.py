@@ -1,4 +1,4 @@
-"""The long form: ``python -m tests.faults --kills 200`` breaks everything, again and again, and prints the books.
+"""The long form, ``python -m tests.faults --kills 200``: break everything, again and again; print the books.
 
 Each round has a load and a ledger of its own; one flaw in one of them and the command fails.
 """
@@ -33,11 +33,12 @@ class Totals:
 
     def add(self, kind: str, faults: int, ledger: Ledger) -> None:
         """Add one round."""
-        found = Counter(
-            faults=faults, receipts=len(ledger.promises.accepted), stored=ledger.rows.events.total(),
-            forgotten=len(ledger.excused), lost=len(ledger.missing - ledger.excused), mails=len(ledger.mails),
-            repeats=ledger.repeats.total(), unknown=ledger.rows.unknown.total(), allowed=ledger.allowance.unknown,
+        numbers = (
+            faults, len(ledger.promises.accepted), ledger.rows.events.total(), len(ledger.excused),
+            len(ledger.missing - ledger.excused), len(ledger.mails), ledger.repeats.total(),
+            ledger.rows.unknown.total(), ledger.allowance.unknown,
         )  # fmt: skip
+        found = Counter(dict(zip(COLUMNS, numbers, strict=True)))
         self.sums.setdefault(kind, Counter()).update(found)
         self.flaws += [f"{kind}: {flaw}" for flaw in ledger.flaws()]
 

@@ -40,7 +40,7 @@ class Allowance:
     """What a run's faults may cost by the laws; nothing, unless it says so."""
 
     unknown: int = 0
-    """Tries whose outcome may be unknown: connections to a provider that were open when their owner was killed."""
+    """Tries whose outcome may be unknown: connections to a relay, open when their owner was killed."""
     forgetful: frozenset[Way] = frozenset()
     """Ways whose events may be lost before they are ingested, because Redis was made to forget."""
     forgot_at: float = 0.0
@@ -178,7 +178,8 @@ class Ledger:
             flaws.append(f"work left: {rows.work}")
         if unknown.total() > self.allowance.unknown:
             flaws.append(
-                f"unknown outcomes: {unknown.total()}, more than the {self.allowance.unknown} connections killed"
+                f"unknown outcomes: {unknown.total()}, more than the {self.allowance.unknown} "
+                "connections killed"
             )
         return flaws
 

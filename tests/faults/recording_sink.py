@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 from notifier.embedded.ports import LOOPBACK, free_port
@@ -24,7 +25,7 @@ _RECIPIENT = re.compile(rb"<([^@>]+)@")
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One accepted mail: whom it was for (the part before the @), its message's id, and the port it came by."""
+    """One accepted mail: whom it was for (before the @), its message's id, the port it came by."""
 
     event: str
     message: str
@@ -52,7 +53,7 @@ class RecordingSink:
 
     def open_now(self, name: str) -> int:
         """Return how many connections the port holds."""
-        return self._do(self._count(name))
+        return int(self._do(self._count(name)))
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -74,7 +75,7 @@ class RecordingSink:
     async def _listen(self) -> None:
         self._connections: dict[str, set[_Dialogue]] = {name: set() for name in self.ports}
         for name, port in self.ports.items():
-            server = await self._loop.create_server(lambda name=name: _Dialogue(self, name), LOOPBACK, port)
+            server = await self._loop.create_server(partial(_Dialogue, self, name), LOOPBACK, port)
             self._servers.append(server)
 
     async def _close(self) -> None:

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
@@ -50,11 +51,11 @@ LIMITS = {
     "NOTIFIER_RELAYS__DEFAULT__HOST": "127.0.0.1",
     "NOTIFIER_RELAYS__DEFAULT__SECURITY": "none",
     "NOTIFIER_RELAYS__DEFAULT__CONNECTIONS": str(CONNECTIONS),
-    "NOTIFIER_RELAYS__DEFAULT__CONNECT_TIMEOUT": "500ms",
-    "NOTIFIER_RELAYS__DEFAULT__COMMAND_TIMEOUT": "500ms",
-    "NOTIFIER_RELAYS__DEFAULT__DATA_TIMEOUT": "500ms",
+    "NOTIFIER_RELAYS__DEFAULT__CONNECT_TIMEOUT": "400ms",
+    "NOTIFIER_RELAYS__DEFAULT__COMMAND_TIMEOUT": "400ms",
+    "NOTIFIER_RELAYS__DEFAULT__DATA_TIMEOUT": "400ms",
     # Generous: a busy machine must not make an outcome unknown that no fault of ours did.
-    "NOTIFIER_RELAYS__DEFAULT__DOT_TIMEOUT": "3s",
+    "NOTIFIER_RELAYS__DEFAULT__DOT_TIMEOUT": "2s",
     "NOTIFIER_LOG_LEVEL": "WARNING",
 }
 
@@ -129,7 +130,7 @@ class Rig:
     def await_ready(self, *names: str) -> None:
         """Wait until the processes that were started last take work; all of them, unless some are named."""
         for name in names or tuple(self.stack.supervisor.alive()):
-            self.await_true(lambda name=name: self._is_ready(name), f"{name} is ready", timeout=60)
+            self.await_true(partial(self._is_ready, name), f"{name} is ready", timeout=60)
 
     @contextlib.contextmanager
     def load(self, *, rate: float = 60.0) -> Iterator[Producers]:
@@ -147,13 +148,13 @@ class Rig:
         """Kill -9 processes; return how many connections to the relay they held at the most."""
         held = 0
         for name in names:
-            self.await_true(lambda name=name: self._pid(name) is not None, f"{name} is up")
+            self.await_true(partial(self._pid, name), f"{name} is up")
             torn = self.sink.torn[name]
             held_before = self.sink.open_now(name) if name in SENDERS else 0
             self.stack.supervisor.kill(name)
             self.kills += 1
             if name in SENDERS:
-                self.await_true(lambda name=name: self._is_gone(name), f"{name} is gone")
+                self.await_true(partial(self._is_gone, name), f"{name} is gone")
                 held += max(held_before, self.sink.torn[name] - torn)
         return held
 
@@ -190,7 +191,7 @@ class Rig:
         """Return what the database says of one run."""
         return read_rows(self.stack.postgres.url(DATABASE), promises.source)
 
-    def await_true(self, condition: Callable[[], bool], what: str, *, timeout: float = 30.0) -> None:
+    def await_true(self, condition: Callable[[], object], what: str, *, timeout: float = 30.0) -> None:
         """Poll until the condition holds."""
         deadline = time.monotonic() + timeout
         while not condition():
@@ -224,7 +225,9 @@ class Rig:
             if any(client.xlen(stream_key(lane)) for lane in LANES):
                 return False
         with psycopg.connect(self._shop) as connection:
-            row = connection.execute(f"SELECT count(*) FROM {OUTBOX_TABLE}").fetchone()  # type: ignore[arg-type]
+            row = connection.execute(
+                sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(OUTBOX_TABLE))
+            ).fetchone()
         return row == (0,)
 
     def _through(self, proxy: str, url: str) -> str:

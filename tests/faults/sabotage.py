@@ -51,7 +51,8 @@ def _no_claim(put: Put) -> None:
         connection: Connection, *, channel: str, lane: str, limit: int, token: UUID, **_: Any
     ) -> list[Claim]:
         rows = connection.execute(
-            "SELECT message_id, attempt, expires_at FROM work WHERE channel = %s AND lane = %s AND state = 0 LIMIT %s",
+            "SELECT message_id, attempt, expires_at FROM work "
+            "WHERE channel = %s AND lane = %s AND state = 0 LIMIT %s",
             [channel, lane, limit],
         ).fetchall()
         return [Claim(row[0], token, row[1], row[2]) for row in rows]
@@ -62,7 +63,7 @@ def _no_claim(put: Put) -> None:
 
 def _no_insisting(put: Put) -> None:
     """Forget what a provider said where the database is away."""
-    put(Tools, "insisting", lambda _self, record: None)
+    put(Tools, "insisting", lambda _self, _record: None)
 
 
 def _ack_before_commit(put: Put) -> None:

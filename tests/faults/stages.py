@@ -1,4 +1,4 @@
-"""One stage of notifier in a process of its own, without Celery: quick to start, and as dead as any when killed.
+"""One stage of notifier in a process of its own, without Celery: quick to start, dead like any other.
 
 For tests that need a kill at one exact moment; the rig's kills come at random ones.
 """

@@ -1,4 +1,4 @@
-"""kill -9 of any process, at any moment, loses nothing and repeats at most what was on the wire (laws 1 to 5)."""
+"""kill -9 of any process at any moment loses nothing, and repeats at most what was on the wire (laws 1-5)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Each safeguard, shown to matter: with it the books agree, without it the ledger names the loss or the repeat."""
+"""Each safeguard matters: with it the books agree, without it the ledger names the loss or the repeat."""
 
 from concurrent.futures import ThreadPoolExecutor
 

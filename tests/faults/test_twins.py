@@ -1,4 +1,4 @@
-"""Two of everything, and clocks that lie: whatever happens twice at once, each mail goes out once (laws 1, 3, 4)."""
+"""Two of everything, and clocks that lie: each mail still goes out once (laws 1, 3, 4)."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
