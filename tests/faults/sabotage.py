@@ -15,7 +15,7 @@ from notifier.pipeline import decide
 from notifier.pipeline.ingest import Ingest
 from notifier.pipeline.sweep import Sweep
 from notifier.pipeline.tools import Tools
-from notifier.store import work
+from notifier.store import database, work
 from notifier.store.database import Connection
 from notifier.store.work import Claim
 
@@ -66,6 +66,11 @@ def _no_insisting(put: Put) -> None:
     put(Tools, "insisting", lambda _self, _record: None)
 
 
+def _no_patience(put: Put) -> None:
+    """Blame the statement for whatever the database says."""
+    put(database, "_is_passing", lambda _error: False)
+
+
 def _ack_before_commit(put: Put) -> None:
     """Let go of stream entries before they are stored."""
     entries = Ingest.entries
@@ -101,6 +106,7 @@ SABOTAGES: dict[str, Callable[[Put], None]] = {
     "no_mark": _no_mark,
     "no_claim": _no_claim,
     "no_insisting": _no_insisting,
+    "no_patience": _no_patience,
     "ack_before_commit": _ack_before_commit,
     "no_take_over": _no_take_over,
     "no_sweep": _no_sweep,

@@ -1,14 +1,18 @@
 """Each safeguard matters: with it the books agree, without it the ledger names the loss or the repeat."""
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
 from notifier.messages import ChannelName
+from notifier.store.database import DatabaseUnavailable
 from tests.faults.ledger import Allowance
+from tests.faults.recording_sink import RecordingSink
 from tests.faults.sabotage import apply
-from tests.faults.stages import THREADS, Bench, await_true
+from tests.faults.stages import SINK, THREADS, TIGHT, Bench, await_true, relay_of
+from tests.services import MakeFlow
 
 pytestmark = [pytest.mark.faults, pytest.mark.servers]
 
@@ -161,3 +165,24 @@ def test_a_claim_gives_each_message_to_one_sender(
 
     flaws = bench.books().flaws()
     assert any("sent again" in flaw for flaw in flaws) if sabotage else flaws == []
+
+
+@pytest.mark.parametrize("sabotage", ["", "no_patience"])
+def test_a_database_that_is_too_slow_buries_no_event(
+    make_flow: MakeFlow, database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch, sabotage: str
+) -> None:
+    """A statement that ran out of time says nothing against the event: it waits for a better hour."""
+    apply(sabotage, monkeypatch.setattr)
+    with RecordingSink(SINK, delay=0.0) as sink:
+        flow = make_flow(relays={"default": relay_of(sink)}, tuning={**TIGHT, "database_timeout": "300ms"})
+        bench = Bench(flow, sink, database_url, redis_url)
+        bench.enqueue(2)
+        with psycopg.connect(database_url) as lock, contextlib.suppress(DatabaseUnavailable):
+            lock.execute("LOCK TABLE event_key IN ACCESS EXCLUSIVE MODE")
+            bench.ingest()
+
+        bench.flow = make_flow(relays={"default": relay_of(sink)}, tuning=TIGHT)
+        bench.recover(timeout=5)
+
+        flaws = bench.books().flaws()
+    assert any("buried" in flaw for flaw in flaws) if sabotage else flaws == []

@@ -67,7 +67,7 @@ def test_postgresql_restarted_under_load_loses_and_repeats_nothing(rig: Rig, how
             postgres.kill()
         else:
             assert postgres.pid is not None
-            signal_group(postgres.pid, signal.SIGQUIT if how == "immediate" else signal.SIGINT)
+            signal_group(postgres.pid, signal.SIGQUIT)
             rig.await_true(lambda: postgres.pid is None, "PostgreSQL is down")
         postgres.start()
 
