@@ -1,0 +1,92 @@
+"""Three database roles: the migrator owns, the worker writes, the web sees one tenant (O10, B2, law 10)."""
+
+import psycopg
+import pytest
+
+from notifier.crypto import MasterKeys
+from notifier.errors import CannotUnseal
+from notifier.store.database import Database
+from notifier.store.keyrings import init_keyring, load_keyring, rotate
+from notifier.store.migrate import current, migrate, newest
+from notifier.store.roles import MIGRATOR
+from notifier.store.tenants import add_tenant
+from tests.services import Flow, as_role
+
+
+def test_the_web_role_sees_the_tenant_that_is_set_and_nothing_otherwise(flow: Flow, web_url: str) -> None:
+    """Row-level security is forced: unset means no rows, another tenant's rows do not exist."""
+    with flow.services.database.connection() as connection:
+        add_tenant(connection, "acme", "Acme")
+    flow.ingest(flow.sample("order.shipped"), {**flow.sample("order.shipped"), "tenant": "acme"})
+
+    with psycopg.connect(web_url) as web:
+        unset = web.execute("SELECT count(*) FROM message").fetchone()
+        web.execute("SELECT set_config('notifier.tenant', 'acme', true)")
+        seen = web.execute("SELECT DISTINCT tenant FROM message").fetchall()
+        tables = ("event", "decision", "notification", "message", "work", "person")
+        counts = [web.execute(f"SELECT count(*) FROM {table}").fetchone() for table in tables]
+
+    assert unset == (0,)
+    assert seen == [("acme",)]
+    assert counts == [(1,)] * len(tables)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM message", "UPDATE message SET status = 'sent'", "INSERT INTO tenant (id, name) VALUES ('x', 'x')",
+        "UPDATE inbox SET sealed = ''", "SELECT * FROM event_key", "SELECT notifier_make_partitions(1)",
+    ],
+)
+def test_the_web_role_cannot_change_the_log(web_url: str, statement: str) -> None:
+    """It may mark an inbox entry as read, and that is all."""
+    with psycopg.connect(web_url) as web, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        web.execute(statement)
+
+
+@pytest.mark.parametrize("statement", ["DROP TABLE message", "ALTER TABLE work DISABLE ROW LEVEL SECURITY", "CREATE TABLE mine ()"])
+def test_the_worker_role_cannot_change_the_schema(worker_url: str, statement: str) -> None:
+    """What it needs is rows."""
+    with psycopg.connect(worker_url) as worker, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        worker.execute(statement)
+
+
+def test_a_second_migration_changes_nothing(database_url: str) -> None:
+    """Deployments may repeat it."""
+    url = as_role(database_url, MIGRATOR)
+
+    assert migrate(url) == newest()
+    assert current(url) == newest()
+
+
+def test_a_row_finds_its_months_partition_and_a_wrong_clock_the_default_one(flow: Flow) -> None:
+    """Log tables are partitioned by id from the first migration."""
+    flow.ingest(flow.sample("order.shipped"))
+
+    (place,) = flow.query("SELECT DISTINCT tableoid::regclass::text FROM message")[0]
+
+    assert place.startswith("message_2")
+    assert flow.query("SELECT count(*) FROM message_default") == [(0,)]
+
+
+def test_after_a_rotation_old_data_opens_and_the_old_master_key_can_go(flow: Flow, database_url: str) -> None:
+    """Rotating rewraps the ring; data keys and data stay as they are (S6)."""
+    from tests.conftest import MASTER_KEY
+
+    flow.ingest(flow.sample("order.shipped"))
+    new = MasterKeys.new_line("new")
+    owner = Database(as_role(database_url, MIGRATOR), size=1)
+    with owner.transaction() as connection:
+        rotate(connection, MasterKeys.parse(f"{new}\n{MASTER_KEY}"))
+    with owner.connection() as connection:
+        keyring = load_keyring(connection, MasterKeys.parse(new))
+        key, sealed = connection.execute("SELECT data_key, sealed FROM event").fetchone() or (b"", b"")
+        with pytest.raises(CannotUnseal):
+            load_keyring(connection, MasterKeys.parse(MASTER_KEY))
+    with owner.transaction() as connection:
+        again = init_keyring(connection, MasterKeys.parse(new))
+    owner.dispose()
+
+    assert b"customer" in keyring.open_data_key(key).unseal(sealed, b"event")
+    assert keyring.new_data_key().wrapped[:4] != key[:4]
+    assert again == 0

@@ -1,0 +1,151 @@
+"""The sweep finds what is due or was left by the dead, and costs next to nothing when nothing is."""
+
+import statistics
+import threading
+import time
+from datetime import timedelta
+from uuid import uuid4
+
+from notifier.broker.wakeups import WakeUp
+from notifier.events import Urgency
+from notifier.store import work
+from notifier.store.work import WorkRow, insert_work
+from notifier.ids import uuid7
+from tests.contracts.smtp_server import At, Hang, SmtpServer
+from tests.services import Flow, MakeFlow
+
+
+def test_a_sweep_with_nothing_due_is_cheap_however_much_waits(flow: Flow) -> None:
+    """50,000 messages wait for tomorrow: a round takes at most 10 ms."""
+    now = flow.services.clock.now()
+    later = now + timedelta(days=1)
+    rows = [
+        WorkRow(uuid7(), "default", "email", "normal", f"relay{n % 3}", later, later + timedelta(days=1))
+        for n in range(50_000)
+    ]
+    with flow.services.database.connection() as connection:
+        insert_work(connection, rows)
+        connection.execute("ANALYZE work")
+    flow.services.sweep.run()
+
+    rounds = []
+    for _ in range(15):
+        started = time.perf_counter()
+        flow.services.sweep.run()
+        rounds.append(time.perf_counter() - started)
+
+    assert statistics.median(rounds) <= 0.010
+
+
+def test_what_a_dead_worker_had_claimed_is_ready_again(flow: Flow) -> None:
+    """Claimed and unsent: the lease runs out, the try is not counted."""
+    flow.ingest(flow.sample("order.shipped"))
+    with flow.services.database.connection() as connection:
+        work.claim(
+            connection, relay="default", channel="email", lane="normal", limit=9, token=uuid4(), lease=timedelta(0)
+        )
+
+    found = flow.services.sweep.run()
+    flow.deliver()
+
+    assert found["taken_back"] == 1
+    assert flow.query("SELECT number, outcome FROM attempt") == [(1, "sent")]
+
+
+def test_entries_a_dead_reader_left_are_taken_over(make_flow: MakeFlow) -> None:
+    """Read, not acknowledged, silent: another reader ingests them."""
+    flow = make_flow(tuning={"claim_idle": "1ms"})
+    intake = flow.services.intake
+    intake.put(Urgency.NORMAL, flow.payload(flow.sample("order.shipped")))
+    assert len(intake.read(Urgency.NORMAL, 10)) == 1
+    time.sleep(0.01)
+
+    flow.services.sweep.run()
+
+    assert flow.query("SELECT count(*) FROM event") == [(1,)]
+    assert intake.lengths()[Urgency.NORMAL] == 0
+
+
+def test_a_group_that_vanished_is_made_again_and_finds_what_waits(flow: Flow) -> None:
+    """FLUSHALL takes the group along; entries put afterwards are found."""
+    intake = flow.services.intake
+    assert intake.read(Urgency.NORMAL, 10) == []
+    flow.services.redis.flushall()
+
+    intake.put(Urgency.NORMAL, flow.payload(flow.sample("order.shipped")))
+    counts = flow.services.ingest.run(Urgency.NORMAL)
+
+    assert counts["stored"] == 1
+
+
+def test_many_rings_make_one_wake_up_until_it_is_answered(flow: Flow) -> None:
+    """A burst does not become a queue of wake-ups."""
+    published: list[WakeUp] = []
+    flow.services.wake_ups._publish = published.append
+    bell = WakeUp("deliver", "normal", "email")
+
+    rings = [flow.services.wake_ups.ring(bell) for _ in range(5)]
+    flow.services.wake_ups.answer(bell)
+    again = flow.services.wake_ups.ring(bell)
+
+    assert (rings, again) == ([True, False, False, False, False], True)
+    assert published == [bell, bell]
+
+
+def test_two_sweeps_at_once_fire_each_timer_once(flow: Flow, make_flow: MakeFlow) -> None:
+    """SKIP LOCKED and the event's key: ten beats are harmless."""
+    flow.ingest(*[{**flow.sample("returns.requested"), "subject": f"R-{n}"} for n in range(30)])
+    with flow.services.database.connection() as connection:
+        connection.execute("UPDATE timer SET due_at = now() - interval '1 second' WHERE key LIKE 'stuck:%%'")
+    others = [flow, make_flow(), make_flow()]
+
+    threads = [threading.Thread(target=one.services.sweep.run) for one in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert flow.query("SELECT count(*) FROM event WHERE type = 'returns.stuck'") == [(30,)]
+    assert flow.query("SELECT count(*) FROM timer WHERE key LIKE 'stuck:%%'") == [(0,)]
+
+
+def test_a_relay_that_hangs_stops_only_its_own_messages(make_flow: MakeFlow) -> None:
+    """Urgent mail has a relay of its own here: it is through while the other one hangs."""
+    with SmtpServer() as good:
+        flow = make_flow(
+            relays={
+                "default": _relay(0), "fast": _relay(good.port),
+            },
+            urgent_relay="fast",
+        )
+        hung = SmtpServer()
+        with hung:
+            hung.always(At.GREETING, Hang())
+            flow = make_flow(relays={"default": _relay(hung.port), "fast": _relay(good.port)}, urgent_relay="fast")
+            flow.ingest(flow.sample("order.shipped"))
+            flow.ingest(flow.sample("server.down"), lane=Urgency.URGENT)
+            stuck = threading.Thread(target=flow.services.deliver.run, args=(_email(), "normal"))
+            stuck.start()
+
+            started = time.monotonic()
+            flow.services.deliver.run(_email(), "urgent")
+            took = time.monotonic() - started
+            waiting = stuck.is_alive()
+            stuck.join()
+
+    assert waiting
+    assert took < 1
+    assert {mail.recipient for mail in good.received} >= {"on-call@notifier.example"}
+
+
+def _email():
+    from notifier.messages import ChannelName
+
+    return ChannelName.EMAIL
+
+
+def _relay(port: int) -> dict[str, object]:
+    return {
+        "host": "127.0.0.1", "port": port or 1, "security": "none", "connect_timeout": "2s", "command_timeout": "2s",
+        "data_timeout": "2s", "dot_timeout": "2s",
+    }
