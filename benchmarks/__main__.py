@@ -29,18 +29,24 @@ def main(mails: int, obvious_mails: int, bulk: int, only: str) -> None:
     try:
         with Stack(folder) as stack, sink() as (port, name), sink(latency_ms=50) as (slow_port, _):
             urls = stack.start_servers()
-            bench = Bench(stack, urls.redis, urls.admin.rpartition("/")[0] + "/notifier", str(int(time.time())))
+            bench = Bench(
+                stack, urls.redis, urls.admin.rpartition("/")[0] + "/notifier", str(int(time.time()))
+            )
             figures["sink"] = name
             for title, step in _steps(bench, port, slow_port, mails, obvious_mails, bulk):
                 if only in title:
                     click.echo(f"{title} …", nl=False)
                     found = step()
                     figures.update(found)
-                    click.echo("\r" + title + ": " + ", ".join(f"{key} {value}" for key, value in found.items()))
+                    click.echo(
+                        "\r" + title + ": " + ", ".join(f"{key} {value}" for key, value in found.items())
+                    )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if "notifier_per_s" in figures and "obvious_per_s" in figures:
-        figures["ratio"] = round(float(str(figures["notifier_per_s"])) / float(str(figures["obvious_per_s"])), 1)
+        figures["ratio"] = round(
+            float(str(figures["notifier_per_s"])) / float(str(figures["obvious_per_s"])), 1
+        )
     click.echo(json.dumps(figures))
 
 
@@ -69,7 +75,9 @@ def _empty(bench: Bench, env: dict[str, str]) -> dict[str, object]:
 
 def _obvious(bench: Bench, env: dict[str, str], count: int) -> dict[str, object]:
     with psycopg.connect(bench.database_url) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS obvious_log (id bigserial, recipient text, subject text)")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS obvious_log (id bigserial, recipient text, subject text)"
+        )
 
     def fill() -> int:
         for event in bench.events(count, "obvious"):

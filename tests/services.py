@@ -133,12 +133,16 @@ def as_role(url: str, role: str) -> str:
 
 
 @pytest.fixture
-def make_flow(worker_url: str, web_url: str, redis_url: str, smtp: SmtpServer, sms: SmsServer) -> Iterator[MakeFlow]:
+def make_flow(
+    worker_url: str, web_url: str, redis_url: str, smtp: SmtpServer, sms: SmsServer
+) -> Iterator[MakeFlow]:
     """Make a notifier with settings of the test's choice."""
     made: list[Services] = []
 
     def make(*, clock: Clock | None = None, **overrides: Any) -> Flow:
-        services = Services(test_settings(worker_url, web_url, redis_url, smtp, sms, **overrides), clock=clock)
+        services = Services(
+            test_settings(worker_url, web_url, redis_url, smtp, sms, **overrides), clock=clock
+        )
         if "templates_dir" not in overrides:
             vars(services)["templates"] = shipped_templates()
         made.append(services)
@@ -162,17 +166,35 @@ def test_settings(
     from tests.conftest import MASTER_KEY
 
     relay = {
-        "host": "127.0.0.1", "port": smtp.port, "security": "none", "connections": 4, "connect_timeout": "2s",
-        "command_timeout": "2s", "data_timeout": "2s", "dot_timeout": "2s",
+        "host": "127.0.0.1",
+        "port": smtp.port,
+        "security": "none",
+        "connections": 4,
+        "connect_timeout": "2s",
+        "command_timeout": "2s",
+        "data_timeout": "2s",
+        "dot_timeout": "2s",
     }
     values: dict[str, Any] = {
-        "database_url": worker_url, "web_database_url": web_url, "redis_url": redis_url, "master_key": MASTER_KEY,
-        "config_dir": ROOT / "config", "templates_dir": ROOT / "templates", "relays": {"default": relay},
+        "database_url": worker_url,
+        "web_database_url": web_url,
+        "redis_url": redis_url,
+        "master_key": MASTER_KEY,
+        "config_dir": ROOT / "config",
+        "templates_dir": ROOT / "templates",
+        "relays": {"default": relay},
         "sms": {
-            "base_url": sms.url, "account_sid": sms.account, "auth_token": sms.token, "sender": "+15005550006",
+            "base_url": sms.url,
+            "account_sid": sms.account,
+            "auth_token": sms.token,
+            "sender": "+15005550006",
             "read_timeout": "2s",
         },
-        "mail": {"domain": "notifier.example", "sender": "no-reply@notifier.example", "sender_name": "Example"},
+        "mail": {
+            "domain": "notifier.example",
+            "sender": "no-reply@notifier.example",
+            "sender_name": "Example",
+        },
         "lists": {
             name: [f"{name}@notifier.example"]
             for name in ("operators", "on-call", "returns-staff", "sales", "helpdesk")

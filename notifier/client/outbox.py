@@ -29,7 +29,8 @@ CREATE TABLE IF NOT EXISTS notifier_outbox (
     lane text NOT NULL,
     event jsonb NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
-)"""
+);
+CREATE INDEX IF NOT EXISTS notifier_outbox_lane ON notifier_outbox (lane, id)"""
 """The table, for those who create it in a migration of their own."""
 
 # One statement for any number of rows; ORDINALITY keeps the order in which they were enqueued.

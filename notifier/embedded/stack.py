@@ -84,11 +84,23 @@ class Stack:
         """Start a Celery process under supervision."""
         self.run(name, (*CELERY, *arguments), env=env)
 
-    def worker(self, name: str, queues: Sequence[str], threads: int, *, env: Mapping[str, str] | None = None) -> None:
+    def worker(
+        self, name: str, queues: Sequence[str], threads: int, *, env: Mapping[str, str] | None = None
+    ) -> None:
         """Start a worker process that consumes ``queues``."""
         self.celery(
-            name, "worker", "-n", f"{name}@%h", "-Q", ",".join(queues), "-P", "threads", "-c", str(threads),
-            *_QUIET, env=env,
+            name,
+            "worker",
+            "-n",
+            f"{name}@%h",
+            "-Q",
+            ",".join(queues),
+            "-P",
+            "threads",
+            "-c",
+            str(threads),
+            *_QUIET,
+            env=env,
         )
 
     def core(self, name: str = "core", **options: Mapping[str, str]) -> None:
@@ -111,7 +123,9 @@ class Stack:
         """Start any process under supervision, with the stack's environment."""
         self.supervisor.start(
             Program(
-                name=name, argv=tuple(argv), env={**os.environ, **self.env, **(env or {})},
+                name=name,
+                argv=tuple(argv),
+                env={**os.environ, **self.env, **(env or {})},
                 log=self.folder / f"{name}.log",
             )
         )
@@ -160,4 +174,6 @@ def provision(admin_url: str, database: str, passwords: Mapping[str, str], maste
     with owner.transaction() as connection:
         init_keyring(connection, MasterKeys.parse(master_key))
     owner.dispose()
-    return Urls(admin=admin_url, migrator=as_role(MIGRATOR), worker=as_role(WORKER), web=as_role(WEB), redis="")
+    return Urls(
+        admin=admin_url, migrator=as_role(MIGRATOR), worker=as_role(WORKER), web=as_role(WEB), redis=""
+    )

@@ -39,8 +39,10 @@ class Answers:
             if ask.until == "settled" and any(one.status == "pending" for one in notifications):
                 return None
             return Result(
-                state=ask.until, verdict="notified" if notifications else "silent",
-                reasons=self._reasons(connection, event), notifications=notifications,
+                state=ask.until,
+                verdict="notified" if notifications else "silent",
+                reasons=self._reasons(connection, event),
+                notifications=notifications,
             )
 
     def _reasons(self, connection: Connection, event: object) -> tuple[str, ...]:

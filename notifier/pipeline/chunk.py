@@ -63,7 +63,12 @@ class Chunk:
         limit = 1 if self.failures else self.tools.tuning.deliver_chunk
         with self.tools.database.connection() as connection:
             claims = work.claim(
-                connection, relay=self.relay, channel=channel.value, lane=lane, limit=limit, token=uuid4(),
+                connection,
+                relay=self.relay,
+                channel=channel.value,
+                lane=lane,
+                limit=limit,
+                token=uuid4(),
                 lease=self.tools.tuning.claim_lease,
             )
             if not claims:
@@ -162,8 +167,12 @@ class Chunk:
         self, connection: Connection, one: Composed, attempt: AttemptRow, following: Composed | None
     ) -> bool:
         return work.record_sent_and_mark(
-            connection, attempt, notification=one.job.row.notification_id, template_version=one.template_version,
-            following=following.job.claim if following else None, lease=self.lease,
+            connection,
+            attempt,
+            notification=one.job.row.notification_id,
+            template_version=one.template_version,
+            following=following.job.claim if following else None,
+            lease=self.lease,
         )
 
     def _record_anew(self, one: Composed, attempt: AttemptRow, rest: Sequence[Composed]) -> None:
@@ -190,7 +199,8 @@ class Chunk:
         with connection.transaction():
             relays.pause_relay(connection, self.relay, timedelta(seconds=seconds), reason)
             messages.insert_attempt(
-                connection, attempt_of(first, self._try(first, now), failure.reply, "deferred", failure.reason)
+                connection,
+                attempt_of(first, self._try(first, now), failure.reply, "deferred", failure.reason),
             )
             messages.set_status(
                 connection, first.row.message_id, MessageStatus.DEFERRED.value, reason, is_final=False
@@ -198,8 +208,12 @@ class Chunk:
             work.release(connection, _claims(unsent))
         self.report.counts["released"] += len(unsent)
         log.warning(
-            "deliver.rested", relay=self.relay, reason=failure.reason, phase=failure.reply.phase.value,
-            code=failure.reply.code, seconds=seconds,
+            "deliver.rested",
+            relay=self.relay,
+            reason=failure.reason,
+            phase=failure.reply.phase.value,
+            code=failure.reply.code,
+            seconds=seconds,
         )
 
 

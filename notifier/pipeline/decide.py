@@ -11,14 +11,6 @@ from uuid import UUID
 import orjson
 
 from notifier.crypto import DataKey, Keyring, blind_index
-from notifier.delivery.outcome import channel_deadlines
-from notifier.delivery.policy import DeliveryPolicy
-from notifier.events import Recipient
-from notifier.ids import uuid7
-from notifier.messages import ChannelName
-from notifier.pipeline.flows import Flows
-from notifier.pipeline.incoming import Incoming
-from notifier.pipeline.plans import plan_json
 from notifier.decisions import (
     AdvanceJourney,
     CancelTimer,
@@ -29,6 +21,14 @@ from notifier.decisions import (
     Notify,
     SetTimer,
 )
+from notifier.delivery.outcome import channel_deadlines
+from notifier.delivery.policy import DeliveryPolicy
+from notifier.events import Recipient
+from notifier.ids import uuid7
+from notifier.messages import ChannelName
+from notifier.pipeline.flows import Flows
+from notifier.pipeline.incoming import Incoming
+from notifier.pipeline.plans import plan_json
 from notifier.rules.engine import route
 from notifier.rules.journeys import apply_advance
 from notifier.rules.ruleset import RuleSet
@@ -46,7 +46,6 @@ from notifier.store.notifications import (
 from notifier.store.persons import Person, PersonKey, Persons
 from notifier.store.timers import TimerRow, cancel_timers, set_timers
 from notifier.store.work import WorkRow, insert_work
-
 
 TenantContacts = Mapping[str, Mapping[str, Contact]]
 """Tenant → reference or address in small letters → contact."""
@@ -78,8 +77,14 @@ class Decider:
     """Routes events and writes their rows."""
 
     def __init__(
-        self, *, rules: RuleSet, lists: Mapping[str, tuple[Recipient, ...]], keyring: Keyring, persons: Persons,
-        policy: DeliveryPolicy, flows: Flows,
+        self,
+        *,
+        rules: RuleSet,
+        lists: Mapping[str, tuple[Recipient, ...]],
+        keyring: Keyring,
+        persons: Persons,
+        policy: DeliveryPolicy,
+        flows: Flows,
     ) -> None:
         self._rules, self._lists, self._keyring = rules, lists, keyring
         self._persons, self._policy, self._flows = persons, policy, flows
@@ -101,7 +106,10 @@ class Decider:
         return decided
 
     def _decide(
-        self, fresh: Sequence[Incoming], journeys: dict[JourneyKey, JourneyState], contacts: TenantContacts,
+        self,
+        fresh: Sequence[Incoming],
+        journeys: dict[JourneyKey, JourneyState],
+        contacts: TenantContacts,
         now: datetime,
     ) -> list[Decision]:
         """Fold the events in order: each sees the journeys as the one before left them."""
@@ -166,7 +174,11 @@ class Decider:
         insert_decisions(connection, map(_decision_row, fresh, decisions, keys))
 
     def _store_notifications(
-        self, connection: Connection, fresh: Sequence[Incoming], decisions: Sequence[Decision], decided: Decided
+        self,
+        connection: Connection,
+        fresh: Sequence[Incoming],
+        decisions: Sequence[Decision],
+        decided: Decided,
     ) -> None:
         pending = [
             _Pending(one, action, uuid7(), self._person_key(one.event.tenant, action.recipient.identity))
@@ -183,24 +195,35 @@ class Decider:
         insert_work(connection, [row[2] for row in rows])
         decided.flows = {(row[2].channel, row[2].lane) for row in rows}
 
-    def _rows(
-        self, one: _Pending, person: Person
-    ) -> tuple[NotificationRow, MessageRow, WorkRow]:
+    def _rows(self, one: _Pending, person: Person) -> tuple[NotificationRow, MessageRow, WorkRow]:
         event, action = one.incoming.event, one.action
         deadline = self._deadline(one)
         channel = action.channels[0].channel
         stage = action.stage
         notification = NotificationRow(
-            id=one.id, tenant=event.tenant, event_id=one.incoming.id, type=event.type,
-            category=one.incoming.entry.category, subject=event.subject, rule=action.rule, reason=action.reason,
-            urgency=action.urgency.value, template=action.template, person_id=person.id,
+            id=one.id,
+            tenant=event.tenant,
+            event_id=one.incoming.id,
+            type=event.type,
+            category=one.incoming.entry.category,
+            subject=event.subject,
+            rule=action.rule,
+            reason=action.reason,
+            urgency=action.urgency.value,
+            template=action.template,
+            person_id=person.id,
             sealed=person.key.seal(orjson.dumps(action.recipient.to_json()), b"recipient"),
-            plan=plan_json(action.channels), stage_rule=stage.rule if stage else None,
-            stage=stage.stage if stage else None, stage_order=stage.order if stage else None,
-            deadline=deadline, created_at=one.incoming.at,
+            plan=plan_json(action.channels),
+            stage_rule=stage.rule if stage else None,
+            stage=stage.stage if stage else None,
+            stage_order=stage.order if stage else None,
+            deadline=deadline,
+            created_at=one.incoming.at,
         )
         return notification, *first_message(
-            notification, channel, self._address_index(event.tenant, action.recipient, channel),
+            notification,
+            channel,
+            self._address_index(event.tenant, action.recipient, channel),
             expires_at=channel_deadlines(one.incoming.at, deadline, action.channels)[0],
             relay=self._flows.relay(channel, action.urgency),
         )
@@ -233,19 +256,37 @@ class Decider:
 
 
 def first_message(
-    notification: NotificationRow, channel: ChannelName, address_index: bytes, *, expires_at: datetime,
-    relay: str, position: int = 0,
+    notification: NotificationRow,
+    channel: ChannelName,
+    address_index: bytes,
+    *,
+    expires_at: datetime,
+    relay: str,
+    position: int = 0,
 ) -> tuple[MessageRow, WorkRow]:
     """Return the rows of a notification's message on a channel."""
     message = MessageRow(
-        id=uuid7(), tenant=notification.tenant, notification_id=notification.id, event_id=notification.event_id,
-        type=notification.type, subject=notification.subject, channel=channel.value, lane=notification.urgency,
-        person_id=notification.person_id, address_index=address_index, position=position,
+        id=uuid7(),
+        tenant=notification.tenant,
+        notification_id=notification.id,
+        event_id=notification.event_id,
+        type=notification.type,
+        subject=notification.subject,
+        channel=channel.value,
+        lane=notification.urgency,
+        person_id=notification.person_id,
+        address_index=address_index,
+        position=position,
         created_at=notification.created_at,
     )
     work = WorkRow(
-        message_id=message.id, tenant=message.tenant, channel=message.channel, lane=message.lane, relay=relay,
-        due_at=None, expires_at=expires_at,
+        message_id=message.id,
+        tenant=message.tenant,
+        channel=message.channel,
+        lane=message.lane,
+        relay=relay,
+        due_at=None,
+        expires_at=expires_at,
     )
     return message, work
 
@@ -263,8 +304,13 @@ def timer_row(keyring: Keyring, tenant: str, action: SetTimer) -> TimerRow:
     """Return a timer's row, its data sealed under a key of its own."""
     key = keyring.new_data_key()
     return TimerRow(
-        tenant=tenant, key=action.key, due_at=action.due_at, event_type=action.event_type, subject=action.subject,
-        data_key=key.wrapped, sealed=key.seal(orjson.dumps(dict(action.data)), b"timer"),
+        tenant=tenant,
+        key=action.key,
+        due_at=action.due_at,
+        event_type=action.event_type,
+        subject=action.subject,
+        data_key=key.wrapped,
+        sealed=key.seal(orjson.dumps(dict(action.data)), b"timer"),
     )
 
 
@@ -283,16 +329,27 @@ def _moved(
 def _event_row(one: Incoming, key: DataKey) -> EventRow:
     event = one.event
     return EventRow(
-        id=one.id, tenant=event.tenant, source=event.source, external_id=event.id, type=event.type,
-        subject=event.subject, time=event.time, received_at=one.at, lane=one.lane.value, data_key=key.wrapped,
+        id=one.id,
+        tenant=event.tenant,
+        source=event.source,
+        external_id=event.id,
+        type=event.type,
+        subject=event.subject,
+        time=event.time,
+        received_at=one.at,
+        lane=one.lane.value,
+        data_key=key.wrapped,
         sealed=key.seal(orjson.dumps(event.private_json()), b"event"),
     )
 
 
 def _decision_row(one: Incoming, decision: Decision, key: DataKey) -> DecisionRow:
     return DecisionRow(
-        event_id=one.id, tenant=one.event.tenant, rules_hash=decision.rules_hash,
-        notified=len(decision.notifications), sealed=key.seal(orjson.dumps(decision.trace_json()), b"decision"),
+        event_id=one.id,
+        tenant=one.event.tenant,
+        rules_hash=decision.rules_hash,
+        notified=len(decision.notifications),
+        sealed=key.seal(orjson.dumps(decision.trace_json()), b"decision"),
     )
 
 
@@ -300,8 +357,10 @@ def _digest(one: _Pending) -> bytes:
     action, event = one.action, one.incoming.event
     cause = f"event:{event.source}:{event.id}" if action.cause == "event" else action.cause
     return notification_digest(
-        event.tenant, cause, action.rule, action.recipient.identity.casefold(), action.reason,
+        event.tenant,
+        cause,
+        action.rule,
+        action.recipient.identity.casefold(),
+        action.reason,
         str(action.sequence),
     )
-
-

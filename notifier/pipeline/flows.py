@@ -15,7 +15,9 @@ from notifier.messages import ChannelName
 class Flows:
     """The way from a channel and urgency to a relay."""
 
-    def __init__(self, channels: Mapping[str, Channel], *, email: str, urgent_email: str | None = None) -> None:
+    def __init__(
+        self, channels: Mapping[str, Channel], *, email: str, urgent_email: str | None = None
+    ) -> None:
         self._channels = dict(channels)
         self._email, self._urgent_email = email, urgent_email or email
         self._pools = {relay: _SessionPool(channel) for relay, channel in channels.items()}

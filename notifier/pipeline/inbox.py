@@ -46,7 +46,8 @@ class PortalInbox:
         with self._database.connection() as connection:
             rows = inbox.entries(connection, tenant, person.id, limit)
         return [
-            InboxEntry(id=row[0], at=row[1], **orjson.loads(person.key.unseal(row[2], b"inbox"))) for row in rows
+            InboxEntry(id=row[0], at=row[1], **orjson.loads(person.key.unseal(row[2], b"inbox")))
+            for row in rows
         ]
 
     def _person(self, tenant: str, address: str) -> Person:

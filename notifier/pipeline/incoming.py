@@ -63,10 +63,7 @@ class Reader:
         try:
             value = self._decode(arrival.payload)
             event = self._open(Event.from_json(value))
-            if event.tenant not in tenants:
-                raise EventRefused(
-                    "unknown tenant; `notifier tenant add` makes one", field="tenant", code="unknown_tenant"
-                )
+            _check_tenant(event, tenants)
             self._check_size(event)
             entry = self._catalog.check(event.type, event.data)
         except EventRefused as error:
@@ -100,9 +97,17 @@ class Reader:
         files = sum(len(attachment.content or b"") for attachment in event.attachments)
         if files > self._limits.attachment_bytes:
             raise EventRefused(
-                f"have {files} bytes, the limit is {self._limits.attachment_bytes}", field="attachments",
+                f"have {files} bytes, the limit is {self._limits.attachment_bytes}",
+                field="attachments",
                 code="too_large",
             )
+
+
+def _check_tenant(event: Event, tenants: frozenset[str]) -> None:
+    if event.tenant not in tenants:
+        raise EventRefused(
+            "unknown tenant; `notifier tenant add` makes one", field="tenant", code="unknown_tenant"
+        )
 
 
 def entry_time(entry_id: bytes) -> datetime:

@@ -33,7 +33,15 @@ _STINT_SECONDS = 1.0
 """A lane's task ends after this long and wakes its successor: no lane holds a thread for ever."""
 
 
-PROCESSING_ERRORS = (psycopg.Error, NotifierError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
+PROCESSING_ERRORS = (
+    psycopg.Error,
+    NotifierError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+)
 """What one event can trip over in our own processing, without the others being at fault."""
 
 
@@ -41,8 +49,16 @@ class Ingest:
     """The ingest stage."""
 
     def __init__(
-        self, *, database: Database, intake: Intake, wake_ups: WakeUps, reader: Reader, decider: Decider,
-        keyring: Keyring, clock: Clock, tuning: Tuning,
+        self,
+        *,
+        database: Database,
+        intake: Intake,
+        wake_ups: WakeUps,
+        reader: Reader,
+        decider: Decider,
+        keyring: Keyring,
+        clock: Clock,
+        tuning: Tuning,
     ) -> None:
         self._database, self._intake, self._wake_ups = database, intake, wake_ups
         self._reader, self._decider, self._keyring = reader, decider, keyring
@@ -118,7 +134,9 @@ class Ingest:
             refusal.arrival, kind="refused", error=error.reason, field=error.field, type=refusal.type
         )
         letter = replace(
-            letter, tenant=refusal.tenant, source=refusal.source,
+            letter,
+            tenant=refusal.tenant,
+            source=refusal.source,
             external_id=refusal.external_id or f"unnamed:{hash_of(refusal.arrival.payload)}",
         )
         with self._database.connection() as connection:
@@ -135,12 +153,26 @@ class Ingest:
         log.error("ingest.buried", type=event.type, error=describe(error))
 
     def _letter(
-        self, arrival: Arrival, *, kind: str, error: str, field: str | None, type: str | None  # noqa: A002
+        self,
+        arrival: Arrival,
+        *,
+        kind: str,
+        error: str,
+        field: str | None,
+        type: str | None,  # noqa: A002
     ) -> DeadLetter:
         key = self._keyring.new_data_key()
         return DeadLetter(
-            kind=kind, tenant="", source="", external_id="", type=type, field=field, error=error,
-            lane=arrival.lane.value, data_key=key.wrapped, sealed=key.seal(arrival.payload, b"dead-letter"),
+            kind=kind,
+            tenant="",
+            source="",
+            external_id="",
+            type=type,
+            field=field,
+            error=error,
+            lane=arrival.lane.value,
+            data_key=key.wrapped,
+            sealed=key.seal(arrival.payload, b"dead-letter"),
         )
 
 
@@ -164,6 +196,8 @@ def hash_of(payload: bytes) -> str:
 
 def _counts(decided: Decided) -> Counter[str]:
     return Counter(
-        stored=decided.stored, duplicates=decided.duplicates, notifications=decided.notifications,
+        stored=decided.stored,
+        duplicates=decided.duplicates,
+        notifications=decided.notifications,
         told_before=decided.told_before,
     )

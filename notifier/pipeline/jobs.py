@@ -13,6 +13,7 @@ import orjson
 from notifier.catalog import Catalog, EventType
 from notifier.channels.base import Channel, Prepared
 from notifier.crypto import DataKey, Keyring
+from notifier.decisions import ChannelStep, JourneyState, StageRef
 from notifier.delivery.outcome import Standing
 from notifier.errors import (
     CannotUnseal,
@@ -35,7 +36,6 @@ from notifier.recipients.may_we import GateFacts, GateVerdict, Suppression, may_
 from notifier.recipients.preferences import can_opt_out
 from notifier.recipients.resolve import is_addressed
 from notifier.rendering.templates import Templates
-from notifier.decisions import ChannelStep, JourneyState, StageRef
 from notifier.settings import Brand, Limits, Mail
 from notifier.store.jobs import JobRow
 from notifier.store.messages import pack
@@ -72,15 +72,21 @@ class Job:
         if row.journey_stage is None or row.journey_order is None:
             return None
         return JourneyState(
-            stage=row.journey_stage, order=row.journey_order, is_terminal=bool(row.journey_terminal),
+            stage=row.journey_stage,
+            order=row.journey_order,
+            is_terminal=bool(row.journey_terminal),
             history=tuple(row.journey_history or ()),
         )
 
     def standing(self, now: datetime, attempt: int) -> Standing:
         """Return what the delivery rules need to know."""
         return Standing(
-            now=now, attempt=attempt, steps=self.steps, position=self.row.position,
-            channel_deadline=self.claim.expires_at, deadline=self.row.deadline,
+            now=now,
+            attempt=attempt,
+            steps=self.steps,
+            position=self.row.position,
+            channel_deadline=self.claim.expires_at,
+            deadline=self.row.deadline,
         )
 
 
@@ -102,8 +108,16 @@ class Composer:
     """Opens jobs and writes messages."""
 
     def __init__(
-        self, *, catalog: Catalog, templates: Templates, keyring: Keyring, mail: Mail, brand: Brand, limits: Limits,
-        locale: str, zone: str,
+        self,
+        *,
+        catalog: Catalog,
+        templates: Templates,
+        keyring: Keyring,
+        mail: Mail,
+        brand: Brand,
+        limits: Limits,
+        locale: str,
+        zone: str,
     ) -> None:
         self._catalog, self._templates, self._keyring = catalog, templates, keyring
         self._mail, self._limits = mail, limits
@@ -125,11 +139,22 @@ class Composer:
         except (KeyDestroyed, CannotUnseal, EventRefused) as error:
             raise _unopenable(error) from error
         event = Event(
-            id=row.external_id, source=row.source, type=row.type, subject=row.subject, time=row.event_time,
-            tenant=row.tenant, urgency=Urgency(row.urgency), **private,
+            id=row.external_id,
+            source=row.source,
+            type=row.type,
+            subject=row.subject,
+            time=row.event_time,
+            tenant=row.tenant,
+            urgency=Urgency(row.urgency),
+            **private,
         )
         return Job(
-            row=row, claim=claim, event=event, entry=entry, recipient=recipient, person_key=person_key,
+            row=row,
+            claim=claim,
+            event=event,
+            entry=entry,
+            recipient=recipient,
+            person_key=person_key,
             steps=read_plan(row.plan),
         )
 
@@ -138,7 +163,10 @@ class Composer:
         row = job.row
         return may_we(
             GateFacts(
-                now=now, deadline=row.deadline, recipient=job.recipient, is_tenant_paused=row.is_tenant_paused,
+                now=now,
+                deadline=row.deadline,
+                recipient=job.recipient,
+                is_tenant_paused=row.is_tenant_paused,
                 journey=job.journey,
                 stage=StageRef(
                     rule=row.stage_rule, subject=row.subject, stage=row.stage, order=row.stage_order or 0
@@ -172,7 +200,9 @@ class Composer:
             version = self._templates.version(job.row.template)
         except (TemplateError, ConfigError) as error:
             raise PermanentFailure(
-                str(error), fault=Fault.CONTENT, reply=Reply(phase=Phase.LOCAL, text=str(error)),
+                str(error),
+                fault=Fault.CONTENT,
+                reply=Reply(phase=Phase.LOCAL, text=str(error)),
                 reason=f"template: {error}",
             ) from error
         prepared = adapter.prepare(self._outgoing(job, content, locale))
@@ -185,11 +215,16 @@ class Composer:
         event, journey = job.event, job.journey
         return {
             "event": {
-                "id": event.id, "type": event.type, "subject": event.subject, "time": event.time.isoformat(),
+                "id": event.id,
+                "type": event.type,
+                "subject": event.subject,
+                "time": event.time.isoformat(),
             },
             "data": event.data,
             "recipient": {
-                "name": job.recipient.name, "locale": locale, "zone": job.recipient.zone or self._zone,
+                "name": job.recipient.name,
+                "locale": locale,
+                "zone": job.recipient.zone or self._zone,
             },
             "live": live,
             "journey": {"stage": journey.stage, "history": list(journey.history)} if journey else None,
@@ -203,11 +238,20 @@ class Composer:
         mail, row = self._mail, job.row
         is_email = job.channel is ChannelName.EMAIL
         return Outgoing(
-            id=row.message_id, channel=job.channel, tenant=row.tenant, to=address_on(job.recipient, job.channel),
-            to_name=job.recipient.name, sender=mail.sender if is_email else "", sender_name=mail.sender_name, reply_to=mail.reply_to,
-            content=content, message_id=mint_message_id(self._keyring.token_key, row.message_id, mail.domain),
+            id=row.message_id,
+            channel=job.channel,
+            tenant=row.tenant,
+            to=address_on(job.recipient, job.channel),
+            to_name=job.recipient.name,
+            sender=mail.sender if is_email else "",
+            sender_name=mail.sender_name,
+            reply_to=mail.reply_to,
+            content=content,
+            message_id=mint_message_id(self._keyring.token_key, row.message_id, mail.domain),
             files=fetch_files(job.event.attachments, self._limits) if is_email else (),
-            is_tls_required=job.entry.is_tls_required, locale=locale, type=row.type,
+            is_tls_required=job.entry.is_tls_required,
+            locale=locale,
+            type=row.type,
         )
 
 
@@ -230,11 +274,17 @@ def _kept(job: Job, content: Rendered, live: Mapping[str, Json], version: str) -
         if isinstance(value := value_at(job.event, f"data.{path}"), str) and value
     ]
     safe = replace(
-        content, subject=_blank(content.subject, secrets), text=_blank(content.text, secrets),
+        content,
+        subject=_blank(content.subject, secrets),
+        text=_blank(content.text, secrets),
         html=_blank(content.html, secrets) if content.html is not None else None,
     )
     return {
-        "subject": safe.subject, "text": safe.text, "html": safe.html, "live": dict(live), "template": version,
+        "subject": safe.subject,
+        "text": safe.text,
+        "html": safe.html,
+        "live": dict(live),
+        "template": version,
     }
 
 

@@ -52,13 +52,12 @@ class Lookups:
         except (SQLAlchemyError, httpx.HTTPError, ValueError) as error:
             raise _failed(f"the look-up in {lookup.source!r} failed: {type(error).__name__}") from None
 
-    def _query(
-        self, name: str, source: LookupSource, lookup: Lookup, parameters: Mapping[str, Json]
-    ) -> Json:
+    def _query(self, name: str, source: LookupSource, lookup: Lookup, parameters: Mapping[str, Json]) -> Json:
         engine = self._engines.get(name)
         if engine is None:
             engine = self._engines[name] = create_engine(
-                sqlalchemy_url(source.url.get_secret_value()), poolclass=NullPool,
+                sqlalchemy_url(source.url.get_secret_value()),
+                poolclass=NullPool,
                 connect_args={"connect_timeout": 3},
             )
         milliseconds = int(lookup.timeout.total_seconds() * 1000)
@@ -100,7 +99,10 @@ class ChunkLookups:
 
 def _failed(problem: str) -> TemporaryFailure:
     return TemporaryFailure(
-        problem, fault=Fault.PROVIDER, reply=Reply(phase=Phase.LOCAL, text=problem), reason=f"lookup: {problem}"
+        problem,
+        fault=Fault.PROVIDER,
+        reply=Reply(phase=Phase.LOCAL, text=problem),
+        reason=f"lookup: {problem}",
     )
 
 

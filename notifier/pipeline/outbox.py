@@ -3,10 +3,10 @@
 A crash between the two commits gives the row another round, and the event's key makes it harmless.
 """
 
-from collections import Counter
+from typing import LiteralString
 
 from notifier.client.wire import OUTBOX_TABLE
-from notifier.events import Urgency
+from notifier.events import LANES, Urgency
 from notifier.logs import get_logger
 from notifier.pipeline.incoming import Arrival
 from notifier.pipeline.ingest import Ingest
@@ -15,6 +15,9 @@ from notifier.store.database import Database
 log = get_logger("ingest")
 
 _BATCH = 200
+_TAKE: LiteralString = f"""SELECT id, event::text, created_at FROM {OUTBOX_TABLE} WHERE lane = %s
+                           ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED"""
+_DELETE: LiteralString = f"DELETE FROM {OUTBOX_TABLE} WHERE id = ANY (%s)"
 
 
 class Outbox:
@@ -30,29 +33,19 @@ class Outbox:
             DatabaseUnavailable: either database is away; the rows stay.
         """
         total = 0
-        while taken := self._batch():
+        # After each batch from the top again: an urgent event never waits for the bulk before it.
+        while taken := next((taken for lane in LANES if (taken := self._batch(lane))), 0):
             total += taken
         return total
 
-    def _batch(self) -> int:
-        counts: Counter[str] = Counter()
+    def _batch(self, lane: Urgency) -> int:
         with self._database.transaction() as connection:
-            rows = connection.execute(
-                f"SELECT id, lane, event::text, created_at FROM {OUTBOX_TABLE} "
-                "ORDER BY array_position(ARRAY['urgent', 'normal', 'bulk'], lane), id LIMIT %s "
-                "FOR UPDATE SKIP LOCKED",
-                [_BATCH],
-            ).fetchall()
-            if rows:
-                counts = self._ingest.arrivals(
-                    [Arrival(payload=row[2].encode(), lane=_lane(row[1]), at=row[3]) for row in rows]
-                )
-                connection.execute(f"DELETE FROM {OUTBOX_TABLE} WHERE id = ANY (%s)", [[row[0] for row in rows]])
-        if rows:
-            log.info("ingest.drained", rows=len(rows), **counts)
+            rows = connection.execute(_TAKE, [lane.value, _BATCH]).fetchall()
+            if not rows:
+                return 0
+            counts = self._ingest.arrivals(
+                [Arrival(payload=event.encode(), lane=lane, at=written_at) for _, event, written_at in rows]
+            )
+            connection.execute(_DELETE, [[row[0] for row in rows]])
+        log.info("ingest.drained", rows=len(rows), **counts)
         return len(rows)
-
-
-def _lane(text: str) -> Urgency:
-    return Urgency(text) if text in set(Urgency) else Urgency.NORMAL
-

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import orjson
 
+from notifier.decisions import ChannelStep
 from notifier.events import Json
 from notifier.messages import ChannelName
-from notifier.decisions import ChannelStep
 
 
 def plan_json(steps: Sequence[ChannelStep]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from notifier.crypto import DataKey, Keyring, blind_index
+from notifier.crypto import Keyring, blind_index
 from notifier.delivery.outcome import Fallback, GiveUp, Hold, Next, PauseFlow, Retry, channel_deadlines
 from notifier.errors import OutcomeUnknown, Reply, SendError, TemporaryFailure
 from notifier.events import Urgency
@@ -40,7 +40,9 @@ class Recorder:
     def __init__(self, database: Database, keyring: Keyring, flows: Flows) -> None:
         self._database, self._keyring, self._flows = database, keyring, flows
 
-    def record(self, job: Job, following: Next, attempt: AttemptRow | None, *, spent: int, relay: str) -> Outcome:
+    def record(
+        self, job: Job, following: Next, attempt: AttemptRow | None, *, spent: int, relay: str
+    ) -> Outcome:
         """Write a failed try, or a message that must not be tried, and carry out what follows.
 
         Args:
@@ -92,9 +94,17 @@ class Recorder:
         address = address_on(job.recipient, following.channel)
         expires_at = channel_deadlines(now, row.deadline, job.steps[position:])[0]
         message = MessageRow(
-            id=uuid7(), tenant=row.tenant, notification_id=row.notification_id, event_id=row.event_id,
-            type=row.type, subject=row.subject, channel=following.channel.value, lane=row.lane,
-            person_id=row.person_id, position=position, created_at=now,
+            id=uuid7(),
+            tenant=row.tenant,
+            notification_id=row.notification_id,
+            event_id=row.event_id,
+            type=row.type,
+            subject=row.subject,
+            channel=following.channel.value,
+            lane=row.lane,
+            person_id=row.person_id,
+            position=position,
+            created_at=now,
             address_index=blind_index(self._keyring.index_key, row.tenant, address),
         )
         messages.insert_messages(connection, [message])
@@ -102,8 +112,12 @@ class Recorder:
             connection,
             [
                 WorkRow(
-                    message_id=message.id, tenant=row.tenant, channel=message.channel, lane=row.lane,
-                    relay=self._flows.relay(following.channel, Urgency(row.urgency)), due_at=None,
+                    message_id=message.id,
+                    tenant=row.tenant,
+                    channel=message.channel,
+                    lane=row.lane,
+                    relay=self._flows.relay(following.channel, Urgency(row.urgency)),
+                    due_at=None,
                     expires_at=expires_at,
                 )
             ],
@@ -122,18 +136,20 @@ class Try:
 
 def attempt_of(job: Job, tried: Try, reply: Reply, outcome: str, reason: str | None) -> AttemptRow:
     """Return the row of one try; the server's text is sealed under the person's key."""
-    return attempt_row(job.row.message_id, job.row.tenant, job.person_key, tried, reply, outcome, reason)
-
-
-def attempt_row(
-    message: UUID, tenant: str, key: DataKey, tried: Try, reply: Reply, outcome: str, reason: str | None
-) -> AttemptRow:
-    """Return the row of one try of any message."""
     return AttemptRow(
-        id=uuid7(), message_id=message, tenant=tenant, number=tried.number, relay=tried.relay,
-        started_at=tried.started_at, finished_at=tried.finished_at, outcome=outcome, reason=reason,
-        phase=reply.phase.value, code=reply.code, enhanced=reply.enhanced,
-        sealed=key.seal(reply.text[:_TEXT_LIMIT].encode(), b"reply") if reply.text else None,
+        id=uuid7(),
+        message_id=job.row.message_id,
+        tenant=job.row.tenant,
+        number=tried.number,
+        relay=tried.relay,
+        started_at=tried.started_at,
+        finished_at=tried.finished_at,
+        outcome=outcome,
+        reason=reason,
+        phase=reply.phase.value,
+        code=reply.code,
+        enhanced=reply.enhanced,
+        sealed=job.person_key.seal(reply.text[:_TEXT_LIMIT].encode(), b"reply") if reply.text else None,
     )
 
 

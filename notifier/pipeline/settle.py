@@ -45,8 +45,11 @@ class Settler:
     def fail(self, job: Job, failure: SendError, tried: Try, report: Report, *, spent: int) -> Next:
         """Record a failed try and what follows from it; return that."""
         following = after_failure(
-            failure, job.standing(self._tools.clock.now(), spent), self._tools.policy.of(job.urgency),
-            jitter=random.random(), on_unknown=job.entry.unknown,  # noqa: S311 - jitter is no secret
+            failure,
+            job.standing(self._tools.clock.now(), spent),
+            self._tools.policy.of(job.urgency),
+            jitter=random.random(),  # noqa: S311 - jitter is no secret
+            on_unknown=job.entry.unknown,
         )
         if isinstance(following, Retry) and not following.counts:
             spent -= 1
@@ -55,8 +58,13 @@ class Settler:
         report.add(job.row.message_id, outcome)
         self._ring(job, outcome.next_channel)
         log.info(
-            "deliver.failed", message_id=str(job.row.message_id), event_id=str(job.row.event_id),
-            relay=tried.relay, reason=failure.reason, phase=failure.reply.phase.value, code=failure.reply.code,
+            "deliver.failed",
+            message_id=str(job.row.message_id),
+            event_id=str(job.row.event_id),
+            relay=tried.relay,
+            reason=failure.reason,
+            phase=failure.reply.phase.value,
+            code=failure.reply.code,
             status=outcome.status.value,
         )
         return following
@@ -111,6 +119,8 @@ class Settler:
 
 def _vanished() -> OutcomeUnknown:
     return OutcomeUnknown(
-        "the worker vanished while sending", fault=Fault.NETWORK, reply=Reply(phase=Phase.DOT),
+        "the worker vanished while sending",
+        fault=Fault.NETWORK,
+        reply=Reply(phase=Phase.DOT),
         reason="worker_vanished",
     )

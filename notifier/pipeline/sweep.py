@@ -26,7 +26,13 @@ class Sweep:
     """The sweep stage."""
 
     def __init__(
-        self, *, database: Database, intake: Intake, wake_ups: WakeUps, ingest: Ingest, settler: Settler,
+        self,
+        *,
+        database: Database,
+        intake: Intake,
+        wake_ups: WakeUps,
+        ingest: Ingest,
+        settler: Settler,
         timers: Timers,
     ) -> None:
         self._database, self._intake, self._wake_ups = database, intake, wake_ups

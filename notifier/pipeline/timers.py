@@ -13,13 +13,13 @@ import orjson
 from notifier.catalog import Catalog
 from notifier.clock import Clock
 from notifier.crypto import Keyring
+from notifier.decisions import SetTimer
 from notifier.errors import EventRefused, NotifierError
 from notifier.events import Event, Urgency
 from notifier.logs import get_logger
 from notifier.pipeline.decide import Decider, timer_row
 from notifier.pipeline.incoming import Incoming
 from notifier.pipeline.ingest import PROCESSING_ERRORS, describe
-from notifier.decisions import SetTimer
 from notifier.rules.ruleset import RuleSet, Schedule
 from notifier.rules.schedules import fire_key, latest_due, next_fire
 from notifier.store.database import Connection, Database, DatabaseUnavailable
@@ -37,7 +37,13 @@ class Timers:
     """Fires timers and schedules."""
 
     def __init__(
-        self, *, database: Database, decider: Decider, catalog: Catalog, rules: RuleSet, keyring: Keyring,
+        self,
+        *,
+        database: Database,
+        decider: Decider,
+        catalog: Catalog,
+        rules: RuleSet,
+        keyring: Keyring,
         clock: Clock,
     ) -> None:
         self._database, self._decider, self._catalog = database, decider, catalog
@@ -80,7 +86,9 @@ class Timers:
                 ],
             )
 
-    def _bury(self, connection: Connection, now: datetime, error: Exception) -> tuple[int, set[tuple[str, str]]]:
+    def _bury(
+        self, connection: Connection, now: datetime, error: Exception
+    ) -> tuple[int, set[tuple[str, str]]]:
         """Move the timer that cannot be processed to the dead letters."""
         due = take_due(connection, now, 1)
         for row in due:
@@ -88,9 +96,7 @@ class Timers:
             log.error("sweep.buried", type=row.event_type, error=describe(error))
         return len(due), set()
 
-    def _take(
-        self, connection: Connection, now: datetime, limit: int
-    ) -> tuple[int, set[tuple[str, str]]]:
+    def _take(self, connection: Connection, now: datetime, limit: int) -> tuple[int, set[tuple[str, str]]]:
         due = take_due(connection, now, limit)
         if not due:
             return 0, set()
@@ -104,10 +110,16 @@ class Timers:
             return self._scheduled(connection, row, now)
         data = orjson.loads(self._keyring.open_data_key(row.data_key).unseal(row.sealed, b"timer"))
         return self._event(
-            connection, row,
+            connection,
+            row,
             Event(
-                id=f"{row.key}@{row.due_at.astimezone(UTC).isoformat()}", source=SOURCE, type=row.event_type,
-                subject=row.subject, time=row.due_at, data=data, tenant=row.tenant,
+                id=f"{row.key}@{row.due_at.astimezone(UTC).isoformat()}",
+                source=SOURCE,
+                type=row.event_type,
+                subject=row.subject,
+                time=row.due_at,
+                data=data,
+                tenant=row.tenant,
             ),
             now,
         )
@@ -121,17 +133,21 @@ class Timers:
         due = latest_due(schedule.cron, schedule.zone, previous=before, now=now) or row.due_at
         set_timers(connection, [self._row(schedule, next_fire(schedule.cron, schedule.zone, due))])
         return self._event(
-            connection, row,
+            connection,
+            row,
             Event(
-                id=fire_key(schedule.name, due), source=SOURCE, type=schedule.event_type,
-                subject=schedule.subject, time=due, data=dict(schedule.data), tenant=schedule.tenant,
+                id=fire_key(schedule.name, due),
+                source=SOURCE,
+                type=schedule.event_type,
+                subject=schedule.subject,
+                time=due,
+                data=dict(schedule.data),
+                tenant=schedule.tenant,
             ),
             now,
         )
 
-    def _event(
-        self, connection: Connection, row: TimerRow, event: Event, now: datetime
-    ) -> Incoming | None:
+    def _event(self, connection: Connection, row: TimerRow, event: Event, now: datetime) -> Incoming | None:
         try:
             entry = self._catalog.check(event.type, event.data)
         except EventRefused as error:
@@ -143,24 +159,41 @@ class Timers:
     def _letter(self, row: TimerRow, *, kind: str, error: str, field: str | None) -> DeadLetter:
         """Return the event a timer would have made, as far as it can be told, for the dead letters."""
         event = {
-            "id": f"{row.key}@{row.due_at.astimezone(UTC).isoformat()}", "source": SOURCE, "type": row.event_type,
-            "subject": row.subject, "time": row.due_at.isoformat(), "tenant": row.tenant,
+            "id": f"{row.key}@{row.due_at.astimezone(UTC).isoformat()}",
+            "source": SOURCE,
+            "type": row.event_type,
+            "subject": row.subject,
+            "time": row.due_at.isoformat(),
+            "tenant": row.tenant,
         }
         with contextlib.suppress(NotifierError, ValueError):
-            event["data"] = orjson.loads(self._keyring.open_data_key(row.data_key).unseal(row.sealed, b"timer"))
+            event["data"] = orjson.loads(
+                self._keyring.open_data_key(row.data_key).unseal(row.sealed, b"timer")
+            )
         key = self._keyring.new_data_key()
         return DeadLetter(
-            kind=kind, tenant=row.tenant, source=SOURCE, external_id=event["id"], type=row.event_type, field=field,
-            error=error, lane=Urgency.NORMAL.value, data_key=key.wrapped,
+            kind=kind,
+            tenant=row.tenant,
+            source=SOURCE,
+            external_id=event["id"],
+            type=row.event_type,
+            field=field,
+            error=error,
+            lane=Urgency.NORMAL.value,
+            data_key=key.wrapped,
             sealed=key.seal(orjson.dumps(event), b"dead-letter"),
         )
 
     def _row(self, schedule: Schedule, due: datetime) -> TimerRow:
         return timer_row(
-            self._keyring, schedule.tenant,
+            self._keyring,
+            schedule.tenant,
             SetTimer(
-                key=_schedule_key(schedule), due_at=due, event_type=schedule.event_type,
-                subject=schedule.subject, data={},
+                key=_schedule_key(schedule),
+                due_at=due,
+                event_type=schedule.event_type,
+                subject=schedule.subject,
+                data={},
             ),
         )
 

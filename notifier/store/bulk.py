@@ -25,7 +25,9 @@ class BulkInsert:
         arrays = ", ".join(f"%b::{kind}[]" for kind in columns.values())
         # jsonb travels as text: psycopg would need a wrapper object per value.
         arrays = arrays.replace("%b::jsonb[]", "%s::text[]::jsonb[]")
-        self._statement: LiteralString = f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) {then}"
+        self._statement: LiteralString = (
+            f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) {then}"
+        )
 
     def run(self, connection: Connection, rows: Iterable[Sequence[Any]]) -> list[TupleRow]:
         """Insert the rows; return what the statement returns, nothing for no rows."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import orjson
 
 from notifier.crypto import Keyring, blind_index
-from notifier.messages import ChannelName
 from notifier.decisions import Contact
+from notifier.messages import ChannelName
 from notifier.store.database import Connection
 from notifier.store.persons import Person
 
@@ -30,7 +30,9 @@ def has_contacts(connection: Connection) -> bool:
 
 
 def find_contacts(
-    connection: Connection, keyring: Keyring, references: Iterable[tuple[str, str]],
+    connection: Connection,
+    keyring: Keyring,
+    references: Iterable[tuple[str, str]],
     addresses: Iterable[tuple[str, bytes]],
 ) -> Contacts:
     """Return the contacts of the given references and addresses, both as (tenant, …)."""
@@ -44,15 +46,20 @@ def find_contacts(
                OR (c.tenant, c.email_index) IN (SELECT * FROM unnest(%b::text[], %b::bytea[]))
                OR (c.tenant, c.phone_index) IN (SELECT * FROM unnest(%b::text[], %b::bytea[]))""",
         [
-            [tenant for tenant, _ in wanted], [reference for _, reference in wanted],
+            [tenant for tenant, _ in wanted],
+            [reference for _, reference in wanted],
             *([[tenant for tenant, _ in indexes], [index for _, index in indexes]] * 2),
         ],
     ).fetchall()
     for tenant, reference, email, phone, sealed, locale, zone, channels, opt_outs, data_key in rows:
         private = orjson.loads(keyring.open_data_key(data_key).unseal(sealed, b"contact"))
         contact = Contact(
-            reference=reference, locale=locale, zone=zone, opt_outs=frozenset(opt_outs),
-            channels=tuple(ChannelName(name) for name in channels), **private,
+            reference=reference,
+            locale=locale,
+            zone=zone,
+            opt_outs=frozenset(opt_outs),
+            channels=tuple(ChannelName(name) for name in channels),
+            **private,
         )
         found.by_reference[tenant, reference] = contact
         for index in (email, phone):
@@ -75,9 +82,15 @@ def save_contact(
              locale = excluded.locale, zone = excluded.zone, channels = excluded.channels,
              opt_outs = excluded.opt_outs, updated_at = now()""",
         [
-            tenant, contact.reference, person.id, _index(keyring, tenant, contact.email),
-            _index(keyring, tenant, contact.phone), person.key.seal(orjson.dumps(private), b"contact"),
-            contact.locale, contact.zone, [channel.value for channel in contact.channels],
+            tenant,
+            contact.reference,
+            person.id,
+            _index(keyring, tenant, contact.email),
+            _index(keyring, tenant, contact.phone),
+            person.key.seal(orjson.dumps(private), b"contact"),
+            contact.locale,
+            contact.zone,
+            [channel.value for channel in contact.channels],
             sorted(contact.opt_outs),
         ],
     )

@@ -136,4 +136,6 @@ def _is_passing(error: psycopg.Error) -> bool:
 
 def _unavailable(error: Exception) -> DatabaseUnavailable:
     # The driver's text names host and port, never the password; keep its first line.
-    return DatabaseUnavailable(f"the database cannot be reached: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+    return DatabaseUnavailable(
+        f"the database cannot be reached: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+    )

@@ -41,12 +41,26 @@ class DecisionRow:
 
 
 _KEYS = BulkInsert(
-    "event_key", tenant="text", source="text", external_id="text", event_id="uuid",
+    "event_key",
+    tenant="text",
+    source="text",
+    external_id="text",
+    event_id="uuid",
     then="ON CONFLICT DO NOTHING RETURNING event_id",
 )
 _EVENTS = BulkInsert(
-    "event", id="uuid", tenant="text", source="text", external_id="text", type="text", subject="text",
-    time="timestamptz", received_at="timestamptz", lane="text", data_key="bytea", sealed="bytea",
+    "event",
+    id="uuid",
+    tenant="text",
+    source="text",
+    external_id="text",
+    type="text",
+    subject="text",
+    time="timestamptz",
+    received_at="timestamptz",
+    lane="text",
+    data_key="bytea",
+    sealed="bytea",
 )
 _DECISIONS = BulkInsert(
     "decision", event_id="uuid", tenant="text", rules_hash="text", notified="integer", sealed="bytea"

@@ -10,7 +10,8 @@ def beat(connection: Connection, name: str) -> None:
     connection.execute(
         """INSERT INTO heartbeat (name, at) VALUES (%s, now())
            ON CONFLICT (name) DO UPDATE SET at = now()""",
-        [name], prepare=True,
+        [name],
+        prepare=True,
     )
 
 

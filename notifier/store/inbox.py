@@ -14,7 +14,9 @@ def put(connection: Connection, message: UUID, tenant: str, person: UUID, sealed
     )
 
 
-def entries(connection: Connection, tenant: str, person: UUID, limit: int) -> list[tuple[UUID, datetime, bytes]]:
+def entries(
+    connection: Connection, tenant: str, person: UUID, limit: int
+) -> list[tuple[UUID, datetime, bytes]]:
     """Return a person's newest entries."""
     rows = connection.execute(
         """SELECT id, created_at, sealed FROM inbox WHERE tenant = %s AND person_id = %s

@@ -25,7 +25,8 @@ def lock_journeys(connection: Connection, keys: Iterable[JourneyKey]) -> dict[Jo
            JOIN unnest(%b::text[], %b::text[], %b::text[]) AS wanted (tenant, rule, subject)
            USING (tenant, rule, subject)
            ORDER BY tenant, rule, subject FOR UPDATE OF journey""",
-        [list(column) for column in zip(*wanted, strict=True)], prepare=True,
+        [list(column) for column in zip(*wanted, strict=True)],
+        prepare=True,
     ).fetchall()
     return {
         (row[0], row[1], row[2]): JourneyState(
@@ -46,7 +47,8 @@ def save_journeys(connection: Connection, states: Mapping[JourneyKey, JourneySta
            FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::integer[], %b::boolean[], %s::text[])
                 AS new (tenant, rule, subject, stage, stage_order, is_terminal, history)
            WHERE journey.tenant = new.tenant AND journey.rule = new.rule AND journey.subject = new.subject""",
-        [list(column) for column in zip(*map(_row, states.items()), strict=True)], prepare=True,
+        [list(column) for column in zip(*map(_row, states.items()), strict=True)],
+        prepare=True,
     )
 
 

@@ -50,17 +50,42 @@ class AttemptRow:
 
 
 _MESSAGES = BulkInsert(
-    "message", id="uuid", tenant="text", notification_id="uuid", event_id="uuid", type="text", subject="text",
-    channel="text", lane="text", person_id="uuid", address_index="bytea", position="smallint",
-    created_at="timestamptz", resend_of="uuid",
+    "message",
+    id="uuid",
+    tenant="text",
+    notification_id="uuid",
+    event_id="uuid",
+    type="text",
+    subject="text",
+    channel="text",
+    lane="text",
+    person_id="uuid",
+    address_index="bytea",
+    position="smallint",
+    created_at="timestamptz",
+    resend_of="uuid",
 )
 _ATTEMPTS = BulkInsert(
-    "attempt", id="uuid", message_id="uuid", tenant="text", number="smallint", relay="text",
-    started_at="timestamptz", finished_at="timestamptz", outcome="text", reason="text", phase="text",
-    code="smallint", enhanced="text", sealed="bytea",
+    "attempt",
+    id="uuid",
+    message_id="uuid",
+    tenant="text",
+    number="smallint",
+    relay="text",
+    started_at="timestamptz",
+    finished_at="timestamptz",
+    outcome="text",
+    reason="text",
+    phase="text",
+    code="smallint",
+    enhanced="text",
+    sealed="bytea",
 )
 _BODIES = BulkInsert(
-    "body", message_id="uuid", tenant="text", sealed="bytea",
+    "body",
+    message_id="uuid",
+    tenant="text",
+    sealed="bytea",
     then="ON CONFLICT (message_id) DO UPDATE SET sealed = excluded.sealed",
 )
 

@@ -35,13 +35,31 @@ class NotificationRow:
 
 
 _KEYS = BulkInsert(
-    "notification_key", digest="bytea", notification_id="uuid",
+    "notification_key",
+    digest="bytea",
+    notification_id="uuid",
     then="ON CONFLICT DO NOTHING RETURNING notification_id",
 )
 _NOTIFICATIONS = BulkInsert(
-    "notification", id="uuid", tenant="text", event_id="uuid", type="text", category="text", subject="text",
-    rule="text", reason="text", urgency="text", template="text", person_id="uuid", sealed="bytea", plan="jsonb",
-    stage_rule="text", stage="text", stage_order="integer", deadline="timestamptz", created_at="timestamptz",
+    "notification",
+    id="uuid",
+    tenant="text",
+    event_id="uuid",
+    type="text",
+    category="text",
+    subject="text",
+    rule="text",
+    reason="text",
+    urgency="text",
+    template="text",
+    person_id="uuid",
+    sealed="bytea",
+    plan="jsonb",
+    stage_rule="text",
+    stage="text",
+    stage_order="integer",
+    deadline="timestamptz",
+    created_at="timestamptz",
 )
 
 
@@ -58,7 +76,9 @@ def claim_notifications(connection: Connection, keys: Sequence[tuple[bytes, UUID
 
 def insert_notifications(connection: Connection, rows: Iterable[NotificationRow]) -> None:
     """Store notifications whose keys were claimed."""
-    _NOTIFICATIONS.run(connection, ([getattr(row, name) for name in NotificationRow.__slots__] for row in rows))
+    _NOTIFICATIONS.run(
+        connection, ([getattr(row, name) for name in NotificationRow.__slots__] for row in rows)
+    )
 
 
 def settle_notification(connection: Connection, notification: UUID, state: str, reason: str | None) -> None:

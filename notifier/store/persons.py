@@ -19,7 +19,11 @@ PersonKey = tuple[str, bytes]
 """Tenant, blind index of the address."""
 
 _INSERT = BulkInsert(
-    "person", id="uuid", tenant="text", address_index="bytea", data_key="bytea",
+    "person",
+    id="uuid",
+    tenant="text",
+    address_index="bytea",
+    data_key="bytea",
     # A person who was erased and is addressed again starts anew, under a new key.
     then="""ON CONFLICT (tenant, address_index) DO UPDATE
             SET data_key = coalesce(person.data_key, excluded.data_key), erased_at = NULL
@@ -61,13 +65,15 @@ class Persons:
             """SELECT tenant, address_index, id, data_key FROM person
                JOIN unnest(%b::text[], %b::bytea[]) AS wanted (tenant, address_index)
                USING (tenant, address_index) WHERE data_key IS NOT NULL""",
-            [[tenant for tenant, _ in keys], [index for _, index in keys]], prepare=True,
+            [[tenant for tenant, _ in keys], [index for _, index in keys]],
+            prepare=True,
         ).fetchall()
         return {(row[0], row[1]): Person(row[2], self._keyring.open_data_key(row[3])) for row in rows}
 
     def _insert(self, connection: Connection, keys: list[PersonKey]) -> dict[PersonKey, Person]:
         rows = _INSERT.run(
-            connection, [(uuid7(), tenant, index, self._keyring.new_data_key().wrapped) for tenant, index in keys]
+            connection,
+            [(uuid7(), tenant, index, self._keyring.new_data_key().wrapped) for tenant, index in keys],
         )
         return {(row[0], row[1]): Person(row[2], self._keyring.open_data_key(row[3])) for row in rows}
 

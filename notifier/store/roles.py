@@ -30,8 +30,12 @@ def create_roles(admin_url: str, database: str, passwords: Mapping[str, str]) ->
                 )
         if admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone() is None:
             admin.execute(
-                sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database), sql.Identifier(MIGRATOR))
+                sql.SQL("CREATE DATABASE {} OWNER {}").format(
+                    sql.Identifier(database), sql.Identifier(MIGRATOR)
+                )
             )
         admin.execute(
-            sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(database), sql.Identifier(MIGRATOR))
+            sql.SQL("ALTER DATABASE {} OWNER TO {}").format(
+                sql.Identifier(database), sql.Identifier(MIGRATOR)
+            )
         )

@@ -6,7 +6,12 @@ from notifier.store.database import Connection
 
 
 def suppress(
-    connection: Connection, tenant: str, address_index: bytes, reason: str, *, scope: str = "*",
+    connection: Connection,
+    tenant: str,
+    address_index: bytes,
+    reason: str,
+    *,
+    scope: str = "*",
     until: datetime | None = None,
 ) -> None:
     """Send nothing more to the address; the oldest reason stays."""

@@ -22,8 +22,14 @@ class TimerRow:
 
 
 _SET = BulkInsert(
-    "timer", tenant="text", key="text", due_at="timestamptz", event_type="text", subject="text",
-    data_key="bytea", sealed="bytea",
+    "timer",
+    tenant="text",
+    key="text",
+    due_at="timestamptz",
+    event_type="text",
+    subject="text",
+    data_key="bytea",
+    sealed="bytea",
     then="""ON CONFLICT (tenant, key) DO UPDATE SET due_at = excluded.due_at, event_type = excluded.event_type,
             subject = excluded.subject, data_key = excluded.data_key, sealed = excluded.sealed""",
 )
@@ -44,7 +50,8 @@ def cancel_timers(connection: Connection, keys: Iterable[tuple[str, str]]) -> No
         connection.execute(
             """DELETE FROM timer USING unnest(%b::text[], %b::text[]) AS gone (tenant, key)
                WHERE timer.tenant = gone.tenant AND timer.key = gone.key""",
-            [list(column) for column in zip(*wanted, strict=True)], prepare=True,
+            [list(column) for column in zip(*wanted, strict=True)],
+            prepare=True,
         )
 
 
@@ -54,7 +61,8 @@ def take_due(connection: Connection, now: datetime, limit: int) -> list[TimerRow
         """DELETE FROM timer WHERE (tenant, key) IN
              (SELECT tenant, key FROM timer WHERE due_at <= %s ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
            RETURNING tenant, key, due_at, event_type, subject, data_key, sealed""",
-        [now, limit], prepare=True,
+        [now, limit],
+        prepare=True,
     ).fetchall()
     return [TimerRow(*row) for row in rows]
 

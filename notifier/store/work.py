@@ -98,7 +98,9 @@ def claim_unknown(connection: Connection, *, limit: int, token: UUID, lease: tim
     return _claims(connection, _UNKNOWN, token, [token, lease, limit])
 
 
-def _claims(connection: Connection, statement: LiteralString, token: UUID, values: list[object]) -> list[Claim]:
+def _claims(
+    connection: Connection, statement: LiteralString, token: UUID, values: list[object]
+) -> list[Claim]:
     rows = connection.execute(statement, values, prepare=True).fetchall()
     return [Claim(row[0], token, row[1], row[2]) for row in rows]
 
@@ -138,8 +140,13 @@ WITH done AS (DELETE FROM work WHERE message_id = %s RETURNING message_id),
 
 
 def record_sent_and_mark(
-    connection: Connection, attempt: AttemptRow, *, notification: UUID, template_version: str,
-    following: Claim | None, lease: timedelta,
+    connection: Connection,
+    attempt: AttemptRow,
+    *,
+    notification: UUID,
+    template_version: str,
+    following: Claim | None,
+    lease: timedelta,
 ) -> bool:
     """Record a mail taken over by its relay and mark the next one, in one statement and one commit.
 
@@ -150,8 +157,15 @@ def record_sent_and_mark(
     """
     values = [getattr(attempt, name) for name in AttemptRow.__slots__]
     parameters: list[object] = [
-        attempt.message_id, *values, attempt.number, attempt.relay, template_version, attempt.finished_at,
-        attempt.message_id, attempt.finished_at, notification,
+        attempt.message_id,
+        *values,
+        attempt.number,
+        attempt.relay,
+        template_version,
+        attempt.finished_at,
+        attempt.message_id,
+        attempt.finished_at,
+        notification,
     ]
     if following is None:
         connection.execute(_RECORD + "SELECT message_id FROM done", parameters, prepare=True)

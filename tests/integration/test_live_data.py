@@ -129,7 +129,8 @@ def test_live_data_reaches_the_mail_is_asked_once_per_chunk_and_is_kept(
     assert [b"Subject: Arrives tomorrow" in mail.data for mail in flow.smtp.received] == [True, True]
     assert _Shop.asked == ["/orders/A%2F1"]
     (sealed, key), *_ = flow.query(
-        "SELECT b.sealed, p.data_key FROM body b JOIN message m ON m.id = b.message_id JOIN person p ON p.id = m.person_id"
+        """SELECT b.sealed, p.data_key FROM body b JOIN message m ON m.id = b.message_id
+           JOIN person p ON p.id = m.person_id"""
     )
     kept = json.loads(unpack(flow.services.keyring.open_data_key(key).unseal(sealed, b"body")))
     assert kept["live"] == {"order": {"eta": "tomorrow"}}
@@ -201,4 +202,7 @@ def test_a_refused_rcpt_does_not_delay_the_others_of_its_chunk(make_flow: MakeFl
     flow.ingest(*[flow.sample("order.shipped") for _ in range(5)])
     flow.deliver()
 
-    assert sorted(status for channel, status, _ in flow.messages() if channel == "email") == ["failed"] + ["sent"] * 4
+    assert (
+        sorted(status for channel, status, _ in flow.messages() if channel == "email")
+        == ["failed"] + ["sent"] * 4
+    )

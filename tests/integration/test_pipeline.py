@@ -4,12 +4,14 @@ import json
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
+from pathlib import Path
 
 import pytest
 
+from notifier.channels.console import ConsoleChannel
+from notifier.crypto import blind_index
 from notifier.events import Urgency
 from notifier.store import suppressions, tenants
-from notifier.crypto import blind_index
 from tests.contracts.sms_server import error
 from tests.contracts.smtp_server import At, Close, Say
 from tests.services import Flow, MakeFlow
@@ -80,7 +82,10 @@ def test_a_hard_bounce_falls_back_to_sms(flow: Flow) -> None:
 
     flow.deliver()
 
-    assert [(channel, status) for channel, status, _ in flow.messages()] == [("email", "failed"), ("sms", "sent")]
+    assert [(channel, status) for channel, status, _ in flow.messages()] == [
+        ("email", "failed"),
+        ("sms", "sent"),
+    ]
     assert len(flow.sms.received) == 1
     assert flow.states() == ["sent"]
     attempts = flow.query("SELECT outcome, code, enhanced FROM attempt ORDER BY id")
@@ -141,7 +146,9 @@ def test_a_cut_behind_the_dot_is_unknown_and_resent_with_the_same_message_id(flo
         ({"type": "order.shipped", "subject": "x", "data": {"blob": "x" * 300_000}}, "data"),
     ],
 )
-def test_bad_input_is_refused_with_the_field_and_kept(flow: Flow, event: dict[str, object], field: str) -> None:
+def test_bad_input_is_refused_with_the_field_and_kept(
+    flow: Flow, event: dict[str, object], field: str
+) -> None:
     """A clear refusal, a record, and the good event beside it goes through."""
     counts = flow.ingest(event, flow.sample("order.shipped"))
     flow.deliver()
@@ -157,14 +164,19 @@ def test_bytes_that_are_no_event_are_refused(flow: Flow) -> None:
     """Garbage in the stream hurts nobody else."""
     from notifier.pipeline.incoming import Arrival
 
-    arrivals = [Arrival(payload=bad, lane=Urgency.NORMAL, at=datetime.now(UTC)) for bad in (b"", b"{", b"[1]", b"\xff")]
+    arrivals = [
+        Arrival(payload=bad, lane=Urgency.NORMAL, at=datetime.now(UTC))
+        for bad in (b"", b"{", b"[1]", b"\xff")
+    ]
 
     counts = flow.services.ingest.arrivals(arrivals)
 
     assert counts["refused"] == 4
 
 
-def test_a_missing_template_variable_fails_the_message_with_its_name(make_flow: MakeFlow, tmp_path) -> None:
+def test_a_missing_template_variable_fails_the_message_with_its_name(
+    make_flow: MakeFlow, tmp_path: Path
+) -> None:
     """Half a mail is never sent; the reason names file and variable."""
     import shutil
 
@@ -192,11 +204,11 @@ def test_personal_data_is_nowhere_in_clear(flow: Flow) -> None:
     event = flow.sample("order.shipped")
     flow.ingest(event, {**event, "type": "no.such_type"})
     flow.deliver()
-    tables = flow.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'")
-
-    everything = "".join(
-        str(flow.query(f"SELECT to_jsonb(t)::text FROM {name} t")) for (name,) in tables
+    tables = flow.query(
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
     )
+
+    everything = "".join(str(flow.query(f"SELECT to_jsonb(t)::text FROM {name} t")) for (name,) in tables)
 
     email = event["data"]["customer"]["email"]
     assert len(everything) > 1000
@@ -281,7 +293,10 @@ def test_an_expired_channel_hands_over_while_its_relay_rests(flow: Flow) -> None
     flow.services.sweep.run()
     flow.deliver()
 
-    assert [(channel, status) for channel, status, _ in flow.messages()] == [("email", "expired"), ("sms", "sent")]
+    assert [(channel, status) for channel, status, _ in flow.messages()] == [
+        ("email", "expired"),
+        ("sms", "sent"),
+    ]
 
 
 def test_an_erased_person_gets_nothing_and_can_not_be_read(flow: Flow) -> None:
@@ -316,7 +331,7 @@ def test_what_was_said_is_kept_without_its_secrets(flow: Flow) -> None:
 
     job = flow.services.composer.open(row, Claim(row.message_id, uuid4(), 0, row.deadline))
     composed = flow.services.composer.compose(
-        job, _no_tls_needed(flow), flow.services.deliver.settler._tools.lookups.chunk()
+        job, _no_tls_needed(), flow.services.deliver.settler._tools.lookups.chunk()
     )
 
     kept = unpack(job.person_key.unseal(composed.body, b"body")).decode()
@@ -326,9 +341,10 @@ def test_what_was_said_is_kept_without_its_secrets(flow: Flow) -> None:
     assert json.loads(kept)["text"]
 
 
-def _no_tls_needed(flow: Flow):
-    from notifier.channels.console import ConsoleChannel
+def _no_tls_needed() -> ConsoleChannel:
     import io
+
+    from notifier.channels.console import ConsoleChannel
 
     return ConsoleChannel(io.StringIO())
 
@@ -356,7 +372,9 @@ def test_a_schedule_fires_once_per_due_time(flow: Flow) -> None:
     """The daily digest goes out once, from however many sweeps, also after downtime."""
     flow.services.sweep.run()
     with flow.services.database.connection() as connection:
-        connection.execute("UPDATE timer SET due_at = due_at - interval '3 days' WHERE key LIKE 'schedule:%%'")
+        connection.execute(
+            "UPDATE timer SET due_at = due_at - interval '3 days' WHERE key LIKE 'schedule:%%'"
+        )
 
     flow.services.sweep.run()
     flow.services.sweep.run()
@@ -375,7 +393,12 @@ def test_a_worker_that_vanished_while_sending_leaves_an_unknown_and_a_retry(flow
     flow.ingest(flow.sample("order.shipped"))
     with flow.services.database.connection() as connection:
         (claimed,) = work.claim(
-            connection, relay="default", channel="email", lane="normal", limit=1, token=uuid4(),
+            connection,
+            relay="default",
+            channel="email",
+            lane="normal",
+            limit=1,
+            token=uuid4(),
             lease=timedelta(seconds=0),
         )
         assert work.mark_sending(connection, claimed, timedelta(seconds=0))
@@ -400,8 +423,11 @@ def test_opted_out_people_are_left_alone(flow: Flow) -> None:
     category = flow.services.catalog["lead.status_changed"].category
     with flow.services.database.connection() as connection:
         save_contact(
-            connection, flow.services.keyring, "default",
-            Contact(reference="sales-desk", email=email, opt_outs=frozenset({category})), person,
+            connection,
+            flow.services.keyring,
+            "default",
+            Contact(reference="sales-desk", email=email, opt_outs=frozenset({category})),
+            person,
         )
 
     flow.ingest(flow.sample("lead.status_changed"))
@@ -458,8 +484,11 @@ def test_the_address_book_knows_a_persons_language_and_phone(flow: Flow) -> None
     person = flow.services.persons.get([key])[key]
     with flow.services.database.connection() as connection:
         save_contact(
-            connection, flow.services.keyring, "default",
-            Contact(reference="kim", email="kim@example.com", phone="+4915112345678", locale="de"), person,
+            connection,
+            flow.services.keyring,
+            "default",
+            Contact(reference="kim", email="kim@example.com", phone="+4915112345678", locale="de"),
+            person,
         )
     flow.smtp.always(At.RCPT, Say("550 5.1.1 no such user"))
 

@@ -34,8 +34,12 @@ def test_the_web_role_sees_the_tenant_that_is_set_and_nothing_otherwise(flow: Fl
 @pytest.mark.parametrize(
     "statement",
     [
-        "DELETE FROM message", "UPDATE message SET status = 'sent'", "INSERT INTO tenant (id, name) VALUES ('x', 'x')",
-        "UPDATE inbox SET sealed = ''", "SELECT * FROM event_key", "SELECT notifier_make_partitions(1)",
+        "DELETE FROM message",
+        "UPDATE message SET status = 'sent'",
+        "INSERT INTO tenant (id, name) VALUES ('x', 'x')",
+        "UPDATE inbox SET sealed = ''",
+        "SELECT * FROM event_key",
+        "SELECT notifier_make_partitions(1)",
     ],
 )
 def test_the_web_role_cannot_change_the_log(web_url: str, statement: str) -> None:
@@ -44,7 +48,9 @@ def test_the_web_role_cannot_change_the_log(web_url: str, statement: str) -> Non
         web.execute(statement)
 
 
-@pytest.mark.parametrize("statement", ["DROP TABLE message", "ALTER TABLE work DISABLE ROW LEVEL SECURITY", "CREATE TABLE mine ()"])
+@pytest.mark.parametrize(
+    "statement", ["DROP TABLE message", "ALTER TABLE work DISABLE ROW LEVEL SECURITY", "CREATE TABLE mine ()"]
+)
 def test_the_worker_role_cannot_change_the_schema(worker_url: str, statement: str) -> None:
     """What it needs is rows."""
     with psycopg.connect(worker_url) as worker, pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -8,9 +8,10 @@ from uuid import uuid4
 
 from notifier.broker.wakeups import WakeUp
 from notifier.events import Urgency
+from notifier.ids import uuid7
+from notifier.messages import ChannelName
 from notifier.store import work
 from notifier.store.work import WorkRow, insert_work
-from notifier.ids import uuid7
 from tests.contracts.smtp_server import At, Hang, SmtpServer
 from tests.services import Flow, MakeFlow
 
@@ -42,7 +43,13 @@ def test_what_a_dead_worker_had_claimed_is_ready_again(flow: Flow) -> None:
     flow.ingest(flow.sample("order.shipped"))
     with flow.services.database.connection() as connection:
         work.claim(
-            connection, relay="default", channel="email", lane="normal", limit=9, token=uuid4(), lease=timedelta(0)
+            connection,
+            relay="default",
+            channel="email",
+            lane="normal",
+            limit=9,
+            token=uuid4(),
+            lease=timedelta(0),
         )
 
     found = flow.services.sweep.run()
@@ -114,21 +121,24 @@ def test_a_relay_that_hangs_stops_only_its_own_messages(make_flow: MakeFlow) -> 
     with SmtpServer() as good:
         flow = make_flow(
             relays={
-                "default": _relay(0), "fast": _relay(good.port),
+                "default": _relay(0),
+                "fast": _relay(good.port),
             },
             urgent_relay="fast",
         )
         hung = SmtpServer()
         with hung:
             hung.always(At.GREETING, Hang())
-            flow = make_flow(relays={"default": _relay(hung.port), "fast": _relay(good.port)}, urgent_relay="fast")
+            flow = make_flow(
+                relays={"default": _relay(hung.port), "fast": _relay(good.port)}, urgent_relay="fast"
+            )
             flow.ingest(flow.sample("order.shipped"))
             flow.ingest(flow.sample("server.down"), lane=Urgency.URGENT)
-            stuck = threading.Thread(target=flow.services.deliver.run, args=(_email(), "normal"))
+            stuck = threading.Thread(target=flow.services.deliver.run, args=(ChannelName.EMAIL, "normal"))
             stuck.start()
 
             started = time.monotonic()
-            flow.services.deliver.run(_email(), "urgent")
+            flow.services.deliver.run(ChannelName.EMAIL, "urgent")
             took = time.monotonic() - started
             waiting = stuck.is_alive()
             stuck.join()
@@ -138,14 +148,13 @@ def test_a_relay_that_hangs_stops_only_its_own_messages(make_flow: MakeFlow) -> 
     assert {mail.recipient for mail in good.received} >= {"on-call@notifier.example"}
 
 
-def _email():
-    from notifier.messages import ChannelName
-
-    return ChannelName.EMAIL
-
-
 def _relay(port: int) -> dict[str, object]:
     return {
-        "host": "127.0.0.1", "port": port or 1, "security": "none", "connect_timeout": "2s", "command_timeout": "2s",
-        "data_timeout": "2s", "dot_timeout": "2s",
+        "host": "127.0.0.1",
+        "port": port or 1,
+        "security": "none",
+        "connect_timeout": "2s",
+        "command_timeout": "2s",
+        "data_timeout": "2s",
+        "dot_timeout": "2s",
     }
