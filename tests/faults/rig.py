@@ -100,8 +100,9 @@ class Rig:
         return self
 
     def stop(self) -> None:
-        """Stop everything."""
-        self.stack.supervisor.stop()
+        """Stop everything; the processes without grace, which they must bear anyway."""
+        for name in tuple(self.stack.supervisor.alive()):
+            self.drop(name)
         for proxy in self.proxies.values():
             proxy.stop()
         self.sink.__exit__()
@@ -126,6 +127,11 @@ class Rig:
             stack.deliver(label, CONNECTIONS, env=env)
         else:
             stack.beat(label)
+
+    def drop(self, name: str) -> None:
+        """End a process for good."""
+        self.stack.supervisor.kill(name)
+        self.stack.supervisor.stop(name)
 
     def await_ready(self, *names: str) -> None:
         """Wait until the processes that were started last take work; all of them, unless some are named."""

@@ -30,8 +30,8 @@ def test_two_beats_and_two_sweeps_are_harmless(rig: Rig) -> None:
             producers.await_accepted(40)
         rig.settle(producers.promises, Allowance(unknown=held)).check()
     finally:
-        rig.stack.supervisor.stop("beat-2")
-        rig.stack.supervisor.stop("core-2")
+        rig.drop("beat-2")
+        rig.drop("core-2")
 
 
 def test_the_same_events_enqueued_and_ingested_in_parallel_are_stored_once(bench: Bench) -> None:
