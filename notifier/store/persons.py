@@ -79,7 +79,7 @@ class Persons:
 
 
 def erase(connection: Connection, tenant: str, address_index: bytes) -> bool:
-    """Destroy the person's key and the keys of the events that spoke of them; return whether there was one.
+    """Destroy the person's key and the keys of the events they were told of; return whether there was one.
 
     The suppression list keeps the address's keyed hash, so that the person stays left alone.
     """
@@ -90,11 +90,14 @@ def erase(connection: Connection, tenant: str, address_index: bytes) -> bool:
     ).fetchone()
     if row is None:
         return False
+    events = "SELECT event_id FROM notification WHERE person_id = %s"
+    # A waiting timer of the same subject carries a copy of the data; nobody is left to be told.
     connection.execute(
-        """UPDATE event SET data_key = NULL WHERE id IN
-           (SELECT event_id FROM notification WHERE person_id = %s)""",
+        f"""DELETE FROM timer WHERE NOT starts_with(key, 'schedule:') AND (tenant, subject) IN
+            (SELECT tenant, subject FROM event WHERE id IN ({events}))""",
         [row[0]],
     )
+    connection.execute(f"UPDATE event SET data_key = NULL WHERE id IN ({events})", [row[0]])
     connection.execute("DELETE FROM contact WHERE person_id = %s", [row[0]])
     connection.execute("DELETE FROM inbox WHERE person_id = %s", [row[0]])
     return True

@@ -303,8 +303,8 @@ def test_an_erased_person_gets_nothing_and_can_not_be_read(flow: Flow) -> None:
     """Destroying the key ends waiting messages and closes the stored ones."""
     from notifier.store.persons import erase
 
-    flow.ingest(flow.sample("order.shipped"))
-    email = flow.services.catalog["order.shipped"].sample["customer"]["email"]
+    flow.ingest(flow.sample("returns.requested"))
+    email = flow.services.catalog["returns.requested"].sample["customer"]["email"]
     index = blind_index(flow.services.keyring.index_key, "default", email)
 
     with flow.services.database.transaction() as connection:
@@ -314,6 +314,7 @@ def test_an_erased_person_gets_nothing_and_can_not_be_read(flow: Flow) -> None:
     assert flow.smtp.received == []
     assert flow.messages()[0][1] == "suppressed"
     assert flow.query("SELECT data_key FROM event") == [(None,)]
+    assert flow.query("SELECT count(*) FROM timer WHERE key LIKE 'stuck:%%'") == [(0,)]
 
 
 def test_what_was_said_is_kept_without_its_secrets(flow: Flow) -> None:
