@@ -151,8 +151,7 @@ class Chunk:
         except (psycopg.OperationalError, psycopg.InterfaceError):
             self.tools.insisting(lambda: self._record_anew(one, attempt, rest))
             raise
-        self.report.counts[MessageStatus.SENT.value] += 1
-        self.report.latencies.append((attempt.finished_at - job.row.message_created_at).total_seconds())
+        self.report.sent(job.row.event_id, (attempt.finished_at - job.row.message_created_at).total_seconds())
         if self.failures:
             relays.clear_pause(connection, self.relay)
             self.failures = 0

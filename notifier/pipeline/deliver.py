@@ -3,11 +3,14 @@
 from collections import Counter
 
 from notifier.broker.wakeups import WakeUp
+from notifier.logs import get_logger
 from notifier.messages import ChannelName
 from notifier.pipeline.chunk import Chunk
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.tools import Report, Tools
 from notifier.store import relays
+
+log = get_logger("deliver")
 
 
 class Deliver:
@@ -36,6 +39,13 @@ class Deliver:
 
     def _count(self, channel: ChannelName, lane: str, report: Report) -> None:
         if report.counts:
+            log.info(
+                "deliver.done",
+                channel=channel.value,
+                lane=lane,
+                events=report.events,
+                counts=dict(report.counts),
+            )
             labels = Counter({f"{channel.value}|{outcome}|{lane}": n for outcome, n in report.counts.items()})
             self._tools.counters.add(
                 labels, [(f"{channel.value}|{lane}", seconds) for seconds in report.latencies]

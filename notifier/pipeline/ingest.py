@@ -107,7 +107,7 @@ class Ingest:
         accepted = [one for one in read if isinstance(one, Incoming)]
         if accepted:
             counts += self._store(accepted)
-        log.info("ingest.done", **counts)
+        log.info("ingest.done", events=[str(one.id) for one in accepted], **counts)
         return counts
 
     def _store(self, batch: Sequence[Incoming]) -> Counter[str]:

@@ -55,7 +55,7 @@ class Settler:
             spent -= 1
         attempt = attempt_of(job, tried, failure.reply, outcome_word(failure), failure.reason)
         outcome = self._tools.recorder.record(job, following, attempt, spent=spent, relay=tried.relay)
-        report.add(job.row.message_id, outcome)
+        report.add(job.row.message_id, job.row.event_id, outcome)
         self._ring(job, outcome.next_channel)
         log.info(
             "deliver.failed",
@@ -79,7 +79,7 @@ class Settler:
     def follow(self, job: Job, following: Next, report: Report) -> None:
         """Carry out a decision that no try led to."""
         outcome = self._tools.recorder.record(job, following, None, spent=job.claim.attempt, relay="")
-        report.add(job.row.message_id, outcome)
+        report.add(job.row.message_id, job.row.event_id, outcome)
         self._ring(job, outcome.next_channel)
 
     def expired(self) -> Report:

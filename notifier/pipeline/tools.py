@@ -64,9 +64,18 @@ class Report:
     failed: list[UUID] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
     """Seconds from the event's arrival to the relay's acceptance."""
+    events: list[str] = field(default_factory=list)
+    """The ids of the messages' events: what ties the log lines of all processes together."""
 
-    def add(self, message: UUID, outcome: Outcome) -> None:
-        """Count one message."""
+    def sent(self, event: UUID, seconds: float) -> None:
+        """Count one message that its relay took over."""
+        self.counts[MessageStatus.SENT.value] += 1
+        self.latencies.append(seconds)
+        self.events.append(str(event))
+
+    def add(self, message: UUID, event: UUID, outcome: Outcome) -> None:
+        """Count one message that was not simply sent."""
         self.counts[outcome.status.value] += 1
+        self.events.append(str(event))
         if outcome.is_final and outcome.status in TERMINAL_FAILURES:
             self.failed.append(message)
