@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -21,7 +21,13 @@ Path_ = tuple[str | int, ...]
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_UNITS = {
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+    "ms": timedelta(milliseconds=1),
+}
 
 
 def read_duration(value: Any) -> Any:
@@ -32,13 +38,31 @@ def read_duration(value: Any) -> Any:
     """
     if isinstance(value, timedelta):
         return value
-    if not isinstance(value, str) or not re.fullmatch(r"(\d+(ms|[dhms]))+", value):
+    if not isinstance(value, str) or not re.fullmatch(r"([0-9]+(ms|[dhms]))+", value):
         raise ValueError("must be a duration such as 90s, 10m, 1h30m or 3d")
-    return timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)(ms|[dhms])", value)))
+    try:
+        return sum(
+            (int(n) * _UNITS[unit] for n, unit in re.findall(r"([0-9]+)(ms|[dhms])", value)),
+            start=timedelta(),
+        )
+    except (OverflowError, ValueError):  # int() refuses thousands of digits with a ValueError of its own
+        raise ValueError("is too long a duration: at most 999999999d") from None
 
 
 Duration = Annotated[timedelta, BeforeValidator(read_duration)]
 """A length of time, written ``90s``, ``10m``, ``1h30m`` or ``3d``."""
+
+
+class _Loader(yaml.CSafeLoader):
+    """Reads YAML with the booleans of YAML 1.2: ``on``, ``off``, ``yes`` and ``no`` are texts."""
+
+
+_BOOL = "tag:yaml.org,2002:bool"
+_Loader.yaml_implicit_resolvers = {
+    first: [entry for entry in entries if entry[0] != _BOOL]
+    for first, entries in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_BOOL, re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 class Strict(BaseModel):
@@ -143,6 +167,8 @@ def load(file: Path) -> Document:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(error.strerror or "cannot be read", file=file) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("is not UTF-8 text", file=file, mend="save it as UTF-8") from error
     return parse(text, file)
 
 
@@ -153,19 +179,30 @@ def parse(text: str, file: Path) -> Document:
         ConfigError: no YAML, or a key that stands twice.
     """
     try:
-        node = yaml.compose(text, Loader=yaml.CSafeLoader)
-        value = yaml.load(text, Loader=yaml.CSafeLoader) if node else {}
+        node = yaml.compose(text, Loader=_Loader)
+        value = yaml.load(text, Loader=_Loader) if node else {}  # noqa: S506 - derived from the safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise ConfigError(
-            f"not YAML: {error.problem}", file=file, line=mark.line + 1 if mark else None,
+            f"not YAML: {error.problem}",
+            file=file,
+            line=mark.line + 1 if mark else None,
             mend="check the indentation and quotes there",
         ) from error
     except yaml.YAMLError as error:
         raise ConfigError(f"not YAML: {error}", file=file) from error
+    except (ValueError, KeyError, AttributeError) as error:  # 2026-13-45, or a tag that its text does not fit
+        raise ConfigError(
+            "not YAML: a date or tagged value that cannot be read", file=file, mend="put quotes around it"
+        ) from error
     lines: dict[Path_, int] = {}
-    if node is not None:
-        _collect(node, (), lines, file)
+    try:
+        if node is not None:
+            _collect(node, (), lines, file)
+    except RecursionError:
+        raise ConfigError(
+            "is nested without end", file=file, mend="an anchor must not stand for what it is part of"
+        ) from None
     return Document(file=file, value=value, lines=lines)
 
 
@@ -184,8 +221,11 @@ def _collect(node: yaml.Node, path: Path_, lines: dict[Path_, int], file: Path) 
             here = (*path, key.value)
             if here in lines:
                 raise ConfigError(
-                    f"the key stands twice, first on line {lines[here]}", file=file,
-                    line=key.start_mark.line + 1, field=dotted(here), mend="keep one",
+                    f"the key stands twice, first on line {lines[here]}",
+                    file=file,
+                    line=key.start_mark.line + 1,
+                    field=dotted(here),
+                    mend="keep one",
                 )
             lines[here] = key.start_mark.line + 1
             _collect(value, here, lines, file)
@@ -195,11 +235,25 @@ def _collect(node: yaml.Node, path: Path_, lines: dict[Path_, int], file: Path) 
 
 
 def _known_keys(model: type[BaseModel], loc: Path_) -> list[str]:
-    """Return the keys the innermost model takes, as far as plain nesting tells."""
-    current: Any = model
+    """Return the keys the innermost model takes, by the names that files use."""
+    models = [model]
     for key in loc:
-        if isinstance(key, str) and isinstance(current, type) and issubclass(current, BaseModel):
-            field = current.model_fields.get(key)
-            current = field.annotation if field else current
-    fields = current.model_fields if isinstance(current, type) and issubclass(current, BaseModel) else {}
-    return [item.alias or name for name, item in (fields or model.model_fields).items()]
+        # A key that leads nowhere is one of pydantic's union tags.
+        models = [found for one in models for found in _models(_annotation(one, key))] or models
+    return [item.alias or name for one in models for name, item in one.model_fields.items()]
+
+
+def _annotation(model: type[BaseModel], key: str | int) -> Any:
+    fields = model.model_fields
+    return next((item.annotation for name, item in fields.items() if key in {item.alias, name}), None)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Return the models within an annotation, through unions, lists and mappings."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) is Annotated:
+        yield from _models(get_args(annotation)[0])
+    else:
+        for part in get_args(annotation):
+            yield from _models(part)

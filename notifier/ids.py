@@ -6,8 +6,11 @@ Ids say when a row was made and nothing else; secrets never go into one.
 import os
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 _lock = threading.Lock()
 _last = 0
@@ -28,12 +31,13 @@ def uuid7() -> UUID:
 
 def uuid7_floor(moment: datetime) -> UUID:
     """Return the smallest id a row made at ``moment`` can have; the bound of a partition or a page."""
-    return UUID(int=(int(moment.timestamp() * 1000) << 80) | (7 << 76) | (2 << 62))
+    # Whole numbers: a float of seconds is off by a millisecond now and then.
+    return UUID(int=((moment - _EPOCH) // _MILLISECOND << 80) | (7 << 76) | (2 << 62))
 
 
 def uuid7_time(value: UUID) -> datetime:
     """Return when the id was minted, to the millisecond, aware UTC."""
-    return datetime.fromtimestamp((value.int >> 80) / 1000, UTC)
+    return _EPOCH + (value.int >> 80) * _MILLISECOND
 
 
 def _assemble(tick: int, random: int) -> UUID:

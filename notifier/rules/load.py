@@ -6,17 +6,17 @@ Collects all errors before it gives up, each with file, line and mend. Decides n
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from notifier.decisions import ChannelStep
 from notifier.documents import ConfigErrors, Document, Documents
 from notifier.messages import ChannelName
 from notifier.rules.checks import Checks, Place
 from notifier.rules.conditions import ROOTS
-from notifier.decisions import ChannelStep
 from notifier.rules.model import (
     KINDS,
     Entry,
@@ -48,7 +48,7 @@ def read_rules(
     checks = Checks(types=types, templates=templates, lists=lists)
     reader = _Reader(checks=checks)
     for document in Documents.of(folder):
-        reader.read(replace(document, value=_with_on(document.value)))
+        reader.read(document)
     if checks.errors:
         raise ConfigErrors(tuple(checks.errors.values()))
     return RuleSet(
@@ -221,22 +221,6 @@ class _Reader:
             patterns: tuple[str, ...] = getattr(entry, "on", ())
             self.checks.template(place.at("on"), telling, patterns, where["template"])
         return telling
-
-
-def _with_on(value: Any) -> Any:
-    """Give the key ``on`` back its name: YAML 1.1 reads it as true."""
-    if not isinstance(value, dict) or not isinstance(value.get("rules"), list):
-        return value
-    return {**value, "rules": [_rule_with_on(rule) for rule in value["rules"]]}
-
-
-def _rule_with_on(rule: Any) -> Any:
-    if not isinstance(rule, dict):
-        return rule
-    mended = {"on" if key is True else key: item for key, item in rule.items()}
-    if isinstance(mended.get("stages"), list):
-        mended["stages"] = [_rule_with_on(stage) for stage in mended["stages"]]
-    return mended
 
 
 def _hash(entries: Collection[Entry]) -> str:
