@@ -6,6 +6,7 @@ Knows its JSON form (CloudEvents 1.0 structured mode plus ``tenant``, ``to``, ``
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +26,22 @@ class Urgency(StrEnum):
     NORMAL = "normal"
     BULK = "bulk"
 
+
+TEXT_LIMIT = 512
+"""Characters of an attribute, or of a recipient's or attachment's field."""
+URL_LIMIT = 2048
+
+# NUL cannot be stored; line breaks would travel into headers and logs.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_WORD = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+# RFC 2045 §5.1, parameters included: text/calendar; method=REQUEST.
+_MEDIA_TYPE = re.compile(rf'{_WORD}/{_WORD}(?:; ?{_WORD}=(?:{_WORD}|"[ !#-\[\]-~]{{0,60}}"))*')
+_URL = re.compile(r"https?://[^\s/]+(/\S*)?", re.IGNORECASE)
+# What stands after ``cid:`` (RFC 2392): no brackets, no blanks.
+_CID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
+# CloudEvents 1.0: names of attributes; one we do not know is somebody's extension.
+_ATTRIBUTE = re.compile(r"[a-z0-9]+")
+_JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json(\s*;.*)?", re.IGNORECASE)
 
 LANES: tuple[Urgency, ...] = (Urgency.URGENT, Urgency.NORMAL, Urgency.BULK)
 
@@ -58,20 +75,31 @@ class Recipient:
             EventRefused: with the path of the field that is wrong.
         """
         if isinstance(value, str):
+            _check_text(value, where)
             return cls(email=value) if "@" in value else cls(phone=value)
         if not isinstance(value, Mapping):
             raise EventRefused("must be an address or an object", field=where)
         for key, item in value.items():
             if key not in _RECIPIENT_FIELDS:
-                raise EventRefused(f"unknown key, known: {', '.join(_RECIPIENT_FIELDS)}", field=f"{where}.{key}")
-            if not isinstance(item, str):
-                raise EventRefused("must be a text", field=f"{where}.{key}")
+                raise EventRefused(
+                    f"unknown key, known: {', '.join(_RECIPIENT_FIELDS)}", field=f"{where}.{key}"
+                )
+            _check_text(item, f"{where}.{key}", is_empty_allowed=key not in _IDENTITIES)
         recipient = cls(**value)
         if not recipient.identity:
             raise EventRefused("needs email, phone or contact", field=where)
         return recipient
 
+    def checked(self, where: str = "to") -> "Recipient":
+        """Return the recipient, made by hand, if it could also be read.
 
+        Raises:
+            EventRefused: with the path of the field that is wrong.
+        """
+        return Recipient.from_json(self.to_json(), where)
+
+
+_IDENTITIES = ("email", "phone", "contact")
 _RECIPIENT_FIELDS = ("email", "phone", "name", "locale", "zone", "contact", "role")
 
 
@@ -103,20 +131,24 @@ class Attachment:
         Raises:
             EventRefused: with the path of the field that is wrong.
         """
-        if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+        if not isinstance(value, Mapping) or "name" not in value:
             raise EventRefused("must be an object with a name", field=where)
+        for key in value:
+            if key not in _ATTACHMENT_FIELDS:
+                raise EventRefused(
+                    f"unknown key, known: {', '.join(_ATTACHMENT_FIELDS)}", field=f"{where}.{key}"
+                )
         if ("content" in value) == ("url" in value):
             raise EventRefused("needs exactly one of content and url", field=where)
-        content = None
-        if "content" in value:
-            try:
-                content = base64.b64decode(value["content"], validate=True)
-            except (binascii.Error, TypeError, ValueError):
-                raise EventRefused("must be base64", field=f"{where}.content") from None
-        return cls(
-            name=value["name"], media_type=value.get("media_type", "application/octet-stream"),
-            content=content, url=value.get("url"), cid=value.get("cid"),
-        )
+        _check_text(value["name"], f"{where}.name")
+        _check_form(value, "media_type", _MEDIA_TYPE, "a media type such as application/pdf", where)
+        _check_form(value, "url", _URL, "an http or https URL", where)
+        _check_form(value, "cid", _CID, "a Content-ID without brackets, such as logo@shop", where)
+        content = _read_base64(value["content"], f"{where}.content") if "content" in value else None
+        return cls(**{**value, "content": content})
+
+
+_ATTACHMENT_FIELDS = ("name", "media_type", "content", "url", "cid")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,8 +185,13 @@ class Event:
     def to_json(self) -> dict[str, Json]:
         """Return the CloudEvents structured form."""
         out: dict[str, Json] = {
-            "specversion": "1.0", "id": self.id, "source": self.source, "type": self.type,
-            "subject": self.subject, "time": self.time.isoformat(), "tenant": self.tenant,
+            "specversion": "1.0",
+            "id": self.id,
+            "source": self.source,
+            "type": self.type,
+            "subject": self.subject,
+            "time": self.time.isoformat(),
+            "tenant": self.tenant,
         }
         if self.urgency is not None:
             out["urgency"] = self.urgency.value
@@ -171,18 +208,24 @@ class Event:
         """
         if not isinstance(value, Mapping):
             raise EventRefused("the event must be a JSON object")
-        texts = {name: _text(value, name) for name in ("id", "source", "type", "subject")}
-        private = read_private(value)
+        _check_envelope(value)
         return cls(
-            **texts, **private,
+            id=_text(value, "id"),
+            source=_text(value, "source"),
+            type=_text(value, "type"),
+            subject=_text(value, "subject"),
             time=_moment(value.get("time")),
             tenant=_text(value, "tenant", "default"),
             urgency=_urgency(value.get("urgency")),
-            sealed=value.get("sealed"),
+            sealed=_sealed(value.get("sealed")),
+            **read_private(value),
         )
 
 
-TEXT_LIMIT = 512
+_OURS = frozenset(
+    {"specversion", "datacontenttype", "id", "source", "type", "subject", "time", "tenant", "urgency"}
+    | {"data", "to", "attachments", "sealed"}
+)
 
 
 def read_private(value: Mapping[str, Json]) -> dict[str, Json]:
@@ -216,22 +259,62 @@ def read_recipients(value: Json | Iterable[Json]) -> tuple[Recipient, ...]:
         return ()
     if isinstance(value, list | tuple):
         return tuple(
-            item if isinstance(item, Recipient) else Recipient.from_json(item, f"to[{n}]")
+            item.checked(f"to[{n}]") if isinstance(item, Recipient) else Recipient.from_json(item, f"to[{n}]")
             for n, item in enumerate(value)
         )
-    return (value,) if isinstance(value, Recipient) else (Recipient.from_json(value),)
+    return (value.checked() if isinstance(value, Recipient) else Recipient.from_json(value),)
+
+
+def _check_envelope(value: Mapping[str, Json]) -> None:
+    """Refuse what is no CloudEvents 1.0 with JSON data; attributes we do not know are extensions."""
+    if value.get("specversion", "1.0") != "1.0":
+        raise EventRefused("must be 1.0", field="specversion")
+    content = value.get("datacontenttype")
+    if content is not None and not (isinstance(content, str) and _JSON_TYPE.fullmatch(content)):
+        raise EventRefused("must be application/json", field="datacontenttype")
+    for key in value:
+        if key not in _OURS and not _ATTRIBUTE.fullmatch(key):
+            name = _CONTROL.sub("?", key)[:100]
+            raise EventRefused("unknown; extensions have names of small letters and digits", field=name)
 
 
 def _text(value: Mapping[str, Json], name: str, default: str | None = None) -> str:
     text = value.get(name, default)
     if not isinstance(text, str) or not text:
         raise EventRefused("must be a text that is not empty", field=name)
-    if len(text) > TEXT_LIMIT:
-        raise EventRefused(f"is longer than {TEXT_LIMIT} characters", field=name)
-    # NUL cannot be stored; line breaks would travel into headers and logs.
-    if any(char < " " or char == "\x7f" for char in text):
-        raise EventRefused("holds control characters", field=name)
+    _check_text(text, name)
     return text
+
+
+def _check_text(text: Json, where: str, *, is_empty_allowed: bool = False, limit: int = TEXT_LIMIT) -> None:
+    if not isinstance(text, str):
+        raise EventRefused("must be a text", field=where)
+    if not text and not is_empty_allowed:
+        raise EventRefused("must not be empty", field=where)
+    if len(text) > limit:
+        raise EventRefused(f"is longer than {limit} characters", field=where)
+    if _CONTROL.search(text):
+        raise EventRefused("holds control characters", field=where)
+
+
+def _check_form(value: Mapping[str, Json], key: str, form: re.Pattern[str], wanted: str, where: str) -> None:
+    if key in value:
+        _check_text(value[key], f"{where}.{key}", limit=URL_LIMIT)
+        if not form.fullmatch(value[key]):
+            raise EventRefused(f"must be {wanted}", field=f"{where}.{key}")
+
+
+def _read_base64(value: Json, where: str) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        raise EventRefused("must be base64", field=where) from None
+
+
+def _sealed(value: Json) -> str | None:
+    if value is not None and not (isinstance(value, str) and value):
+        raise EventRefused("must be a text that is not empty", field="sealed")
+    return value
 
 
 def _moment(value: Json) -> datetime:
@@ -241,7 +324,10 @@ def _moment(value: Json) -> datetime:
         raise EventRefused("must be an ISO 8601 time with an offset", field="time") from None
     if moment.tzinfo is None:
         raise EventRefused("must have an offset, such as Z or +01:00", field="time")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise EventRefused("lies outside the calendar", field="time") from None
 
 
 def _urgency(value: Json) -> Urgency | None:

@@ -436,7 +436,7 @@ def test_trying_again_ends_with_success_a_lasting_error_or_the_limit() -> None:
         (["--data", "-"], 2, "standard input:1:1: not JSON"),
         (["--data", "{{}}", "--url", "http://x"], 2, "unknown scheme 'http'"),
         (["--data", "[]"], 3, "data: must be an object"),
-        (["--data", "{{}}", "--to", ""], 3, "to[0]: needs email, phone or contact"),
+        (["--data", "{{}}", "--to", ""], 3, "to[0]: must not be empty"),
     ],
 )
 def test_the_command_says_what_is_wrong(arguments: list[str], code: int, said: str, tmp_path: Path) -> None:
