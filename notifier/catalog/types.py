@@ -3,18 +3,32 @@
 Never decides who is told; that is the rules' part.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal, Self
 
 import jsonschema_rs
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from notifier.catalog.breaches import in_words, place_of
+from notifier.catalog.paths import can_exist
 from notifier.documents import ConfigErrors, Document, Documents, Duration, Strict
 from notifier.errors import ConfigError, EventRefused
 from notifier.events import Json, Urgency
 from notifier.messages import MessageClass
+
+
+def _is_audience(value: str) -> str:
+    if not _AUDIENCE.fullmatch(value):
+        raise ValueError("must be *, to, a list or role of notifier.yaml, or domain:example.com")
+    return value
+
+
+_AUDIENCE = re.compile(r"\*|[\w-]+|domain:[^\s@:.]+(\.[^\s@:.]+)+")
+Audience = Annotated[str, AfterValidator(_is_audience)]
+"""Who may receive a type: ``*``, ``to``, a list or role, or a whole domain."""
 
 
 class Lookup(Strict):
@@ -31,6 +45,16 @@ class Lookup(Strict):
     """A required lookup that fails delays the message; another leaves its name ``None``."""
     many: bool = False
     """All rows as a list, instead of the first row as an object."""
+    sample: Json = None
+    """A realistic answer, for previews and checks of templates."""
+
+    @model_validator(mode="after")
+    def _asks_in_one_way(self) -> Self:
+        if (self.sql is None) == (self.url is None):
+            raise ValueError("needs exactly one of sql and url")
+        if self.many and self.sample is not None and not isinstance(self.sample, list):
+            raise ValueError("the sample must be a list, since many is true")
+        return self
 
 
 class EventType(Strict):
@@ -48,7 +72,7 @@ class EventType(Strict):
     """Paths into ``data`` that hold personal data, such as ``customer.email``."""
     secret: tuple[str, ...] = ()
     """Paths into ``data`` never shown in a log, such as ``reset_url``."""
-    audience: tuple[str, ...] = ("*",)
+    audience: tuple[Audience, ...] = Field(default=("*",), min_length=1)
     """Who may receive it: ``*``, ``to`` (addressed by the event), a role, or ``domain:example.com``."""
     is_tls_required: bool = Field(default=False, alias="tls_required")
     unknown: Literal["resend", "hold"] = "resend"
@@ -84,6 +108,7 @@ class Catalog:
         types: dict[str, EventType] = {}
         errors: list[ConfigError] = []
         for document in Documents.of(folder):
+            errors += _strangers(document)
             for path in _entries(document):
                 try:
                     entry = _read(document, path)
@@ -114,7 +139,8 @@ class Catalog:
             return self._types[name]
         except KeyError:
             raise EventRefused(
-                f"unknown event type {name!r}; `notifier events` lists the known ones", field="type",
+                f"unknown event type {name!r}; `notifier events` lists the known ones",
+                field="type",
                 code="unknown_type",
             ) from None
 
@@ -127,7 +153,7 @@ class Catalog:
         entry = self[name]
         error = next(self._validators[name].iter_errors(data), None)
         if error is not None:
-            raise EventRefused(_explain(error), field=_field(error), code="schema")
+            raise EventRefused(in_words(error), field=place_of(error), code="schema")
         return entry
 
     def lanes(self) -> dict[str, str]:
@@ -136,9 +162,20 @@ class Catalog:
 
 
 def _entries(document: Document) -> list[tuple[str | int, ...]]:
-    if isinstance(document.value, dict) and isinstance(document.value.get("events"), list):
-        return [("events", index) for index in range(len(document.value["events"]))]
-    return [()]
+    if not isinstance(document.value, dict) or "events" not in document.value:
+        return [()]
+    events = document.value["events"]
+    return [("events", index) for index in range(len(events))] if isinstance(events, list) else []
+
+
+def _strangers(document: Document) -> Iterator[ConfigError]:
+    """Return an error for each key beside ``events``: its entry would silently be missing."""
+    if isinstance(document.value, dict) and "events" in document.value:
+        for key in document.value:
+            if key != "events":
+                yield document.error("unknown key", (key,), "only `events:` stands at the top")
+        if not isinstance(document.value["events"], list):
+            yield document.error("must be a list", ("events",), "start each entry with `- type:`")
 
 
 def _read(document: Document, path: tuple[str | int, ...]) -> EventType:
@@ -147,30 +184,22 @@ def _read(document: Document, path: tuple[str | int, ...]) -> EventType:
         validator = jsonschema_rs.Draft202012Validator(dict(entry.data_schema), validate_formats=True)
     except (ValueError, jsonschema_rs.ValidationError) as error:
         raise document.error(f"not a JSON Schema: {error}", (*path, "schema")) from error
-    wrong = next(validator.iter_errors(dict(entry.sample)), None)
-    if wrong is not None:
-        raise document.error(f"the sample breaks the schema: {_field(wrong)}: {wrong.message}", (*path, "sample"))
+    errors = [
+        document.error(
+            f"the sample breaks the schema: {place_of(wrong)}: {in_words(wrong)}", (*path, "sample")
+        )
+        for wrong in validator.iter_errors(dict(entry.sample))
+    ]
+    for key, paths in (("pii", entry.pii), ("secret", entry.secret)):
+        errors += (
+            document.error(
+                f"the schema has no {one!r}",
+                (*path, key, index),
+                "write a path into data, such as customer.email",
+            )
+            for index, one in enumerate(paths)
+            if not can_exist(entry.data_schema, one)
+        )
+    if errors:
+        raise ConfigErrors(errors)
     return entry
-
-
-def _field(error: Any) -> str:
-    path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in error.instance_path)
-    return f"data{path}"
-
-
-def _explain(error: Any) -> str:
-    """Say which rule is broken without quoting the value, which may be personal."""
-    kind = error.kind
-    name = type(kind).__name__.removeprefix("ValidationErrorKind_")
-    match name:
-        case "Required":
-            return f"{kind.property!r} is required"
-        case "AdditionalProperties":
-            return f"unknown: {', '.join(kind.unexpected)}"
-        case "Type":
-            return f"must be of type {', '.join(kind.types)}"
-        case "Enum":
-            return f"must be one of {kind.options}"
-        case "Format":
-            return f"must be a {kind.format}"
-    return f"breaks the rule {'/'.join(str(key) for key in error.schema_path)}"

@@ -14,7 +14,7 @@ from notifier.catalog import Catalog
 from notifier.documents import ConfigErrors, load
 from notifier.errors import ConfigError, TemplateError
 from notifier.events import Json
-from notifier.pipeline.samples import sample_context, uses
+from notifier.pipeline.samples import sample_context, unsampled, uses
 from notifier.rendering.check import Finding as TemplateFinding
 from notifier.rendering.check import check
 from notifier.rendering.templates import Templates
@@ -100,8 +100,8 @@ def inspect_templates(
         for name, use in taken.items()
     }  # fmt: skip
     folder = settings.templates_path
-    # Live data has no sample in the catalogue: such a template is loaded, not rendered.
-    unseen = {name for name, use in taken.items() if use.entry.lookup}
+    # Without a sample of its live data a template is loaded, not rendered.
+    unseen = {name for name, use in taken.items() if unsampled(use.entry)}
     unused = set(templates.names()) - set(taken)
     findings = [
         _of_check(one, folder)
@@ -175,8 +175,8 @@ def _of_check(found: TemplateFinding, folder: Path) -> Finding:
 def _not_rendered(name: str, folder: Path) -> Finding:
     return Finding(
         severity="warning", file=str(folder / name), line=None, field=None,
-        problem="not tried: its type looks live data up, which has no sample",
-        mend=f"notifier template preview {name} --live @file",
+        problem="not tried: its type looks up live data that has no sample",
+        mend=f"add a sample to each look-up, or try: notifier template preview {name} --live @file",
     )  # fmt: skip
 
 

@@ -18,8 +18,9 @@ class MasterKeys:
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         if not keys:
             raise ConfigError(
-                "no master key", field="NOTIFIER_MASTER_KEY",
-                mend="`notifier keys init` makes one; or set NOTIFIER_MASTER_KEY_FILE",
+                "no master key",
+                field="NOTIFIER_MASTER_KEY",
+                mend="`notifier keys new NAME` makes one: put its line into a file, set NOTIFIER_MASTER_KEY_FILE",
             )
         self._keys = dict(keys)
         self.active = next(iter(self._keys))
@@ -40,8 +41,9 @@ class MasterKeys:
                 key = b""
             if not name or len(key) != sealing.KEY_BYTES:
                 raise ConfigError(
-                    "must be `id:base64 of 32 bytes`", field=f"master key {number}",
-                    mend="`notifier keys new` prints a valid line",
+                    "must be `id:base64 of 32 bytes`",
+                    field=f"master key {number}",
+                    mend="`notifier keys new NAME` prints a valid line",
                 )
             keys[name] = key
         return cls(keys)

@@ -1,6 +1,6 @@
 """Make the context a template would get, from the catalogue's sample: for previews and checks.
 
-Looks nothing up and sends nothing; live data has no sample and must be given.
+Looks nothing up and sends nothing; live data comes from the look-ups' samples, or must be given.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ def sample_context(
     use: Use, rules: RuleSet, *, brand: Mapping[str, Json], zone: str, locale: str, now: datetime,
     data: Mapping[str, Json] | None = None, live: Mapping[str, Json] | None = None,
 ) -> dict[str, Json]:  # fmt: skip
-    """Return what the pipeline would hand to the template; ``data`` replaces the sample."""
+    """Return what the pipeline would hand to the template; ``data`` and ``live`` replace the samples."""
     entry, reason = use.entry, use.rule.telling.reason or ""
     return {
         "event": {
@@ -43,13 +43,26 @@ def sample_context(
         },
         "data": dict(entry.sample if data is None else data),
         "recipient": {"name": "Alex Example", "locale": locale, "zone": zone},
-        "live": dict(live or {}),
+        "live": {**_live(entry), **(live or {})},
         "journey": _journey(use.rule, rules, now) if isinstance(use.rule, StageRule) else None,
         "brand": dict(brand),
         "why": reason,
         "links": {},
         "message": {"id": "sample", "reason": reason},
     }  # fmt: skip
+
+
+def unsampled(entry: EventType) -> list[str]:
+    """Return the look-ups that have no sample: without them a template cannot be tried."""
+    return [name for name, lookup in entry.lookup.items() if lookup.is_required and lookup.sample is None]
+
+
+def _live(entry: EventType) -> dict[str, Json]:
+    return {
+        name: lookup.sample
+        for name, lookup in entry.lookup.items()
+        if lookup.sample is not None or not lookup.is_required
+    }
 
 
 def _journey(rule: StageRule, rules: RuleSet, now: datetime) -> dict[str, Json]:
