@@ -51,6 +51,7 @@ from notifier.rules.ruleset import RuleSet
 from notifier.settings import LookupSource, Relay, Settings, Sms, load_settings
 from notifier.store.database import Database
 from notifier.store.keyrings import load_keyring
+from notifier.store.partitions import Partitions
 from notifier.store.persons import Persons
 
 
@@ -69,8 +70,13 @@ class Services:
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, publish: Callable[[WakeUp], None] = _silent,
-        clock: Clock | None = None, process: str = "notifier", threads: int = 8,
+        self,
+        settings: Settings | None = None,
+        *,
+        publish: Callable[[WakeUp], None] = _silent,
+        clock: Clock | None = None,
+        process: str = "notifier",
+        threads: int = 8,
     ) -> None:
         self.settings = settings or load_settings()
         self.clock: Clock = clock or SystemClock()
@@ -124,8 +130,10 @@ class Services:
     def rules(self) -> RuleSet:
         """The rules, checked against catalogue and lists."""
         return RuleSet.load(
-            self.settings.config_path / "rules", types=[entry.type for entry in self.catalog],
-            lists=list(self.lists), templates=None,
+            self.settings.config_path / "rules",
+            types=[entry.type for entry in self.catalog],
+            lists=list(self.lists),
+            templates=None,
         )
 
     @cached_property
@@ -192,7 +200,11 @@ class Services:
     def decider(self) -> Decider:
         """Decides and stores events."""
         return Decider(
-            rules=self.rules, lists=self.lists, keyring=self.keyring, persons=self.persons, policy=self.policy,
+            rules=self.rules,
+            lists=self.lists,
+            keyring=self.keyring,
+            persons=self.persons,
+            policy=self.policy,
             flows=self.flows,
         )
 
@@ -200,9 +212,14 @@ class Services:
     def ingest(self) -> Ingest:
         """The ingest stage."""
         return Ingest(
-            database=self.database, intake=self.intake, wake_ups=self.wake_ups, keyring=self.keyring,
-            reader=Reader(self.catalog, self.keyring, self.settings.limits), decider=self.decider,
-            clock=self.clock, tuning=self.settings.tuning,
+            database=self.database,
+            intake=self.intake,
+            wake_ups=self.wake_ups,
+            keyring=self.keyring,
+            reader=Reader(self.catalog, self.keyring, self.settings.limits),
+            decider=self.decider,
+            clock=self.clock,
+            tuning=self.settings.tuning,
         )
 
     @cached_property
@@ -217,8 +234,14 @@ class Services:
         """Writes messages."""
         settings = self.settings
         return Composer(
-            catalog=self.catalog, templates=self.templates, keyring=self.keyring, mail=settings.mail,
-            brand=settings.brand, limits=settings.limits, locale=settings.locale, zone=settings.zone,
+            catalog=self.catalog,
+            templates=self.templates,
+            keyring=self.keyring,
+            mail=settings.mail,
+            brand=settings.brand,
+            limits=settings.limits,
+            locale=settings.locale,
+            zone=settings.zone,
         )
 
     @cached_property
@@ -232,10 +255,18 @@ class Services:
         """The deliver stage."""
         return Deliver(
             Tools(
-                database=self.database, wake_ups=self.wake_ups, counters=self.counters, composer=self.composer,
-                recorder=Recorder(self.database, self.keyring, self.flows), flows=self.flows,
-                lookups=self.lookups, policy=self.policy, clock=self.clock,
-                tuning=self.settings.tuning, stopping=self.stopping,
+                database=self.database,
+                partitions=Partitions(self.database),
+                wake_ups=self.wake_ups,
+                counters=self.counters,
+                composer=self.composer,
+                recorder=Recorder(self.database, self.keyring, self.flows),
+                flows=self.flows,
+                lookups=self.lookups,
+                policy=self.policy,
+                clock=self.clock,
+                tuning=self.settings.tuning,
+                stopping=self.stopping,
             )
         )
 
@@ -243,12 +274,20 @@ class Services:
     def sweep(self) -> Sweep:
         """The sweep stage."""
         timers = Timers(
-            database=self.database, decider=self.decider, catalog=self.catalog, rules=self.rules,
-            keyring=self.keyring, clock=self.clock,
+            database=self.database,
+            decider=self.decider,
+            catalog=self.catalog,
+            rules=self.rules,
+            keyring=self.keyring,
+            clock=self.clock,
         )
         return Sweep(
-            database=self.database, intake=self.intake, wake_ups=self.wake_ups, ingest=self.ingest,
-            settler=self.deliver.settler, timers=timers,
+            database=self.database,
+            intake=self.intake,
+            wake_ups=self.wake_ups,
+            ingest=self.ingest,
+            settler=self.deliver.settler,
+            timers=timers,
         )
 
     def close(self) -> None:
@@ -274,12 +313,21 @@ def smtp_relay(name: str, relay: Relay, settings: Settings) -> SmtpRelay:
         ConfigError: it could never work, or would send a password in the clear.
     """
     return SmtpRelay(
-        name=name, host=relay.host, port=relay.port, security=relay.security, username=relay.username,
-        password=relay.password.get_secret_value() if relay.password else None, ca_file=relay.ca_file,
-        helo=relay.helo or settings.mail.domain, envelope_from=settings.mail.envelope_sender,
-        connect_seconds=_seconds(relay.connect_timeout), login_seconds=_seconds(relay.command_timeout),
-        command_seconds=_seconds(relay.command_timeout), data_seconds=_seconds(relay.data_timeout),
-        dot_seconds=_seconds(relay.dot_timeout), connections=relay.connections,
+        name=name,
+        host=relay.host,
+        port=relay.port,
+        security=relay.security,
+        username=relay.username,
+        password=relay.password.get_secret_value() if relay.password else None,
+        ca_file=relay.ca_file,
+        helo=relay.helo or settings.mail.domain,
+        envelope_from=settings.mail.envelope_sender,
+        connect_seconds=_seconds(relay.connect_timeout),
+        login_seconds=_seconds(relay.command_timeout),
+        command_seconds=_seconds(relay.command_timeout),
+        data_seconds=_seconds(relay.data_timeout),
+        dot_seconds=_seconds(relay.dot_timeout),
+        connections=relay.connections,
     )
 
 
@@ -290,9 +338,14 @@ def sms_provider(sms: Sms) -> SmsProvider:
         ConfigError: it could never work, or would send the token in the clear.
     """
     return SmsProvider(
-        name="sms", base_url=sms.base_url, account_sid=sms.account_sid,
-        auth_token=sms.auth_token.get_secret_value(), sender=sms.sender, connections=sms.connections,
-        connect_seconds=_seconds(sms.connect_timeout), read_seconds=_seconds(sms.read_timeout),
+        name="sms",
+        base_url=sms.base_url,
+        account_sid=sms.account_sid,
+        auth_token=sms.auth_token.get_secret_value(),
+        sender=sms.sender,
+        connections=sms.connections,
+        connect_seconds=_seconds(sms.connect_timeout),
+        read_seconds=_seconds(sms.read_timeout),
     )
 
 

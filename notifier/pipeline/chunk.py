@@ -172,6 +172,7 @@ class Chunk:
             template_version=one.template_version,
             following=following.job.claim if following else None,
             lease=self.lease,
+            partitions=self.tools.partitions,
         )
 
     def _record_anew(self, one: Composed, attempt: AttemptRow, rest: Sequence[Composed]) -> None:

@@ -17,6 +17,7 @@ from notifier.pipeline.jobs import Composer
 from notifier.pipeline.lookups import Lookups
 from notifier.pipeline.record import Outcome, Recorder
 from notifier.settings import Tuning
+from notifier.store.partitions import Partitions
 from notifier.store.database import Database, DatabaseUnavailable
 
 ResultT = TypeVar("ResultT")
@@ -30,6 +31,7 @@ class Tools:
     """The services of delivery, shared by its threads."""
 
     database: Database
+    partitions: Partitions
     wake_ups: WakeUps
     counters: Counters
     composer: Composer

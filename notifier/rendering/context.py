@@ -16,12 +16,14 @@ _RIGHT_TO_LEFT = frozenset({"ar", "arc", "dv", "fa", "ha", "he", "khw", "ks", "k
 _LINE_BREAK = re.compile(r"\r\n?|\x0b|\x0c|\x85|\u2028|\u2029")
 # C0 and C1 without tab and line feed, and the two overrides that make text read backwards (Unicode TR 36 §2).
 _UNWANTED = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u202d\u202e]")
+_PLAIN = frozenset({int, float, bool})
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def contract(context: Mapping[str, Json], defaults: Mapping[str, Json], locale: str) -> dict[str, Any]:
     """Return the context with every key of the contract there, clean defaults below what the message says."""
-    given: dict[str, Any] = clean(context)
+    # Nearly every context is clean: looking costs a third of copying, and nothing below changes what it gets.
+    given: Mapping[str, Any] = context if is_clean(context) else clean(context)
     language = locale.partition("-")[0]
     base: dict[str, Any] = {"live": {}, "links": {}, "journey": None, "why": "", **defaults}
     base.update({name: value for name, value in given.items() if value is not None or name == "journey"})
@@ -45,6 +47,18 @@ def clean(value: Any) -> Any:
     if type(value) is dict or isinstance(value, Mapping):
         return {clean(key): clean(item) for key, item in value.items()}
     return [clean(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def is_clean(value: Any) -> bool:
+    """Tell whether :func:`clean` would change nothing but the types of containers."""
+    kind = type(value)
+    if kind is str:
+        return bool(value.isprintable())
+    if kind is dict:
+        return all(map(is_clean, value)) and all(map(is_clean, value.values()))
+    if kind is list:
+        return all(map(is_clean, value))
+    return value is None or kind in _PLAIN
 
 
 def clean_text(text: str) -> str:

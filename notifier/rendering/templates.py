@@ -257,7 +257,10 @@ def _compiled(environment: Sandbox, path: str) -> Template:
 def _bounded(template: Template, values: Mapping[str, Any], path: str) -> str:
     """Render, and stop as soon as it is more than a mail can be."""
     pieces: list[str] = []
-    size, writing = 0, template.generate(values)
+    size = 0
+    # Template.generate without its two wrappers around every piece; its error handling only rewrites
+    # tracebacks, and explain() reads them as they are.
+    writing = template.root_render_func(template.new_context(values, shared=False))
     while batch := list(islice(writing, 64)):
         pieces += batch
         size += sum(map(len, batch))

@@ -4,6 +4,7 @@ A worker has a row until its lease ends; the sweep takes it back then. The datab
 workers' clocks need not agree.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,8 +12,11 @@ from enum import IntEnum
 from typing import LiteralString
 from uuid import UUID
 
+import psycopg
+
 from notifier.store.database import Connection
 from notifier.store.messages import AttemptRow
+from notifier.store.partitions import Partitions
 
 
 class WorkState(IntEnum):
@@ -128,15 +132,17 @@ def mark_sending(connection: Connection, claimed: Claim, lease: timedelta) -> bo
 
 _RECORD = """
 WITH done AS (DELETE FROM work WHERE message_id = %s RETURNING message_id),
-     tried AS (INSERT INTO attempt (id, message_id, tenant, number, relay, started_at, finished_at, outcome, reason,
+     tried AS (INSERT INTO {attempt} (id, message_id, tenant, number, relay, started_at, finished_at, outcome, reason,
                                     phase, code, enhanced, sealed)
                VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
                ON CONFLICT (id) DO NOTHING),
-     sent AS (UPDATE message SET status = 'sent', attempts = %s, relay = %s, reason = NULL,
+     sent AS (UPDATE {message} SET status = 'sent', attempts = %s, relay = %s, reason = NULL,
                      template_version = %s, settled_at = %s WHERE id = %s),
-     told AS (UPDATE notification SET state = 'sent', state_reason = NULL, settled_at = %s
+     told AS (UPDATE {notification} SET state = 'sent', state_reason = NULL, settled_at = %s
               WHERE id = %s AND state <> 'sent')
 """
+_RECORD_ONLY = _RECORD + "SELECT message_id FROM done"
+_RECORD_AND_MARK = _RECORD + ", marked AS (" + _MARK + ") SELECT message_id FROM marked"
 
 
 def record_sent_and_mark(
@@ -147,6 +153,7 @@ def record_sent_and_mark(
     template_version: str,
     following: Claim | None,
     lease: timedelta,
+    partitions: Partitions,
 ) -> bool:
     """Record a mail taken over by its relay and mark the next one, in one statement and one commit.
 
@@ -167,12 +174,23 @@ def record_sent_and_mark(
         attempt.finished_at,
         notification,
     ]
-    if following is None:
-        connection.execute(_RECORD + "SELECT message_id FROM done", parameters, prepare=True)
-        return False
-    parameters += [lease, following.message_id, following.token]
-    statement = _RECORD + ", marked AS (" + _MARK + ") SELECT message_id FROM marked"
-    return connection.execute(statement, parameters, prepare=True).fetchone() is not None
+    statement = _RECORD_ONLY if following is None else _RECORD_AND_MARK
+    if following is not None:
+        parameters += [lease, following.message_id, following.token]
+    ids = {"attempt": attempt.id, "message": attempt.message_id, "notification": notification}
+    try:
+        named = _in_tables(statement, *(partitions.leaf(table, row) for table, row in ids.items()))
+        row = connection.execute(named, parameters, prepare=True).fetchone()
+    except psycopg.errors.UndefinedTable:  # retention dropped a month: its rows are gone, the others are not
+        partitions.forget()
+        row = connection.execute(_in_tables(statement, *ids), parameters).fetchone()
+    return following is not None and row is not None
+
+
+@functools.lru_cache(maxsize=64)
+def _in_tables(statement: LiteralString, attempt: str, message: str, notification: str) -> LiteralString:
+    """Name the partitions in a statement; they are ours, read from the database's own list."""
+    return statement.format(attempt=attempt, message=message, notification=notification)
 
 
 def release(connection: Connection, claims: Sequence[Claim]) -> None:

@@ -306,6 +306,8 @@ BEGIN
                     'WITH (fillfactor = 80, toast_tuple_target = 8160)', child, log,
                     notifier_uuid7_floor(month AT TIME ZONE 'UTC'),
                     notifier_uuid7_floor((month + interval '1 month') AT TIME ZONE 'UTC'));
+                -- The worker's hottest statement names the partition (notifier.store.partitions).
+                EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO notifier_worker', child);
                 made := made + 1;
             END IF;
         END LOOP;
