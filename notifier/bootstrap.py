@@ -50,7 +50,7 @@ from notifier.rendering.templates import Templates
 from notifier.rules.ruleset import RuleSet
 from notifier.settings import LookupSource, Relay, Settings, Sms, load_settings
 from notifier.store.database import Database
-from notifier.store.keyrings import load_keyring
+from notifier.store.keyrings import open_keyring
 from notifier.store.partitions import Partitions
 from notifier.store.persons import Persons
 
@@ -100,8 +100,7 @@ class Services:
     @cached_property
     def keyring(self) -> Keyring:
         """The keys, unwrapped by the master key."""
-        with self.database.connection() as connection:
-            return load_keyring(connection, self.master_keys)
+        return open_keyring(self.database, self.master_keys)
 
     @cached_property
     def master_keys(self) -> MasterKeys:
@@ -119,7 +118,7 @@ class Services:
     @cached_property
     def templates(self) -> Templates:
         """The templates, their CSS inlined."""
-        return Templates.load(self.settings.templates_path, default_locale=self.settings.locale)
+        return Templates.load(self.settings.templates_path)
 
     @cached_property
     def lists(self) -> dict[str, tuple[Recipient, ...]]:
@@ -320,14 +319,17 @@ def smtp_relay(name: str, relay: Relay, settings: Settings) -> SmtpRelay:
         username=relay.username,
         password=relay.password.get_secret_value() if relay.password else None,
         ca_file=relay.ca_file,
+        is_verified=relay.verify,
         helo=relay.helo or settings.mail.domain,
         envelope_from=settings.mail.envelope_sender,
         connect_seconds=_seconds(relay.connect_timeout),
-        login_seconds=_seconds(relay.command_timeout),
+        login_seconds=_seconds(relay.login_timeout),
         command_seconds=_seconds(relay.command_timeout),
         data_seconds=_seconds(relay.data_timeout),
         dot_seconds=_seconds(relay.dot_timeout),
         connections=relay.connections,
+        max_messages_per_connection=relay.max_messages_per_connection,
+        idle_seconds=_seconds(relay.idle_timeout),
     )
 
 
@@ -346,6 +348,7 @@ def sms_provider(sms: Sms) -> SmsProvider:
         connections=sms.connections,
         connect_seconds=_seconds(sms.connect_timeout),
         read_seconds=_seconds(sms.read_timeout),
+        is_plain_http_allowed=sms.plain_http_allowed,
     )
 
 

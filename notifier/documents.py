@@ -108,7 +108,7 @@ class Document:
         try:
             return model.model_validate(self.at(path))
         except ValidationError as error:
-            raise ConfigErrors([self._explain(model, path, item) for item in error.errors()]) from None
+            raise ConfigErrors([self.explain(model, item, path) for item in error.errors()]) from None
 
     def at(self, path: Path_) -> Any:
         """Return the value at ``path``, which must exist."""
@@ -117,7 +117,8 @@ class Document:
             value = value[key]
         return value
 
-    def _explain(self, model: type[BaseModel], path: Path_, item: ErrorDetails) -> ConfigError:
+    def explain(self, model: type[BaseModel], item: ErrorDetails, path: Path_ = ()) -> ConfigError:
+        """Return what pydantic found wrong below ``path`` as an error of ours."""
         # Pydantic puts union tags such as "function-after[...]" into the location: drop what the file lacks.
         where = path + tuple(self._existing(path, item["loc"]))
         if item["type"] == "extra_forbidden":

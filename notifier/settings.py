@@ -4,27 +4,49 @@ A later source wins over an earlier one. Knows names, types and defaults; opens 
 """
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
-from notifier.documents import ConfigErrors, Document, Duration, Strict, dotted, load
+from notifier.documents import ConfigErrors, Document, Duration, Strict, load
 from notifier.errors import ConfigError
+from notifier.variables import PREFIX, is_set_by, secret_file_of, unknown_variables, variable_of
 
 SHIPPED = Path(__file__).parent / "_shipped"
 ROOT = Path(__file__).parent.parent
-_PREFIX = "NOTIFIER_"
+
+
+def _is_some(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("must be longer than 0s")
+    return value
+
+
+Wait = Annotated[Duration, AfterValidator(_is_some)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+    BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+]
 
 
 class Relay(Strict):
     """An SMTP server that takes our mail."""
 
     host: str
-    port: int = 587
+    port: Port = 587
     security: Literal["starttls", "implicit", "none"] = "starttls"
     username: str | None = None
     password: SecretStr | None = None
@@ -32,10 +54,17 @@ class Relay(Strict):
     helo: str | None = None
     connections: int = Field(default=8, ge=1, le=500)
     """Open at most this many connections from one process."""
-    connect_timeout: Duration = timedelta(seconds=10)
-    command_timeout: Duration = timedelta(seconds=30)
-    data_timeout: Duration = timedelta(seconds=60)
-    dot_timeout: Duration = timedelta(seconds=120)
+    verify: bool = True
+    """Check the server's certificate; only a test or a lab has reason not to."""
+    max_messages_per_connection: int = Field(default=100, ge=1)
+    idle_timeout: Wait = timedelta(seconds=60)
+    """A connection that was not used for so long is closed."""
+    connect_timeout: Wait = timedelta(seconds=10)
+    login_timeout: Wait = timedelta(seconds=30)
+    """From greeting to login, TLS included."""
+    command_timeout: Wait = timedelta(seconds=30)
+    data_timeout: Wait = timedelta(seconds=60)
+    dot_timeout: Wait = timedelta(seconds=120)
     """How long to wait for the answer to the final dot; RFC 5321 §4.5.3.2.6 allows servers 10 minutes."""
 
 
@@ -59,8 +88,10 @@ class Sms(Strict):
     auth_token: SecretStr
     sender: str
     connections: int = Field(default=8, ge=1, le=500)
-    connect_timeout: Duration = timedelta(seconds=5)
-    read_timeout: Duration = timedelta(seconds=20)
+    connect_timeout: Wait = timedelta(seconds=5)
+    read_timeout: Wait = timedelta(seconds=20)
+    plain_http_allowed: bool = False
+    """For a stand-in within one's own network; this machine itself never needs it."""
 
 
 class Brand(Strict):
@@ -84,10 +115,10 @@ class LookupSource(Strict):
 class Limits(Strict):
     """What is too big."""
 
-    event_bytes: int = 262_144
-    attachment_bytes: int = 10_485_760
-    message_bytes: int = 20_971_520
-    intake_entries: int = 200_000
+    event_bytes: int = Field(default=262_144, ge=1)
+    attachment_bytes: int = Field(default=10_485_760, ge=1)
+    message_bytes: int = Field(default=20_971_520, ge=1)
+    intake_entries: int = Field(default=200_000, ge=1)
     attachment_urls: tuple[str, ...] = ()
     """URL prefixes attachments may be fetched from; none by default."""
 
@@ -97,21 +128,21 @@ class Tuning(Strict):
 
     ingest_batch: int = Field(default=200, ge=1, le=5000)
     deliver_chunk: int = Field(default=40, ge=1, le=1000)
-    claim_lease: Duration = timedelta(seconds=60)
+    claim_lease: Wait = timedelta(seconds=60)
     """After this long a claimed message whose worker died goes to another; longer than a chunk takes."""
-    lease_margin: Duration = timedelta(seconds=15)
+    lease_margin: Wait = timedelta(seconds=15)
     """A try to send may overrun the sum of its deadlines by this much before its outcome counts as unknown."""
-    claim_idle: Duration = timedelta(seconds=30)
+    claim_idle: Wait = timedelta(seconds=30)
     """After this long a stream entry whose reader died goes to another."""
-    database_timeout: Duration = timedelta(seconds=20)
-    outbox_interval: Duration = timedelta(milliseconds=500)
+    database_timeout: Wait = timedelta(seconds=20)
+    outbox_interval: Wait = timedelta(milliseconds=500)
 
 
 class Settings(BaseSettings):
     """Everything an operator can set."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
     )
 
     database_url: SecretStr = SecretStr("postgresql://notifier_worker@127.0.0.1/notifier")
@@ -126,11 +157,11 @@ class Settings(BaseSettings):
     master_key: SecretStr | None = None
     config_dir: Path | None = None
     templates_dir: Path | None = None
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
     health_dir: Path | None = None
     """Where each process keeps a small file that says how it is; none by default."""
     web_host: str = "127.0.0.1"
-    web_port: int = 8025
+    web_port: Port = 8025
 
     mail: Mail = Mail()
     relays: Mapping[str, Relay] = Field(default_factory=dict)
@@ -163,29 +194,44 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read secrets' files as if they were variables; the YAML comes in through ``init``."""
-        return (_SecretFiles(settings_cls), env_settings, init_settings)
+        """Read variables ourselves, secrets' files among them; the YAML comes in through ``init``."""
+        return (_Variables(settings_cls), init_settings)
 
 
-class _SecretFiles(EnvSettingsSource):
-    """``NOTIFIER_X_FILE`` names a file that holds the value of ``NOTIFIER_X``."""
+class _Variables(EnvSettingsSource):
+    """``NOTIFIER_X``, and ``NOTIFIER_X_FILE`` that names a file with the value of ``NOTIFIER_X``."""
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
-        found: dict[str, str | None] = {}
+        plain: dict[str, str | None] = {}
+        secret: dict[str, str | None] = {}
         for name, value in os.environ.items():
-            if name.startswith(_PREFIX) and name.endswith("_FILE") and value and not _is_setting(name):
-                try:
-                    found[name.removesuffix("_FILE").lower()] = Path(value).read_text(encoding="utf-8").strip()
-                except OSError as error:
-                    raise ConfigError(
-                        f"the file cannot be read: {error.strerror}", file=value, field=name,
-                        mend="check the path and its permissions",
-                    ) from None
-        return found
+            if not value or not name.upper().startswith(PREFIX):
+                continue
+            target = secret_file_of(name, Settings)
+            if target is None and is_set_by(name, Settings):
+                plain[name.lower()] = value
+            elif target is not None and (text := _read_secret(name, Path(value))):
+                secret[target.lower()] = text
+        return plain | secret
+
+
+def _read_secret(name: str, file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise ConfigError("the file is not text", file=file, field=name, mend="encode it as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(
+            f"the file cannot be read: {error.strerror}", file=file, field=name,
+            mend="check the path and its permissions",
+        ) from None  # fmt: skip
 
 
 def load_settings(file: Path | None = None) -> Settings:
@@ -197,11 +243,17 @@ def load_settings(file: Path | None = None) -> Settings:
     path = file or find_config() / "notifier.yaml"
     document = load(path) if path.exists() else Document(file=path, value={}, lines={})
     if not isinstance(document.value, dict):
-        raise document.error("must be a mapping of settings")
+        raise document.error("must be a mapping of settings", mend="write `name: value` lines")
+    strangers = unknown_variables(os.environ, Settings)
     try:
         settings = Settings(**document.value)
+    except SettingsError as error:
+        raise ConfigErrors([*strangers, _no_json(error)]) from None
     except ValidationError as error:
-        raise ConfigErrors([_explain(document, item) for item in error.errors()]) from None
+        wrong = [_explain(document, item) for item in error.errors()]
+        raise ConfigErrors([*strangers, *wrong]) from None
+    if strangers:
+        raise ConfigErrors(strangers)
     _check_relays(settings, document)
     return settings if settings.config_dir else settings.model_copy(update={"config_dir": path.parent})
 
@@ -217,27 +269,31 @@ def _check_relays(settings: Settings, document: Document) -> None:
     for field in ("relay", "urgent_relay"):
         name = getattr(settings, field)
         if settings.relays and name is not None and name not in settings.relays:
-            raise document.error(f"no relay {name!r} under relays", (field,), f"one of {', '.join(settings.relays)}")
+            raise document.error(
+                f"no relay {name!r} under relays", (field,), f"one of {', '.join(settings.relays)}"
+            )
     for name, relay in settings.relays.items():
         if relay.username and relay.security == "none":
             raise document.error(
-                "a password must not travel without TLS", ("relays", name), "set security to starttls or implicit"
+                "a password must not travel without TLS",
+                ("relays", name),
+                "set security to starttls or implicit",
             )
 
 
-def _explain(document: Document, item: Any) -> ConfigError:
-    path = tuple(item["loc"])
-    variable = _PREFIX + "__".join(str(key).upper() for key in path)
-    if variable in os.environ or f"{variable}_FILE" in os.environ:
-        return ConfigError(item["msg"], field=variable)
-    if item["type"] == "extra_forbidden":
-        return document.error("unknown setting", path, "see docs/operations.md for the known ones")
-    problem = item["msg"].removeprefix("Value error, ")
-    return document.error(problem, path) if path in document.lines else ConfigError(problem, field=dotted(path))
+def _explain(document: Document, item: ErrorDetails) -> ConfigError:
+    variable = variable_of(item["loc"], os.environ)
+    if variable is None:
+        return document.explain(Settings, item)
+    if item["type"] == "missing":
+        return ConfigError("is required", field=variable, mend="set it, or remove those beside it")
+    return ConfigError(item["msg"].removeprefix("Value error, "), field=variable)
 
 
-def _is_setting(name: str) -> bool:
-    return any(part in name for part in ("CA_FILE",))
+def _no_json(error: SettingsError) -> ConfigError:
+    field = re.search(r'field "(\w+)"', str(error))
+    name = PREFIX + field[1].upper() if field else None
+    return ConfigError("is not JSON", field=name, mend="lists and tables are JSON in a variable")
 
 
 def _first(*folders: Path) -> Path:
