@@ -8,13 +8,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from notifier.delivery.policy import FLOOR, RetryPolicy
-from notifier.errors import Fault, OutcomeUnknown, PermanentFailure, SendError, TemporaryFailure
-from notifier.messages import Accepted, ChannelName, MessageStatus
 from notifier.decisions import ChannelStep
+from notifier.delivery.policy import FLOOR, RetryPolicy
+from notifier.errors import Fault, OutcomeUnknown, PermanentFailure, Phase, SendError, TemporaryFailure
+from notifier.messages import Accepted, ChannelName, MessageStatus
 
 OUR_FAULTS = frozenset({Fault.CREDENTIALS, Fault.SENDER, Fault.TLS})
-"""Faults on our side: the flow rests, the recipient is never blamed, the message keeps its attempts."""
+"""Faults on our side; the recipient is never blamed for them."""
+
+OUR_PHASES = frozenset({Phase.CONNECT, Phase.GREETING, Phase.EHLO, Phase.TLS, Phase.AUTH, Phase.MAIL})
+"""Before a recipient is named: what is refused here would be refused to every mail."""
+
+# RFC 4954 §6 and RFC 3207 §4: log in, or start TLS, first. Some servers keep it back until RCPT.
+_FIRST_LOG_IN = 530
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +83,8 @@ class Standing:
     now: datetime
     attempt: int
     """How many tries counted so far, this one included."""
+    tries: int | None = None
+    """How many tries there were at all, this one included; None: as many as counted."""
     steps: Sequence[ChannelStep]
     position: int
     """Which of ``steps`` this message is."""
@@ -142,11 +150,24 @@ def after_failure(
     """Return what follows a failed try; ``jitter`` is a random number in [0, 1)."""
     if isinstance(failure, OutcomeUnknown):
         return _after_unknown(standing, policy, jitter, on_unknown)
-    if failure.fault in OUR_FAULTS:
+    if _is_ours(failure):
         return _pause(failure, standing, policy)
     if isinstance(failure, PermanentFailure):
         return _leave(standing, MessageStatus.FAILED, f"{_words(failure)}, for good")
     return _try_again(failure, standing, policy, jitter)
+
+
+def _is_ours(failure: SendError) -> bool:
+    """Say whether every message of the flow would meet this failure.
+
+    From RCPT on a refusal may be about one recipient or content, a local one is about one message: neither
+    may stop everybody's mail.
+    """
+    phase = failure.reply.phase
+    if failure.fault not in OUR_FAULTS or phase is Phase.LOCAL:
+        return False
+    is_log_in = failure.fault is Fault.CREDENTIALS or failure.reply.code == _FIRST_LOG_IN
+    return is_log_in or phase in OUR_PHASES
 
 
 def _after_unknown(standing: Standing, policy: RetryPolicy, jitter: float, on_unknown: str) -> Next:
@@ -164,10 +185,9 @@ def _pause(failure: SendError, standing: Standing, policy: RetryPolicy) -> Next:
     over = before_try(standing)
     if over is not None:
         return over
-    rest = _retry_after(failure) or policy.pause
-    # Awake when the channel's time is over, so that the next channel starts on time.
+    # Never cut to this message's own end, which would wake the whole flow; the sweep ends it in time.
     return PauseFlow(
-        delay=min(rest, standing.ends_at - standing.now),
+        delay=_retry_after(failure) or policy.pause,
         reason=f"{_words(failure)}: not the recipient's fault, the flow rests",
     )
 
@@ -179,7 +199,9 @@ def _try_again(failure: SendError, standing: Standing, policy: RetryPolicy, jitt
             standing, MessageStatus.FAILED, f"{_words(failure)}, and all {policy.attempts} tries are used up"
         )
     hint = _retry_after(failure)
-    delay = policy.delay(standing.attempt, jitter) if hint is None else hint
+    # A rate limit uses up no attempt, so attempts alone would have it ask at the same pace for ever.
+    exponent = standing.attempt if counts or standing.tries is None else standing.tries
+    delay = policy.delay(exponent, jitter) if hint is None else hint
     if standing.now + delay >= standing.ends_at:
         last = standing.next_channel is None
         over = "the deadline" if last else "the time of this channel"

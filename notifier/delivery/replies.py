@@ -18,6 +18,8 @@ _AUTH = frozenset({Phase.AUTH})
 _MAIL = frozenset({Phase.MAIL})
 _RCPT = frozenset({Phase.RCPT})
 _BODY = frozenset({Phase.DATA, Phase.DOT})
+_EARLY = _SESSION | _TLS | _AUTH | _MAIL
+"""Before a recipient is named: what is said here is said of us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +70,16 @@ _TABLE: tuple[_Rule, ...] = (
     # the session, not the message
     _Rule("tls-refused", Fault.TLS, temporary=True, at=_TLS),
     _Rule("tls-wanted", Fault.TLS, temporary=True, code="530", text=r"starttls|\btls\b"),
-    _Rule("tls-wanted", Fault.TLS, temporary=True, code="5..", enhanced=r"5\.7\.10"),
+    _Rule("tls-wanted", Fault.TLS, temporary=True, code="5..", enhanced=r"5\.7\.10", at=_EARLY),
+    # Later on it is this recipient's wish, and the next try would fare no better.
+    _Rule("tls-wanted", Fault.TLS, code="5..", enhanced=r"5\.7\.10"),
     # Too many logins are answered 454 4.7.0 (RFC 4954 §6 calls it a temporary authentication failure).
     _Rule("rate-limited", Fault.RATE, at=_AUTH, code="4..", text=_SLOWER),
     _Rule("auth-unavailable", Fault.PROVIDER, at=_AUTH, code="4.."),
     _Rule("credentials", Fault.CREDENTIALS, at=_AUTH, code="5.."),
     _Rule("credentials", Fault.CREDENTIALS, code="53[0458]"),
-    _Rule("credentials", Fault.CREDENTIALS, code="5..", enhanced=r"5\.7\.(?:8|9|11|13|14)"),
-    _Rule("relay-denied", Fault.CREDENTIALS, code="5..",
-          text=_NO_RELAY),
+    _Rule("credentials", Fault.CREDENTIALS, code="5..", enhanced=r"5\.7\.(?:8|9|11|13|14)", at=_EARLY),
+    _Rule("relay-denied", Fault.SENDER, code="5..", text=_NO_RELAY),
     # too fast: the flow slows down, nobody is to blame
     # Gmail: 550 5.4.5 is the account's daily limit, over the next day.
     _Rule("daily-quota", Fault.RATE, temporary=True, enhanced=r"5\.4\.5"),
@@ -100,7 +103,7 @@ _TABLE: tuple[_Rule, ...] = (
     _Rule("blocked-content", Fault.CONTENT, code="552", enhanced=r"5\.7\.\d+", at=_BODY),
     _Rule("blocked-content", Fault.CONTENT, code="5..", at=_BODY, text=r"virus|malware|infected"),
     _Rule("mailbox-full", Fault.MAILBOX, temporary=True, code="552", enhanced=r"", at=_RCPT | _BODY),
-    # the sender: pause the flow, never suppress the recipient
+    # the sender: never suppress the recipient; whether the flow rests, the phase decides
     _Rule("authentication", Fault.SENDER, enhanced=r"[45]\.7\.(?:2[0-7]|515)"),
     _Rule("sender-address", Fault.SENDER, enhanced=r"[45]\.1\.[78]"),
     # RFC 7293: mailbox, or domain, has a new owner.

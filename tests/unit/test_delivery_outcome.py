@@ -1,6 +1,7 @@
 """What follows a try: done, again, another channel, a person, a rest for the flow, or the end."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notifier.decisions import ChannelStep
 from notifier.delivery.outcome import (
     Done,
     Fallback,
@@ -23,9 +25,9 @@ from notifier.delivery.outcome import (
     channel_deadlines,
 )
 from notifier.delivery.policy import RetryPolicy
+from notifier.delivery.replies import classify
 from notifier.errors import Fault, OutcomeUnknown, PermanentFailure, Phase, Reply, SendError, TemporaryFailure
 from notifier.messages import Accepted, ChannelName, MessageStatus
-from notifier.decisions import ChannelStep
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 POLICY = RetryPolicy(attempts=5)
@@ -60,6 +62,13 @@ def temporary(
 def permanent(fault: Fault = Fault.RECIPIENT) -> PermanentFailure:
     """Return a failure that will not pass."""
     return PermanentFailure("no", fault=fault, reply=Reply(phase=Phase.RCPT, code=550, enhanced="5.1.1"))
+
+
+def ours(
+    fault: Fault = Fault.CREDENTIALS, phase: Phase = Phase.AUTH, retry_after: timedelta | None = None
+) -> TemporaryFailure:
+    """Return a failure of our own set-up, before any recipient was named."""
+    return TemporaryFailure("no", fault=fault, reply=Reply(phase=phase), retry_after=retry_after)
 
 
 def unknown() -> OutcomeUnknown:
@@ -120,6 +129,23 @@ def test_a_rate_limit_costs_no_attempt(attempt: int) -> None:
     assert (answer.counts, answer.delay) == (False, timedelta(seconds=30))
 
 
+@pytest.mark.parametrize(("tries", "seconds"), [(None, 15), (1, 15), (3, 60), (50, 1800)])
+def test_a_rate_limit_backs_off_by_all_tries(tries: int | None, seconds: int) -> None:
+    """They do not count against the message, and yet each wait is longer than the one before."""
+    answer = after(temporary(Fault.RATE), replace(standing(), tries=tries))
+
+    assert isinstance(answer, Retry)
+    assert (answer.counts, answer.delay) == (False, timedelta(seconds=seconds))
+
+
+def test_a_counted_retry_backs_off_by_its_attempts() -> None:
+    """Tries that were the flow's affair do not make a later greylisting slower."""
+    answer = after(temporary(), replace(standing(attempt=1), tries=50))
+
+    assert isinstance(answer, Retry)
+    assert answer.delay == timedelta(seconds=15)
+
+
 @pytest.mark.parametrize(
     ("failure", "where", "status", "reason"),
     [
@@ -163,34 +189,117 @@ def test_the_last_channel_may_use_all_the_time_that_is_left() -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault.CREDENTIALS, Fault.SENDER, Fault.TLS])
-@pytest.mark.parametrize("is_permanent", [True, False])
+@pytest.mark.parametrize(
+    "phase", [Phase.CONNECT, Phase.GREETING, Phase.EHLO, Phase.TLS, Phase.AUTH, Phase.MAIL]
+)
+@pytest.mark.parametrize("kind", [PermanentFailure, TemporaryFailure])
 @pytest.mark.parametrize("attempt", [1, 99])
-def test_our_own_fault_rests_the_flow(fault: Fault, is_permanent: bool, attempt: int) -> None:  # noqa: FBT001
+def test_our_own_fault_rests_the_flow(
+    fault: Fault, phase: Phase, kind: type[SendError], attempt: int
+) -> None:
     """Wrong credentials are nobody's bounce: the message waits, whatever its attempts (law 8)."""
-    failure = permanent(fault) if is_permanent else temporary(fault)
-
-    answer = after(failure, standing(attempt))
+    answer = after(kind("no", fault=fault, reply=Reply(phase=phase)), standing(attempt))
 
     assert isinstance(answer, PauseFlow)
     assert answer.delay == POLICY.pause
     assert answer.reason.endswith("not the recipient's fault, the flow rests")
 
 
-def test_a_resting_flow_takes_a_hint_and_wakes_for_the_next_channel() -> None:
-    """As long as asked, but not beyond the time of the channel."""
-    hinted = after(temporary(Fault.SENDER, timedelta(hours=1)), standing())
-    close = after(temporary(Fault.SENDER, timedelta(hours=1)), standing(window=timedelta(seconds=20)))
+@pytest.mark.parametrize(
+    "said",
+    [
+        "550 5.7.1 Message rejected due to local policy",
+        "554 5.7.1 Spam message rejected",
+        "554 5.7.1 Relay access denied",
+        "550 5.7.10 Encryption needed",
+        "550 5.7.13 Account disabled",
+        "550 5.7.26 Unauthenticated mail",
+        "550 5.7.515 Access denied",
+    ],
+)
+@pytest.mark.parametrize("phase", [Phase.RCPT, Phase.DATA, Phase.DOT])
+def test_a_policy_that_refuses_one_mail_never_rests_the_flow(said: str, phase: Phase) -> None:
+    """One recipient's filter must not stop everybody's mail: the next channel has its turn."""
+    code, _, text = said.partition(" ")
+    failure = classify(Reply(phase=phase, code=int(code), text=text))
+    assert failure is not None
+
+    first, last = after(failure, standing()), after(failure, standing(position=2))
+
+    assert isinstance(first, Fallback)
+    assert first.status is MessageStatus.FAILED
+    assert isinstance(last, GiveUp)
+    assert last.status is MessageStatus.FAILED
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "530 5.7.0 Authentication required",
+        "530 5.7.0 Must issue a STARTTLS command first",
+        "535 5.7.8 Authentication credentials invalid",
+    ],
+)
+@pytest.mark.parametrize("phase", [Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.DOT])
+def test_a_missing_log_in_rests_the_flow_at_whatever_phase(said: str, phase: Phase) -> None:
+    """530 and 535 speak of the session, also where a server keeps them back until RCPT."""
+    code, _, text = said.partition(" ")
+    failure = classify(Reply(phase=phase, code=int(code), text=text))
+    assert failure is not None
+
+    assert isinstance(after(failure, standing()), PauseFlow)
+
+
+def test_a_gateway_that_refuses_our_token_rests_the_flow() -> None:
+    """An HTTP provider has one phase; its 401 is ours, a sender it will not have is this message's end."""
+    token = PermanentFailure("no", fault=Fault.CREDENTIALS, reply=Reply(phase=Phase.REQUEST, code=401))
+    sender = PermanentFailure("no", fault=Fault.SENDER, reply=Reply(phase=Phase.REQUEST, code=400))
+
+    assert isinstance(after(token, standing()), PauseFlow)
+    assert isinstance(after(sender, standing()), Fallback)
+
+
+@pytest.mark.parametrize("fault", [Fault.CREDENTIALS, Fault.SENDER, Fault.TLS])
+def test_a_local_refusal_never_rests_the_flow(fault: Fault) -> None:
+    """No relay has said anything: a mail that requires TLS goes to the next channel, the rest flows on."""
+    failure = PermanentFailure("no", fault=fault, reply=Reply(phase=Phase.LOCAL))
+
+    answer = after(failure, standing())
+
+    assert isinstance(answer, Fallback)
+    assert answer.status is MessageStatus.FAILED
+
+
+def test_a_passing_sender_fault_of_one_mail_counts_and_is_tried_again() -> None:
+    """A DMARC check that is impossible for now: later, but not for ever."""
+    failure = classify(Reply(phase=Phase.DOT, code=451, text="4.7.26 DMARC check is temporarily impossible"))
+    assert failure is not None
+
+    again, over = after(failure, standing()), after(failure, standing(attempt=5))
+
+    assert isinstance(again, Retry)
+    assert again.counts
+    assert isinstance(over, Fallback)
+
+
+def test_a_resting_flow_takes_a_hint_and_no_message_shortens_its_rest() -> None:
+    """A message near its end would wake everybody else with it."""
+    hinted = after(ours(retry_after=timedelta(hours=1)), standing())
+    close = after(ours(retry_after=timedelta(hours=1)), standing(window=timedelta(seconds=20)))
+    plain = after(ours(), standing(window=timedelta(seconds=20)))
 
     assert isinstance(hinted, PauseFlow)
     assert hinted.delay == timedelta(hours=1)
     assert isinstance(close, PauseFlow)
-    assert close.delay == timedelta(seconds=20)
+    assert close.delay == timedelta(hours=1)
+    assert isinstance(plain, PauseFlow)
+    assert plain.delay == POLICY.pause
 
 
 def test_a_flow_that_rested_too_long_falls_back_and_expires() -> None:
     """The person is told another way while somebody looks for the password."""
-    over = after(permanent(Fault.CREDENTIALS), standing(window=timedelta(0)))
-    dead = after(permanent(Fault.CREDENTIALS), standing(left=timedelta(0)))
+    over = after(ours(), standing(window=timedelta(0)))
+    dead = after(ours(), standing(left=timedelta(0)))
 
     assert over == Fallback(
         channel=ChannelName.SMS, status=MessageStatus.EXPIRED, reason="its time on this channel was over"
@@ -282,9 +391,7 @@ def test_windows_are_in_order_and_end_by_the_deadline(within: list[int | None], 
 
 
 @given(
-    failure=st.sampled_from(
-        [temporary(), temporary(Fault.RATE), permanent(), permanent(Fault.TLS), unknown()]
-    ),
+    failure=st.sampled_from([temporary(), temporary(Fault.RATE), permanent(), ours(Fault.TLS), unknown()]),
     attempt=st.integers(1, 6),
     position=st.integers(0, 2),
     window=st.integers(-10, 1000),
@@ -301,6 +408,7 @@ def test_nothing_is_planned_beyond_the_deadline(
 
     if isinstance(answer, Retry | PauseFlow):
         assert answer.delay > timedelta(0)
+    if isinstance(answer, Retry):
         assert NOW + answer.delay <= where.deadline
     if isinstance(answer, Fallback):
         assert answer.channel is PLAN[position + 1].channel
