@@ -3,13 +3,13 @@
 Pure: the pipeline loads the facts, acts on the verdict and records it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from notifier.decisions import JourneyState, StageRef
 from notifier.events import Recipient
 from notifier.messages import MessageStatus
-from notifier.decisions import JourneyState, StageRef
 
 
 class Check(StrEnum):
@@ -43,6 +43,9 @@ class GateFacts:
     journey: JourneyState | None = None
     stage: StageRef | None = None
     opted_out: bool = False
+    """Of the whole category."""
+    opted_out_of_channel: bool = False
+    """Of the category on this channel."""
     suppressed: Suppression | None = None
     audience: tuple[str, ...] = ("*",)
     recipient_is_addressed: bool = False
@@ -61,10 +64,15 @@ class GateVerdict:
     status: MessageStatus | None = None
     hold: bool = False
     check: Check | None = None
+    is_channel_only: bool = False
+    """It is about this address or channel: another channel may still do."""
 
 
 def may_we(facts: GateFacts) -> GateVerdict:
-    """Return whether the message may go out now; the first check that refuses decides."""
+    """Return whether the message may go out now; the first check that refuses decides.
+
+    What holds for every channel is asked before what holds for this one.
+    """
     for check in (_tenant, _deadline, _journey, _audience, _opt_out, _suppression, _tls):
         verdict = check(facts)
         if verdict is not None:
@@ -118,27 +126,34 @@ def _audience(facts: GateFacts) -> GateVerdict | None:
 
 
 def _opt_out(facts: GateFacts) -> GateVerdict | None:
-    if not facts.opted_out:
-        return None
-    return _refused(Check.OPT_OUT, MessageStatus.SUPPRESSED, "the recipient opted out of this category")
+    reason = "the recipient opted out of this category"
+    if facts.opted_out:
+        return _refused(Check.OPT_OUT, MessageStatus.SUPPRESSED, reason)
+    if facts.opted_out_of_channel:
+        return _refused_here(Check.OPT_OUT, MessageStatus.SUPPRESSED, f"{reason} on this channel")
+    return None
 
 
 def _suppression(facts: GateFacts) -> GateVerdict | None:
     if facts.suppressed is None:
         return None
     reason = f"the address is suppressed since {_moment(facts.suppressed.since)}: {facts.suppressed.reason}"
-    return _refused(Check.SUPPRESSION, MessageStatus.SUPPRESSED, reason)
+    return _refused_here(Check.SUPPRESSION, MessageStatus.SUPPRESSED, reason)
 
 
 def _tls(facts: GateFacts) -> GateVerdict | None:
     if facts.has_tls or not facts.is_tls_required:
         return None
     reason = "this event type must travel encrypted and the relay offers no TLS"
-    return _refused(Check.TLS, MessageStatus.FAILED, reason)
+    return _refused_here(Check.TLS, MessageStatus.FAILED, reason)
 
 
 def _refused(check: Check, status: MessageStatus, reason: str) -> GateVerdict:
     return GateVerdict(allowed=False, status=status, reason=reason, check=check)
+
+
+def _refused_here(check: Check, status: MessageStatus, reason: str) -> GateVerdict:
+    return replace(_refused(check, status, reason), is_channel_only=True)
 
 
 def _moment(moment: datetime) -> str:

@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from notifier.decisions import JourneyState, StageRef
 from notifier.events import Recipient
 from notifier.messages import MessageStatus
 from notifier.recipients.may_we import Check, GateFacts, Suppression, is_superseded, may_we
-from notifier.decisions import JourneyState, StageRef
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 STAGE = StageRef(rule="returns", subject="R-1", stage="approved", order=1)
 FREE = GateFacts(now=NOW, deadline=NOW + timedelta(hours=1), recipient=Recipient(email="ann@Example.com"))
-REFUSED = {
+REFUSED: dict[Check, dict[str, object]] = {
     Check.TENANT: {"is_tenant_paused": True},
     Check.DEADLINE: {"deadline": NOW},
     Check.JOURNEY: {"stage": STAGE, "journey": JourneyState(stage="shipped", order=3, is_terminal=False)},
@@ -54,6 +54,39 @@ def test_each_check_refuses_with_its_reason(check: Check, status: MessageStatus 
     assert not verdict.allowed
     assert (verdict.check, verdict.status, verdict.reason) == (check, status, reason)
     assert verdict.hold == (check is Check.TENANT)
+
+
+def test_an_opt_out_of_one_channel_leaves_the_others() -> None:
+    """No mail about offers is not no offers: the reason says which it was."""
+    channel = may_we(replace(FREE, opted_out_of_channel=True))
+    both = may_we(replace(FREE, opted_out=True, opted_out_of_channel=True))
+
+    assert not channel.allowed
+    assert (channel.check, channel.status) == (Check.OPT_OUT, MessageStatus.SUPPRESSED)
+    assert channel.reason == "the recipient opted out of this category on this channel"
+    assert channel.is_channel_only
+    assert both.reason == "the recipient opted out of this category"
+    assert not both.is_channel_only
+
+
+@pytest.mark.parametrize("check", Check)
+def test_a_refusal_says_whether_another_channel_may_still_do(check: Check) -> None:
+    """An address or a relay is one way among several; a person, a subject and the time are not."""
+    verdict = may_we(replace(FREE, **REFUSED[check]))  # type: ignore[arg-type]
+
+    assert verdict.is_channel_only == (check in {Check.SUPPRESSION, Check.TLS})
+    assert not may_we(FREE).is_channel_only
+
+
+@pytest.mark.parametrize("check", [check for check in Check if check not in {Check.SUPPRESSION, Check.TLS}])
+def test_what_holds_for_every_channel_is_said_before_what_holds_for_one(check: Check) -> None:
+    """A fallback is never offered to a person who must not be told at all."""
+    for_one = {**REFUSED[Check.SUPPRESSION], **REFUSED[Check.TLS], "opted_out_of_channel": True}
+
+    verdict = may_we(replace(FREE, **{**for_one, **REFUSED[check]}))  # type: ignore[arg-type]
+
+    assert verdict.check is check
+    assert not verdict.is_channel_only
 
 
 @pytest.mark.parametrize("first", range(len(Check)))
