@@ -27,6 +27,9 @@ class Urgency(StrEnum):
     BULK = "bulk"
 
 
+DEFAULT_TENANT = "default"
+"""Whose an event is that names no tenant."""
+
 TEXT_LIMIT = 512
 """Characters of an attribute, or of a recipient's or attachment's field."""
 URL_LIMIT = 2048
@@ -161,7 +164,7 @@ class Event:
     subject: str
     time: datetime
     data: Mapping[str, Json] = field(default_factory=dict)
-    tenant: str = "default"
+    tenant: str = DEFAULT_TENANT
     to: tuple[Recipient, ...] = ()
     urgency: Urgency | None = None
     attachments: tuple[Attachment, ...] = ()
@@ -215,7 +218,7 @@ class Event:
             type=_text(value, "type"),
             subject=_text(value, "subject"),
             time=_moment(value.get("time")),
-            tenant=_text(value, "tenant", "default"),
+            tenant=_text(value, "tenant", DEFAULT_TENANT),
             urgency=_urgency(value.get("urgency")),
             sealed=_sealed(value.get("sealed")),
             **read_private(value),

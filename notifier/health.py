@@ -4,14 +4,17 @@
 """
 
 import contextlib
+import itertools
 import json
 import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from notifier.errors import ConfigError
 from notifier.logs import get_logger
 
 log = get_logger("health")
@@ -25,13 +28,12 @@ class Health:
     """One process's word on itself."""
 
     def __init__(self, kind: str, folder: Path | None) -> None:
-        name = next((arg.partition("@")[0] for flag, arg in _pairs() if flag in {"-n", "--hostname"}), kind)
-        self.process = name or kind
+        self.process = _node_name(sys.argv) or kind
         self._file = folder / f"{self.process}-{os.getpid()}.json" if folder else None
         self._state, self._since, self._written = "", datetime.now(UTC), 0.0
         self._lock = threading.Lock()
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder)
 
     def fine(self) -> None:
         """Everything needed is there."""
@@ -65,9 +67,27 @@ class Health:
         if self._file is not None:
             text = json.dumps({"state": state, "since": self._since.isoformat(), "reason": reason})
             partial = self._file.with_suffix(f".{threading.get_ident()}")
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(self._file)
+            # A full disk makes the file stale, which is told; it must not stop the work.
+            with contextlib.suppress(OSError):
+                partial.write_text(text, encoding="utf-8")
+                partial.replace(self._file)
 
 
-def _pairs() -> list[tuple[str, str]]:
-    return list(zip(sys.argv, sys.argv[1:], strict=False))
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the folder cannot be made: {error.strerror}", file=folder, field="health_dir",
+            mend="name a folder this process may write to",
+        ) from None  # fmt: skip
+
+
+def _node_name(arguments: Sequence[str]) -> str:
+    """Return the name before the ``@`` of Celery's ``-n name@host``, in each of its spellings."""
+    for flag, value in itertools.zip_longest(arguments, arguments[1:], fillvalue=""):
+        if flag in {"-n", "--hostname"}:
+            return value.partition("@")[0]
+        if flag.startswith("--hostname="):
+            return flag.removeprefix("--hostname=").partition("@")[0]
+    return ""

@@ -12,11 +12,18 @@ import structlog
 from structlog.contextvars import bound_contextvars
 from structlog.typing import EventDict, WrappedLogger
 
+_LIBRARIES = "NOTIFIER_LIBRARY_LOG_LEVEL"
+
 __all__ = ["bound_contextvars", "configure", "get_logger"]
 
 
 def configure(process: str, *, level: str = "INFO") -> None:
-    """Send structlog and stdlib records to stderr as JSON lines, each with the process's name."""
+    """Send structlog and stdlib records to stderr as JSON lines, each with the process's name.
+
+    Configuring again replaces what was; an unknown level is told and read as the default.
+    """
+    named = {"log_level": (level, "INFO"), _LIBRARIES: (os.environ.get(_LIBRARIES) or "WARNING", "WARNING")}
+    levels = {name: _level(*words) for name, words in named.items()}
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -25,14 +32,14 @@ def configure(process: str, *, level: str = "INFO") -> None:
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(levels["log_level"]),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
@@ -40,12 +47,20 @@ def configure(process: str, *, level: str = "INFO") -> None:
             ],
         )
     )
-    logging.basicConfig(handlers=[handler], level=os.environ.get("NOTIFIER_LIBRARY_LOG_LEVEL", "WARNING"), force=True)
+    logging.basicConfig(handlers=[handler], level=levels[_LIBRARIES], force=True)
+    for name, (word, default) in named.items():
+        if word.strip().upper() not in logging.getLevelNamesMapping():
+            get_logger("logs").warning("logs.level_unknown", setting=name, taken=default)
 
 
 def get_logger(stage: str) -> Any:
     """Return the logger of a stage; its records carry ``stage``."""
     return structlog.get_logger(stage=stage)
+
+
+def _level(word: str, default: str) -> int:
+    known = logging.getLevelNamesMapping()
+    return known.get(word.strip().upper(), known[default])
 
 
 def _named(process: str) -> Any:

@@ -5,12 +5,13 @@ the same work, later.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
 from notifier.bootstrap import Services
 from notifier.broker.connection import BrokerUnavailable
-from notifier.broker.lanes import publish_lanes
+from notifier.broker.lanes import has_lanes, publish_lanes
 from notifier.broker.wakeups import WakeUp
 from notifier.clock import Clock
 from notifier.events import Urgency
@@ -23,6 +24,7 @@ log = get_logger("worker")
 
 _PATIENCE = timedelta(seconds=2)
 _ASK_INTERVAL = 0.05
+_LANES_SECONDS = 60.0
 
 
 class Loops:
@@ -59,15 +61,13 @@ class Loops:
                 log.error("worker.stumbled", error=type(error).__name__)
                 self._stopping.wait(1.0)
 
-    def _doorbell(self) -> Callable[[], None]:
+    def _doorbell(self, patience: timedelta = _PATIENCE) -> Callable[[], None]:
         services, last = self._services, dict[Urgency, bytes]()
-        publish_later = [True]
+        lanes = _Lanes(services)
 
         def ring() -> None:
-            if publish_later:
-                publish_lanes(services.redis, services.catalog.lanes())
-                publish_later.clear()
-            for lane in services.intake.wait(last, _PATIENCE):
+            lanes.publish()
+            for lane in services.intake.wait(last, patience):
                 services.wake_ups.ring(WakeUp("ingest", lane.value))
             # A burst needs one ring, not one per event.
             self._stopping.wait(0.002)
@@ -92,6 +92,20 @@ class Loops:
             self._stopping.wait(pause)
 
         return drain
+
+
+class _Lanes:
+    """The map of types to lanes, as clients find it: kept up, since Redis may lose its memory."""
+
+    def __init__(self, services: Services) -> None:
+        self._services, self._due = services, 0.0
+
+    def publish(self) -> None:
+        """Publish the map when it is due, or gone."""
+        now, client = time.monotonic(), self._services.redis
+        if now >= self._due or not has_lanes(client):
+            publish_lanes(client, self._services.catalog.lanes())
+            self._due = now + _LANES_SECONDS
 
 
 def _seconds(clock: Clock) -> float:

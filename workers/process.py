@@ -3,10 +3,10 @@
 import functools
 import gc
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
-import psycopg
 from celery import signals
 from celery.worker.consumer import Consumer
 
@@ -19,6 +19,7 @@ from notifier.pipeline.ingest import describe
 from notifier.store.database import DatabaseUnavailable
 from workers import pulse
 from workers.app import app, publish, settings
+from workers.failures import DeliveryFailed, StageFailed
 from workers.loops import Loops
 
 P = ParamSpec("P")
@@ -28,10 +29,6 @@ _services: list[Services] = []
 _loops: list[Loops] = []
 health = Health("worker", settings.health_dir)
 pulse.connect(health, settings.health_dir)
-
-
-class StageFailed(NotifierError):
-    """A stage met a database error it does not know; the text names its class and constraint, no values."""
 
 
 def services() -> Services:
@@ -55,13 +52,22 @@ def patiently(task: Callable[P, dict[str, Any]]) -> Callable[P, dict[str, Any]]:
             health.waiting(str(error))
             time.sleep(0.2)
             return {"waiting": 1}
-        except psycopg.Error as error:
-            # PostgreSQL's texts may quote values, and what is raised stays in Flower and the results.
+        except (DeliveryFailed, NotifierError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not be seen
+            # An unknown error's text may quote values, and what is raised stays in Flower and the results.
+            log.error("worker.failed", error=describe(error), at=_places(error))
             raise StageFailed(describe(error)) from None
         health.fine()
         return summary
 
     return patient
+
+
+def _places(error: Exception) -> list[str]:
+    """Return where it came from, innermost last: lines of code quote nothing."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return [f"{frame.filename}:{frame.lineno}" for frame in frames]
 
 
 @signals.setup_logging.connect
@@ -72,6 +78,8 @@ def _log(**_: object) -> None:
 @signals.worker_init.connect
 def _start(**_: object) -> None:
     """Load rules and templates before the first task, and wait for the database if need be."""
+    # Celery sets logging up later than this.
+    logs.configure(health.process, level=settings.log_level)
     made = services()
     pause = 0.2
     while True:

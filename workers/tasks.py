@@ -9,25 +9,10 @@ from notifier.logs import bound_contextvars
 from notifier.messages import ChannelName
 from workers.app import app
 from workers.events import QuietTask
+from workers.failures import DeliveryFailed
 from workers.process import patiently, services
 
 Summary = dict[str, Any]
-
-
-class DeliveryFailed(Exception):
-    """A chunk ended with messages that will not be sent; carries counts and ids, nothing personal."""
-
-    def __init__(self, failed: int, total: int, ids: list[str]) -> None:
-        super().__init__(failed, total, ids)
-        self.failed, self.total, self.ids = failed, total, ids
-
-    def __str__(self) -> str:
-        """Say how many of how many, and which."""
-        return f"{self.failed} of {self.total}: {', '.join(self.ids)}"
-
-    def __repr__(self) -> str:
-        """Say the same: this is what Flower shows."""
-        return f"{type(self).__name__}({self})"
 
 
 @app.task(name="notifier.ingest", base=QuietTask)

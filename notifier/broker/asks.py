@@ -7,7 +7,7 @@ import redis
 
 from notifier.broker.connection import speaking
 from notifier.client.receipts import Result
-from notifier.client.wire import ASKED_KEY, Ask
+from notifier.client.wire import ASKED_KEY, Ask, result_key
 
 _PENDING = "notifier:asks:pending"
 
@@ -49,7 +49,11 @@ class Asks:
 
 
 def _read(text: bytes) -> Ask | None:
+    """Read a request, or None: one that could never be answered must not stand before the others."""
     try:
-        return Ask.loads(text)
+        ask = Ask.loads(text)
     except ValueError:
         return None
+    texts = (ask.tenant, ask.source, ask.id, ask.reply)
+    is_sound = all(isinstance(one, str) for one in texts) and isinstance(ask.expires_at, int | float)
+    return ask if is_sound and ask.reply.startswith(result_key("")) else None

@@ -70,8 +70,10 @@ class Intake:
             return
         key = stream_key(lane)
         with speaking(), self._client.pipeline(transaction=False) as pipe:
-            pipe.xack(key, GROUP, *ids)
+            # In this order: cut in between, the entry is only pending still, and a take-over clears it away.
+            # The other way round it would stay in the stream for ever, and count against its limit.
             pipe.xdel(key, *ids)
+            pipe.xack(key, GROUP, *ids)
             pipe.execute()
 
     def put(self, lane: Urgency, payload: bytes) -> None:
@@ -95,7 +97,8 @@ class Intake:
         with speaking():
             answer = self._client.xread(
                 {key: last.get(lane, b"0") for key, lane in keys.items()},
-                count=1, block=int(timeout.total_seconds() * 1000),
+                count=1,
+                block=max(1, int(timeout.total_seconds() * 1000)),  # 0 would be for ever
             )
             lanes = [keys[_text(key)] for key, _ in _streams(answer)]
             for lane in lanes:

@@ -15,3 +15,9 @@ def publish_lanes(client: redis.Redis, lanes: Mapping[str, str]) -> None:
         if lanes:
             pipe.hset(LANES_KEY, mapping={str(name): lane for name, lane in lanes.items()})
         pipe.execute()
+
+
+def has_lanes(client: redis.Redis) -> bool:
+    """Tell whether the map is there: Redis may have lost its memory since."""
+    with speaking():
+        return bool(client.exists(LANES_KEY))

@@ -47,14 +47,14 @@ class WakeUps:
                 if not self._client.set(wake_up.flag, b"1", nx=True, ex=FLAG_SECONDS):
                     return False
                 self._publish(wake_up)
-        except (BrokerUnavailable, OSError):
+        except (BrokerUnavailable, redis.RedisError, OSError):
             self._forget(wake_up)
             return False
         return True
 
     def _forget(self, wake_up: WakeUp) -> None:
         """Take the flag of a wake-up back that was not sent, so that the next one is."""
-        with contextlib.suppress(BrokerUnavailable), speaking():
+        with contextlib.suppress(BrokerUnavailable, redis.RedisError), speaking():
             self._client.delete(wake_up.flag)
 
     def answer(self, wake_up: WakeUp) -> None:

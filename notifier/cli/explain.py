@@ -9,7 +9,8 @@ from notifier.cli.show import histories
 from notifier.events import Json
 from notifier.reports.explanation import Explanation, RuleVerdict, explain_event, explain_letter
 from notifier.reports.letters import letter_of, summary
-from notifier.reports.naming import Kind, find, letter_of_event
+from notifier.reports.naming import Kind, find
+from notifier.store.dead_letters import find_by_key
 
 
 @click.command()
@@ -29,7 +30,7 @@ def explain(*, event: str, source: str | None, tenant: str, is_json: bool) -> No
             explanation = explain_letter(summary(letter_of(connection, named.id)))
         else:
             story = histories(services).load(connection, named)
-            letter = letter_of_event(connection, story.tenant, story.source, story.external_id)
+            letter = find_by_key(connection, story.tenant, story.source, story.external_id)
             explanation = explain_event(story, summary(letter) if letter else None)
     if is_json:
         show_json(explanation)

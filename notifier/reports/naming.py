@@ -9,11 +9,9 @@ from uuid import UUID
 
 from notifier.errors import NotifierError
 from notifier.store.database import Connection
-from notifier.store.dead_letters import DeadLetterRow, find_by_key
+from notifier.store.dead_letters import find_by_key
 from notifier.store.events import find_event
 from notifier.tokens import message_id_of
-
-DEFAULT_TENANT = "default"
 
 
 class Kind(StrEnum):
@@ -68,22 +66,11 @@ def read_id(text: str, token_key: bytes) -> UUID | None:
         return message_id_of(token_key, text)
 
 
-def letter_of_event(
-    connection: Connection, tenant: str, source: str, external_id: str
-) -> DeadLetterRow | None:
-    """Return the dead letter of a producer's event."""
-    found = find_by_key(connection, tenant, source, external_id)
-    if found is None and tenant == DEFAULT_TENANT:
-        # A refused event that names no tenant is kept under none.
-        found = find_by_key(connection, "", source, external_id)
-    return found
-
-
 def _of_producer(connection: Connection, tenant: str, source: str, external_id: str) -> Named:
     event = find_event(connection, (tenant, source, external_id))
     if event is not None:
         return Named(Kind.EVENT, event)
-    letter = letter_of_event(connection, tenant, source, external_id)
+    letter = find_by_key(connection, tenant, source, external_id)
     if letter is not None:
         return Named(Kind.DEAD_LETTER, letter.id)
     raise NotFound(f"no event {external_id!r} of source {source!r} came in for tenant {tenant!r}")
