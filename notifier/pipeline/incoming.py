@@ -14,7 +14,7 @@ from notifier.client.sealing import open_private
 from notifier.client.wire import MAX_EVENT_BYTES_WITH_FILES
 from notifier.crypto import Keyring
 from notifier.errors import CannotUnseal, EventRefused
-from notifier.events import Event, Json, Urgency, read_private
+from notifier.events import DEFAULT_TENANT, Event, Json, Urgency, read_private
 from notifier.ids import uuid7
 from notifier.settings import Limits
 
@@ -45,7 +45,7 @@ class Refusal:
 
     arrival: Arrival
     error: EventRefused
-    tenant: str = ""
+    tenant: str = DEFAULT_TENANT
     source: str = ""
     external_id: str = ""
     type: str | None = None
@@ -123,5 +123,5 @@ def _labels(value: Json) -> dict[str, str]:
     return {
         field: text[:200].replace("\x00", "")
         for name, field in names.items()
-        if isinstance(text := value.get(name), str)
+        if isinstance(text := value.get(name), str) and text
     }
