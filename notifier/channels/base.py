@@ -31,6 +31,14 @@ class Session(Protocol):
         """Say whether another message may be sent; once False, close it and open a new session."""
         ...
 
+    def refresh(self) -> None:
+        """Make sure that the next send starts on a live connection; cheap where it is one.
+
+        Raises:
+            SendError: there is none to be had; the session is then no longer usable.
+        """
+        ...
+
     def send(self, message: Prepared) -> Accepted:
         """Hand one message over.
 
@@ -67,6 +75,11 @@ class Channel(Protocol):
     @property
     def phase_seconds(self) -> float:
         """The longest one :meth:`Session.send` can take; a claim's lease must be longer."""
+        ...
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Say whether nobody on the way to the provider can read along."""
         ...
 
     def prepare(self, message: Outgoing) -> Prepared:

@@ -23,6 +23,8 @@ class ConsoleChannel:
     relay = "console"
     connections = 1
     phase_seconds = 1.0
+    is_encrypted = True
+    """It stays within."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -53,6 +55,9 @@ class ConsoleSession:
     def is_usable(self) -> bool:
         """Say whether another line may be written."""
         return self._is_usable
+
+    def refresh(self) -> None:
+        """Nothing to do: there is no connection to lose."""
 
     def send(self, message: Prepared) -> Accepted:
         """Write the line.

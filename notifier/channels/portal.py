@@ -28,6 +28,8 @@ class PortalChannel:
 
     name = ChannelName.PORTAL
     relay = "portal"
+    is_encrypted = True
+    """It stays within."""
 
     def __init__(self, inbox: Inbox, *, connections: int = 4, seconds: float = 20) -> None:
         self._inbox = inbox
@@ -64,6 +66,9 @@ class PortalSession:
     def is_usable(self) -> bool:
         """Say whether another entry may be put."""
         return self._is_usable
+
+    def refresh(self) -> None:
+        """Nothing to do: there is no connection to lose."""
 
     def send(self, message: Prepared) -> Accepted:
         """Put the entry.

@@ -3,20 +3,33 @@
 One POST per message; never waits for a delivery receipt, never retries.
 """
 
+import base64
 import re
 import ssl
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
+import httpcore
 import httpx
+import orjson
 
 from notifier.channels.base import Prepared, Session, refuse_locally
+from notifier.channels.http_deadline import (
+    NOT_ANSWERED,
+    NOT_CONNECTED,
+    NOT_WRITTEN,
+    DeadlineBackend,
+    TooLong,
+    read_at_most,
+)
+from notifier.channels.sms_provider import SmsProvider
 from notifier.channels.twilio_errors import MEANINGS, Meaning
 from notifier.errors import (
-    ConfigError,
     Fault,
     OutcomeUnknown,
     PermanentFailure,
@@ -27,13 +40,18 @@ from notifier.errors import (
 )
 from notifier.messages import Accepted, ChannelName, Outgoing
 
+__all__ = ["BODY_LIMIT", "SmsChannel", "SmsProvider"]
+
 BODY_LIMIT = 1600
 """Characters Twilio takes: https://www.twilio.com/docs/api/errors/21617."""
 RETRY_AFTER_LIMIT = timedelta(hours=6)
 _TEXT_LIMIT = 500
+# Twilio's answers have about 1 kB.
+_ANSWER_LIMIT = 65536
+_IDLE_SECONDS = 5.0
+# For closing and judging. Looking up the host is bounded by the resolver's own times only.
+_SLACK_SECONDS = 1.0
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
-_ACCOUNT = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 _BY_STATUS: dict[int, Meaning] = {
     401: Meaning(Fault.CREDENTIALS, "credentials"),
@@ -43,37 +61,6 @@ _BY_STATUS: dict[int, Meaning] = {
     413: Meaning(Fault.CONTENT, "too-long"),
     429: Meaning(Fault.RATE, "rate-limited", is_temporary=True),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SmsProvider:
-    """A gateway that speaks Twilio's API, and our account there."""
-
-    name: str
-    base_url: str = "https://api.twilio.com"
-    account_sid: str
-    auth_token: str = field(repr=False)
-    sender: str
-    connect_seconds: float = 5
-    read_seconds: float = 20
-    connections: int = 4
-    is_plain_http_allowed: bool = False
-    """For a stand-in within one's own network; loopback never needs it."""
-
-    def __post_init__(self) -> None:
-        """Refuse what could never work, or would send the token in the clear."""
-        url = urlsplit(self.base_url)
-        if url.scheme not in {"http", "https"} or not url.hostname:
-            raise self._wrong("base_url", "must be an http or https URL")
-        if url.scheme == "http" and url.hostname not in _LOOPBACK and not self.is_plain_http_allowed:
-            raise self._wrong("base_url", "the token is never sent without TLS", "use https")
-        if not _ACCOUNT.fullmatch(self.account_sid):
-            raise self._wrong("account_sid", "must be letters and digits")
-        if not self.sender:
-            raise self._wrong("sender", "must be a number in E.164 or a sender name")
-
-    def _wrong(self, field_name: str, problem: str, mend: str | None = None) -> ConfigError:
-        return ConfigError(problem, field=f"sms.{field_name}", mend=mend)
 
 
 class SmsChannel:
@@ -98,8 +85,13 @@ class SmsChannel:
 
     @property
     def phase_seconds(self) -> float:
-        """Connecting, writing and reading; httpx counts each for itself."""
-        return 2 * self._provider.connect_seconds + 2 * self._provider.read_seconds
+        """The deadline of a request, and a little."""
+        return self._provider.connect_seconds + self._provider.read_seconds + _SLACK_SECONDS
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Say whether the gateway is reached over TLS, or never leaves this machine."""
+        return self._provider.is_encrypted
 
     def prepare(self, message: Outgoing) -> Prepared:
         """Write the form.
@@ -128,25 +120,36 @@ class SmsChannel:
 
 
 class SmsSession:
-    """An HTTP client of one thread."""
+    """An HTTP connection of one thread."""
 
     def __init__(self, provider: SmsProvider, context: ssl.SSLContext) -> None:
         self.relay = provider.name
-        self._path = f"/2010-04-01/Accounts/{provider.account_sid}/Messages.json"
+        self._provider = provider
         self._is_usable = True
-        self._client = httpx.Client(
-            base_url=provider.base_url,
-            auth=(provider.account_sid, provider.auth_token),
-            headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
-            timeout=httpx.Timeout(provider.read_seconds, connect=provider.connect_seconds),
-            verify=context,
-            trust_env=False,
+        self._url = _messages_url(provider)
+        token = base64.b64encode(f"{provider.account_sid}:{provider.auth_token}".encode())
+        self._headers = [
+            (b"Authorization", b"Basic " + token),
+            (b"Content-Type", b"application/x-www-form-urlencoded"),
+            (b"Accept", b"application/json"),
+            (b"Accept-Encoding", b"identity"),
+            (b"User-Agent", b"notifier"),
+        ]
+        self._backend = DeadlineBackend()
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context,
+            max_connections=1,
+            keepalive_expiry=_IDLE_SECONDS,
+            network_backend=self._backend,
         )
 
     @property
     def is_usable(self) -> bool:
         """Say whether another message may be sent."""
         return self._is_usable
+
+    def refresh(self) -> None:
+        """Nothing to do: an idle connection is checked, and replaced, before a request is written."""
 
     def send(self, message: Prepared) -> Accepted:
         """POST one message.
@@ -158,52 +161,95 @@ class SmsSession:
         """
         self._is_usable = False
         try:
-            response = self._client.post(self._path, content=message.wire)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            answer = self._post(message.wire)
+        except NOT_CONNECTED as error:
             raise _not_connected(error) from None
-        except (httpx.WriteError, httpx.WriteTimeout):
-            # A request that was not written whole has a body shorter than it says: no server acts on it.
+        except NOT_WRITTEN:
             raise _network("write-failed") from None
-        except httpx.HTTPError as error:
-            raise _unknown(type(error).__name__) from None
-        accepted = self._judge(response)
+        except NOT_ANSWERED as error:
+            is_slow = isinstance(error, httpcore.TimeoutException)
+            raise _unknown("timeout" if is_slow else type(error).__name__) from None
+        accepted = self._judge(answer)
         self._is_usable = True
         return accepted
+
+    def _post(self, form: bytes) -> "_Answer":
+        provider = self._provider
+        self._backend.deadline = time.monotonic() + provider.connect_seconds + provider.read_seconds
+        waits = {"connect": provider.connect_seconds} | dict.fromkeys(
+            ("read", "write", "pool"), provider.read_seconds
+        )
+        with self._pool.stream(
+            "POST", self._url, headers=self._headers, content=form, extensions={"timeout": waits}
+        ) as response:
+            wait = next((value for name, value in response.headers if name.lower() == b"retry-after"), b"")
+            try:
+                body: bytes | None = read_at_most(response, _ANSWER_LIMIT)
+            except TooLong:
+                body = None
+            return _Answer(status=response.status, body=body, retry_after=wait.decode("latin-1"))
 
     def close(self) -> None:
         """Drop the connection."""
         self._is_usable = False
-        self._client.close()
+        self._pool.close()
 
-    def _judge(self, response: httpx.Response) -> Accepted:
-        answer = _json(response)
-        if response.is_success:
-            sid = answer.get("sid")
+    def _judge(self, answer: "_Answer") -> Accepted:
+        said = answer.json()
+        if httpx.codes.is_success(answer.status):
+            sid = said.get("sid")
+            if answer.body is None:
+                raise _unknown("too-long-an-answer", answer.status)
             if not isinstance(sid, str) or not sid:
-                raise _unknown("protocol", response.status_code)
-            status = str(answer.get("status") or "")
-            reply = Reply(phase=Phase.REQUEST, code=response.status_code, text=status, remote_id=sid)
+                raise _unknown("protocol", answer.status)
+            status = str(said.get("status") or "")
+            reply = Reply(phase=Phase.REQUEST, code=answer.status, text=status, remote_id=sid)
             return Accepted(reply=reply, relay=self.relay)
-        if response.status_code == httpx.codes.GATEWAY_TIMEOUT:
+        if answer.status == HTTPStatus.GATEWAY_TIMEOUT:
             # The gateway passed it on and stopped waiting: whoever stands behind it may have it.
-            raise _unknown("gateway-timeout", response.status_code)
-        # A refusal is an answer: the connection is as good as before.
+            raise _unknown("gateway-timeout", answer.status)
+        # A refusal is an answer: the session is as good as before.
         self._is_usable = True
-        raise _failure(response, answer)
+        raise _failure(answer, said)
 
 
-def _failure(response: httpx.Response, answer: dict[str, Any]) -> SendError:
-    status, code = response.status_code, answer.get("code")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What the gateway said; ``body`` is None where it was too long to be read."""
+
+    status: int
+    body: bytes | None
+    retry_after: str
+
+    def json(self) -> dict[str, Any]:
+        """Return the object of the body, empty where there is none."""
+        try:
+            answer = orjson.loads(self.body or b"")
+        except ValueError:
+            return {}
+        return answer if isinstance(answer, dict) else {}
+
+
+def _messages_url(provider: SmsProvider) -> httpcore.URL:
+    # httpx knows how a host with umlauts is written on the wire.
+    url = httpx.URL(
+        f"{provider.base_url.rstrip('/')}/2010-04-01/Accounts/{provider.account_sid}/Messages.json"
+    )
+    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+
+
+def _failure(answer: _Answer, words: dict[str, Any]) -> SendError:
+    status, code = answer.status, words.get("code")
     meaning = _meaning(status, code)
     said = f"{status} with error {code}" if isinstance(code, int) else str(status)
     message = f"the gateway answered {said}: {meaning.reason}"
-    text = str(answer.get("message") or "")[:_TEXT_LIMIT]
+    text = str(words.get("message") or "")[:_TEXT_LIMIT]
     reply = Reply(
         phase=Phase.REQUEST, code=status, enhanced=str(code) if isinstance(code, int) else None, text=text
     )
     if not meaning.is_temporary:
         return PermanentFailure(message, fault=meaning.fault, reply=reply, reason=meaning.reason)
-    wait = _retry_after(response.headers.get("Retry-After"))
+    wait = _retry_after(answer.retry_after)
     return TemporaryFailure(
         message, fault=meaning.fault, reply=reply, reason=meaning.reason, retry_after=wait
     )
@@ -217,7 +263,7 @@ def _meaning(status: int, code: object) -> Meaning:
     return _BY_STATUS.get(status, Meaning(Fault.PROVIDER, "provider", is_temporary))
 
 
-def _retry_after(value: str | None) -> timedelta | None:
+def _retry_after(value: str) -> timedelta | None:
     """Read seconds or a date (RFC 9110 §10.2.3)."""
     if not value:
         return None
@@ -231,16 +277,8 @@ def _retry_after(value: str | None) -> timedelta | None:
     return min(max(wait, timedelta(0)), RETRY_AFTER_LIMIT)
 
 
-def _json(response: httpx.Response) -> dict[str, Any]:
-    try:
-        answer = response.json()
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}
-
-
-def _not_connected(error: httpx.HTTPError) -> TemporaryFailure:
-    # httpx keeps the cause of a failed handshake only in the chain.
+def _not_connected(error: Exception) -> TemporaryFailure:
+    # httpcore keeps the cause of a failed handshake only in the chain.
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
@@ -249,7 +287,7 @@ def _not_connected(error: httpx.HTTPError) -> TemporaryFailure:
                 fault=Fault.TLS, reply=Reply(phase=Phase.TLS), reason="tls-handshake",
             )  # fmt: skip
         cause = cause.__cause__ or cause.__context__
-    is_slow = isinstance(error, httpx.TimeoutException)
+    is_slow = isinstance(error, httpcore.TimeoutException)
     return _network("timeout" if is_slow else "unreachable", Phase.CONNECT)
 
 

@@ -14,6 +14,7 @@ from notifier.mime import HeaderError, serialize, validate_address
 __all__ = ["SmtpChannel", "SmtpRelay"]
 
 _QUIT_SECONDS = 2.0
+_ADDRESSES = {"To": "address", "From": "sender address", "Reply-To": "reply address"}
 
 
 class SmtpChannel:
@@ -45,13 +46,18 @@ class SmtpChannel:
         envelope = 3 * relay.command_seconds
         return login + envelope + relay.data_seconds + relay.dot_seconds
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Say whether the relay is spoken to over TLS only."""
+        return self._settings.security != "none"
+
     def prepare(self, message: Outgoing) -> Prepared:
         """Write the mail and its envelope.
 
         Raises:
             PermanentFailure: a header or address cannot be written, or TLS is required and not configured.
         """
-        if message.is_tls_required and self._settings.security == "none":
+        if message.is_tls_required and not self.is_encrypted:
             raise refuse_locally(
                 "tls-required", Fault.TLS, f"{self.relay} has no TLS, which this mail requires"
             )
@@ -77,5 +83,7 @@ class SmtpChannel:
 
 def _refusal(error: HeaderError) -> PermanentFailure:
     fault = Fault.RECIPIENT if error.field == "To" else Fault.CONTENT
-    reason = "invalid-address" if error.field in {"To", "From", "Reply-To"} else "invalid-header"
+    what = _ADDRESSES.get(error.field)
+    # The problem names the rule, never the value.
+    reason = f"{what}: {error.problem}" if what is not None else "invalid-header"
     return refuse_locally(reason, fault, str(error))

@@ -6,6 +6,7 @@ cannot pipeline.
 
 import contextlib
 import re
+import select
 import socket
 import ssl
 import time
@@ -19,11 +20,13 @@ TEXT_LIMIT = 2000
 _RECEIVE = 65536
 _TLS_RECORD = 16384
 
+_Address = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
+
 _LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
 
 
-class Cut(Exception):  # noqa: N818 - becomes a SendError where the phase is known
+class Cut(Exception):
     """The connection ended or went silent; of a write, at most ``written`` bytes left us."""
 
     def __init__(self, reason: str, written: int = 0) -> None:
@@ -44,6 +47,19 @@ class Connection:
     def has_leftover(self) -> bool:
         """Say whether bytes have come that nobody asked for yet."""
         return bool(self._buffer)
+
+    @property
+    def is_stale(self) -> bool:
+        """Say whether the server has hung up, or spoken unasked, since its last reply.
+
+        On an idle line nothing is expected: whatever has come is a good-bye, or out of step.
+        """
+        if self._buffer or (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
+            return True
+        # Unlike select(), poll() knows descriptors above 1023.
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     def write(self, data: bytes, deadline: float) -> None:
         """Hand all bytes to the kernel.
@@ -144,17 +160,23 @@ def connect(host: str, port: int, deadline: float) -> Connection:
     except (OSError, UnicodeError) as error:
         raise network(Phase.CONNECT, "host-not-found") from error
     for family, kind, protocol, _, address in found:
-        sock = socket.socket(family, kind, protocol)
         try:
-            sock.settimeout(_left(deadline))
-            sock.connect(address)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return Connection(_dial(socket.socket(family, kind, protocol), address, deadline))
         except OSError as error:
+            # Also a family this machine does not speak, and no descriptor being left: not the mail's fault.
             reason = "timeout" if isinstance(error, TimeoutError) else "unreachable"
-            sock.close()
-        else:
-            return Connection(sock)
     raise network(Phase.CONNECT, reason)
+
+
+def _dial(sock: socket.socket, address: _Address, deadline: float) -> socket.socket:
+    try:
+        sock.settimeout(_left(deadline))
+        sock.connect(address)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def network(phase: Phase, reason: str) -> TemporaryFailure:

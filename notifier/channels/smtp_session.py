@@ -39,7 +39,7 @@ _REMOTE_ID = re.compile(
 )
 
 
-class _Stale(Exception):  # noqa: N818 - never leaves this module
+class _Stale(Exception):
     """A connection used before gave no answer at all: the server had dropped it."""
 
 
@@ -59,6 +59,18 @@ class SmtpSession:
     def is_usable(self) -> bool:
         """Say whether another message may be sent."""
         return self._is_usable
+
+    def refresh(self) -> None:
+        """Replace the connection where it is old, idle or dropped, before a mail is at stake.
+
+        Raises:
+            TemporaryFailure: the relay is away, or its TLS is not what we demand.
+            PermanentFailure: it does not accept our credentials any more.
+        """
+        if not self._is_usable:
+            raise network(Phase.CONNECT, "session-closed")
+        if self._is_worn() or self._line.is_stale:
+            self._reconnect()
 
     def send(self, message: Prepared) -> Accepted:
         """Run one transaction.
@@ -100,6 +112,7 @@ class SmtpSession:
         self.close()
         self._line, self._features = log_in(self._settings, self._context)
         self._is_usable, self._needs_reset, self._served = True, False, 0
+        self._used_at = time.monotonic()
 
     def _check_size(self, message: Prepared) -> None:
         limit = self._features.size

@@ -8,6 +8,7 @@ with SmsServer() as server:
 """
 
 import base64
+import contextlib
 import json
 import threading
 import time
@@ -40,7 +41,15 @@ class HangUp:
     """Take the request and close the connection."""
 
 
-Act = Answer | Silence | HangUp
+@dataclass(frozen=True, slots=True)
+class Dribble:
+    """Write these bytes of an answer as they stand, one by one, and close."""
+
+    text: str
+    every: float = 0.05
+
+
+Act = Answer | Silence | HangUp | Dribble
 
 
 def error(status: int, code: int, message: str = "An error") -> Answer:
@@ -55,6 +64,8 @@ class SmsServer:
         self.received: list[dict[str, str]] = []
         """The form of each message that was taken, also of those whose answer was withheld."""
         self.requests = 0
+        self.clients: set[tuple[str, int]] = set()
+        """The connections the requests came over."""
         self.account, self.token = account, token
         self.stopping = threading.Event()
         self._lock = threading.Lock()
@@ -113,6 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         owner = self.server.owner
+        owner.clients.add(self.client_address)
         text = self.rfile.read(int(self.headers["Content-Length"])).decode()
         form = dict(parse_qsl(text, keep_blank_values=True))
         if self.path != f"/2010-04-01/Accounts/{owner.account}/Messages.json":
@@ -129,9 +141,19 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(act, Answer):
             self._answer(act)
             return
+        if isinstance(act, Dribble):
+            self._dribble(act)
         if isinstance(act, Silence):
             self.server.owner.stopping.wait(3600)
         self.close_connection = True
+
+    def _dribble(self, act: Dribble) -> None:
+        # The client is expected to hang up in the midst of it.
+        with contextlib.suppress(OSError):
+            for char in act.text:
+                self.wfile.write(char.encode())
+                if self.server.owner.stopping.wait(act.every):
+                    return
 
     def _answer(self, answer: Answer) -> None:
         body = answer.body.encode()
@@ -140,7 +162,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        # A client that has read enough of a long answer hangs up.
+        with contextlib.suppress(OSError):
+            self.wfile.write(body)
 
 
 def _basic(user: str, password: str) -> str:

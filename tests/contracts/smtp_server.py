@@ -160,7 +160,8 @@ class SmtpServer:
         with self.lock:
             for sock in self._open:
                 with contextlib.suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
+                    # Below TLS: SSLSocket.shutdown() would pull it from under the thread that reads.
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
         self._start(self._accept)
@@ -196,12 +197,13 @@ class SmtpServer:
     def _serve(self, sock: socket.socket, number: int) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         dialogue = _Dialogue(self, sock, number)
-        with self._tracked(sock), contextlib.suppress(OSError, _Over):
+        with self.tracked(sock), contextlib.suppress(OSError, _Over):
             dialogue.run()
         dialogue.close()
 
     @contextlib.contextmanager
-    def _tracked(self, sock: socket.socket) -> Iterator[None]:
+    def tracked(self, sock: socket.socket) -> Iterator[None]:
+        """Know an open connection, to be able to hang it up."""
         with self.lock:
             self._open.add(sock)
         try:
@@ -211,7 +213,7 @@ class SmtpServer:
                 self._open.discard(sock)
 
 
-class _Over(Exception):  # noqa: N818 - the end of a dialogue, not an error
+class _Over(Exception):
     """This dialogue has ended."""
 
 
@@ -224,6 +226,7 @@ class _Dialogue:
         self._sender: str | None = None
         self._recipient: str | None = None
         self._is_tls = False
+        self._known = contextlib.ExitStack()
 
     def run(self) -> None:
         if self._server.tls == "implicit":
@@ -240,6 +243,7 @@ class _Dialogue:
                 handler(rest)
 
     def close(self) -> None:
+        self._known.close()
         with contextlib.suppress(OSError):
             self._socket.close()
 
@@ -265,6 +269,8 @@ class _Dialogue:
         if self._server.context is None:
             raise _Over
         self._socket = self._server.context.wrap_socket(self._socket, server_side=True)
+        # Wrapping has emptied the socket that was known.
+        self._known.enter_context(self._server.tracked(self._socket))
         self._is_tls = True
 
     def _on_auth(self, rest: str) -> None:

@@ -243,6 +243,23 @@ def test_a_clean_refusal_does_not_cost_the_session(bench: Bench) -> None:
     session.close()
 
 
+def test_a_refreshed_session_sends(bench: Bench) -> None:
+    """Before each message the session is made sure of; an ordinary one stays as it is."""
+    session = bench.channel.open()
+
+    for _ in range(3):
+        session.refresh()
+        session.send(bench.channel.prepare(bench.message()))
+
+    assert bench.arrived() == 3
+    session.close()
+
+
+def test_a_channel_says_whether_it_is_encrypted(bench: Bench) -> None:
+    """SMTP without TLS is not; what stays within the machine is."""
+    assert bench.channel.is_encrypted is (bench.channel.name is not ChannelName.EMAIL)
+
+
 def test_a_message_without_recipient_never_leaves(bench: Bench) -> None:
     """What cannot be sent is refused locally, before any connection."""
     if bench.channel.name is ChannelName.CONSOLE:

@@ -1,7 +1,9 @@
 """The SMS adapter against a stand-in that answers as Twilio does, and as it should not."""
 
 import datetime as dt
+import json
 import socket
+import time
 from collections.abc import Iterator
 from email.utils import format_datetime
 
@@ -18,7 +20,7 @@ from notifier.errors import (
     TemporaryFailure,
 )
 from tests.contracts.mails import PHONE, sms
-from tests.contracts.sms_server import ACCOUNT, TOKEN, Answer, HangUp, Silence, SmsServer, error
+from tests.contracts.sms_server import ACCOUNT, TOKEN, Answer, Dribble, HangUp, Silence, SmsServer, error
 
 
 @pytest.fixture
@@ -146,6 +148,71 @@ def test_retry_after_is_heard_in_seconds_and_as_a_date(server: SmsServer) -> Non
     assert dt.timedelta(seconds=80) < (waits[1] or dt.timedelta()) <= dt.timedelta(seconds=90)
     assert waits[2] is None
     assert waits[3] == dt.timedelta(hours=6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["HTTP/1.1 201 Created\r\nX-Slow: " + "z" * 400, "HTTP/1.1 201 Created\r\n\r\n" + " " * 400],
+    ids=["headers", "body"],
+)
+def test_a_dribbling_gateway_meets_a_deadline(server: SmsServer, text: str) -> None:
+    """A byte now and then does not extend the answer; a lease is counted by what is promised here."""
+    through = channel(server.url, connect_seconds=0.3, read_seconds=0.4)
+    server.on(Dribble(text))
+    session = through.open()
+    message = through.prepare(sms())
+    started = time.monotonic()
+
+    with pytest.raises(OutcomeUnknown) as failed:
+        session.send(message)
+
+    assert time.monotonic() - started < through.phase_seconds < 2
+    assert failed.value.reason == "timeout"
+    assert not session.is_usable
+    session.close()
+
+
+def test_an_answer_that_is_too_long_is_not_read(server: SmsServer) -> None:
+    """No gateway fills our memory; a refusal still counts by its status."""
+    padding = " " * 20_000_000
+    through = channel(server.url)
+    session = through.open()
+    server.on(Answer(429, padding), Answer(201, json.dumps({"sid": "SM1"}) + padding))
+
+    with pytest.raises(TemporaryFailure) as refused:
+        session.send(through.prepare(sms()))
+    with pytest.raises(OutcomeUnknown) as taken:
+        session.send(through.prepare(sms()))
+
+    assert refused.value.fault is Fault.RATE
+    assert taken.value.reason == "too-long-an-answer"
+    session.close()
+
+
+def test_a_session_keeps_its_connection(server: SmsServer) -> None:
+    """Two messages, one connection: TLS is negotiated once."""
+    through = channel(server.url)
+    session = through.open()
+
+    session.send(through.prepare(sms()))
+    session.send(through.prepare(sms()))
+
+    session.close()
+    assert len(server.clients) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://sms.example.com", True),
+        ("http://127.0.0.1:9", True),
+        ("http://[::1]:9", True),
+        ("http://sms.example.com", False),
+    ],
+)
+def test_a_gateway_is_encrypted_over_https_or_within_the_machine(url: str, expected: bool) -> None:  # noqa: FBT001
+    """A stand-in over plain HTTP elsewhere is not."""
+    assert channel(url, is_plain_http_allowed=True).is_encrypted is expected
 
 
 def test_a_session_survives_a_refusal_but_not_silence(server: SmsServer) -> None:

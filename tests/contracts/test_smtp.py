@@ -1,6 +1,7 @@
 """The SMTP adapter against a scripted server: every phase refused, silent, cut and mad."""
 
 import re
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -312,6 +313,32 @@ def test_a_mail_larger_than_the_relay_takes_is_not_sent() -> None:
 
 
 @pytest.mark.parametrize(
+    ("to", "reason"),
+    [
+        ("ü@b.example", "address: the part before the @ is not ASCII; SMTPUTF8 is not supported"),
+        ('"q q"@b.example',
+         "address: the part before the @ holds a character or dot that is not allowed there"),
+        ("a@[127.0.0.1]", "address: the domain is not a valid host name"),
+        ("bob", "address: the address must have the form local@domain"),
+    ],
+)  # fmt: skip
+def test_an_address_that_cannot_be_sent_says_which_rule_it_breaks(to: str, reason: str) -> None:
+    """The log's reader learns what to mend without seeing the address."""
+    with SmtpServer() as server, pytest.raises(PermanentFailure) as failed:
+        smtp_channel(server).prepare(mail(to=to))
+
+    assert failed.value.reason == reason
+
+
+def test_a_sender_that_cannot_be_sent_is_told_from_the_recipient() -> None:
+    """It is a setting that must be mended."""
+    with SmtpServer() as server, pytest.raises(PermanentFailure) as failed:
+        smtp_channel(server).prepare(mail(sender="shop"))
+
+    assert failed.value.reason == "sender address: the address must have the form local@domain"
+
+
+@pytest.mark.parametrize(
     "to", ["bob", "bob@example.org>\r\nRCPT TO:<eve@example.net", "b\x00b@example.org", "böb@x.example"]
 )
 def test_a_bad_address_is_refused_locally(to: str) -> None:
@@ -416,3 +443,23 @@ def test_a_host_that_does_not_exist_is_the_networks_fault() -> None:
 
     assert failure.fault is Fault.NETWORK
     assert failure.reason == "host-not-found"
+
+
+@pytest.mark.parametrize("has_another", [True, False])
+def test_an_address_of_an_unknown_family_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+    has_another: bool,  # noqa: FBT001
+) -> None:
+    """A machine without IPv6 may still be told of an IPv6 address; the next one is tried."""
+    with SmtpServer() as server:
+        strange = (99, socket.SOCK_STREAM, 0, "", ("::1", server.port))
+        good = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", server.port))
+        found = [strange, good] if has_another else [strange]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+        if has_another:
+            assert send(smtp_channel(server)).reply.code == 250
+        else:
+            failure = fail(smtp_channel(server))
+            assert type(failure) is TemporaryFailure
+            assert (failure.fault, failure.reply.phase) == (Fault.NETWORK, Phase.CONNECT)

@@ -1,0 +1,55 @@
+"""The settings of one SMS gateway, refused where they could never work safely.
+
+Values only: opens nothing, reads no environment.
+"""
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit
+
+from notifier.errors import ConfigError
+
+_ACCOUNT = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmsProvider:
+    """A gateway that speaks Twilio's API, and our account there."""
+
+    name: str
+    base_url: str = "https://api.twilio.com"
+    account_sid: str
+    auth_token: str = field(repr=False)
+    sender: str
+    connect_seconds: float = 5
+    """For the connection, and again for its TLS."""
+    read_seconds: float = 20
+    """For each wait; with ``connect_seconds`` the deadline of a whole request, to its answer's last byte."""
+    connections: int = 4
+    is_plain_http_allowed: bool = False
+    """For a stand-in within one's own network; loopback never needs it."""
+
+    def __post_init__(self) -> None:
+        """Refuse what could never work, or would send the token in the clear."""
+        url = self._url
+        if url.scheme not in {"http", "https"} or not url.hostname:
+            raise self._wrong("base_url", "must be an http or https URL")
+        if not self.is_encrypted and not self.is_plain_http_allowed:
+            raise self._wrong("base_url", "the token is never sent without TLS", "use https")
+        if not _ACCOUNT.fullmatch(self.account_sid):
+            raise self._wrong("account_sid", "must be letters and digits")
+        if not self.sender:
+            raise self._wrong("sender", "must be a number in E.164 or a sender name")
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Say whether nobody on the way can read along."""
+        return self._url.scheme == "https" or self._url.hostname in _LOOPBACK
+
+    @property
+    def _url(self) -> SplitResult:
+        return urlsplit(self.base_url)
+
+    def _wrong(self, field_name: str, problem: str, mend: str | None = None) -> ConfigError:
+        return ConfigError(problem, field=f"sms.{field_name}", mend=mend)
