@@ -73,6 +73,10 @@ class CannotUnseal(NotifierError):
     """Sealed data does not open: wrong master key, or the bytes were changed."""
 
 
+class KeyMissing(CannotUnseal):
+    """This process lacks a key that was made after it started, or its master key: data waits for it."""
+
+
 class Fault(StrEnum):
     """Whose fault a failure is; decides what the pipeline does besides retrying."""
 

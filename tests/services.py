@@ -160,7 +160,7 @@ def flow(make_flow: MakeFlow) -> Flow:
 
 
 def test_settings(
-    worker_url: str, web_url: str, redis_url: str, smtp: SmtpServer, sms: SmsServer, **overrides: Any
+    worker_url: str, web_url: str, redis_url: str, smtp: SmtpServer, sms: SmsServer, /, **overrides: Any
 ) -> Settings:
     """Return settings that point at the test's servers, with short time limits."""
     from tests.conftest import MASTER_KEY

@@ -6,12 +6,15 @@ rows, and erasing a person is forgetting one wrapped key.
 """
 
 import struct
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from notifier.crypto import sealing
-from notifier.errors import CannotUnseal, KeyDestroyed
+from notifier.errors import CannotUnseal, KeyDestroyed, KeyMissing
+
+_RELOAD_SECONDS = 2.0
 
 
 class Purpose(StrEnum):
@@ -53,9 +56,17 @@ class DataKey:
 
 
 class Keyring:
-    """The unwrapped keys of the ring; lives in memory only."""
+    """The unwrapped keys of the ring; lives in memory only.
 
-    def __init__(self, keys: Iterable[RingKey]) -> None:
+    Args:
+        keys: What is there now.
+        reload: Reads the ring again, when data turns up under a key that is not there.
+    """
+
+    def __init__(
+        self, keys: Iterable[RingKey], reload: Callable[[], Iterable[RingKey]] | None = None
+    ) -> None:
+        self._reload, self._reloaded_at = reload, float("-inf")
         self._keys = {key.id: key for key in keys}
         newest = {key.purpose: key for key in sorted(self._keys.values(), key=lambda key: key.id)}
         missing = [purpose.value for purpose in Purpose if purpose not in newest]
@@ -88,11 +99,19 @@ class Keyring:
 
         Raises:
             KeyDestroyed: there is none any more.
-            CannotUnseal: the ring lacks the key it is wrapped under.
+            KeyMissing: the ring lacks the key it is wrapped under, also after a second look.
         """
         if not wrapped:
             raise KeyDestroyed
-        ring = self._keys.get(struct.unpack_from(">I", wrapped)[0])
+        name = struct.unpack_from(">I", wrapped)[0]
+        ring = self._keys.get(name) or self._reloaded().get(name)
         if ring is None:
-            raise CannotUnseal("the keyring lacks the key this data key is wrapped under")
+            raise KeyMissing("the keyring lacks the key this data key is wrapped under")
         return DataKey(sealing.unseal(ring.key, wrapped[4:], b"data-key"), wrapped)
+
+    def _reloaded(self) -> dict[int, RingKey]:
+        """Look for keys made since, by a rotation elsewhere; at most every few seconds."""
+        if self._reload is not None and time.monotonic() - self._reloaded_at > _RELOAD_SECONDS:
+            self._reloaded_at = time.monotonic()
+            self._keys = {**self._keys, **{key.id: key for key in self._reload()}}
+        return self._keys

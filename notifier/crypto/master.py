@@ -9,7 +9,7 @@ import binascii
 from collections.abc import Mapping
 
 from notifier.crypto import sealing
-from notifier.errors import CannotUnseal, ConfigError
+from notifier.errors import ConfigError, KeyMissing
 
 
 class MasterKeys:
@@ -64,5 +64,5 @@ class MasterKeys:
             CannotUnseal: that master key is not here, or is another one.
         """
         if name not in self._keys:
-            raise CannotUnseal(f"master key {name!r} is missing: add its line to the master key file again")
+            raise KeyMissing(f"master key {name!r} is missing: add its line to the master key file again")
         return sealing.unseal(self._keys[name], wrapped, b"keyring")

@@ -4,6 +4,7 @@ The order is the promise: a message is marked as being sent, and committed, befo
 what became of it is recorded, and committed, before the next one is touched.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,10 +15,19 @@ import psycopg
 from notifier.broker.wakeups import WakeUp
 from notifier.channels.base import Channel
 from notifier.delivery.outcome import GiveUp, Next, PauseFlow, before_try
-from notifier.errors import Fault, NotifierError, PermanentFailure, Phase, Reply, SendError
+from notifier.errors import (
+    Fault,
+    NotifierError,
+    OutcomeUnknown,
+    PermanentFailure,
+    Phase,
+    Reply,
+    SendError,
+    TemporaryFailure,
+)
 from notifier.logs import get_logger
 from notifier.messages import ChannelName, MessageStatus
-from notifier.pipeline.flows import Place, has_tls
+from notifier.pipeline.flows import Place
 from notifier.pipeline.jobs import Composed, Job
 from notifier.pipeline.lookups import ChunkLookups
 from notifier.pipeline.record import Try, attempt_of
@@ -77,8 +87,17 @@ class Chunk:
                 self.tools.wake_ups.ring(WakeUp("deliver", lane, channel.value))
             rows = load_jobs(connection, [claim.message_id for claim in claims])
         lookups = self.tools.lookups.chunk()
-        jobs = [job for claim in claims if (job := self.settler.open(claim, rows, self.report)) is not None]
-        ready = [composed for job in jobs if (composed := self._compose(job, lookups)) is not None]
+        # Slow live data must not hold the messages behind it until their claims are lost.
+        end = time.monotonic() + self.tools.tuning.claim_lease.total_seconds() / 4
+        ready: list[Composed] = []
+        for index, claim in enumerate(claims):
+            if time.monotonic() > end:
+                with self.tools.database.connection() as connection:
+                    work.release(connection, claims[index:])
+                break
+            job = self.settler.open(claim, rows, self.report)
+            if job is not None and (composed := self._compose(job, lookups)) is not None:
+                ready.append(composed)
         if ready:
             self._send(ready)
 
@@ -89,7 +108,7 @@ class Chunk:
         if over is not None and not isinstance(over, GiveUp):
             self.settler.follow(job, over, self.report)
             return None
-        verdict = tools.composer.gate(job, now, has_tls=has_tls(self.adapter))
+        verdict = tools.composer.gate(job, now, has_tls=self.adapter.is_encrypted)
         if not verdict.allowed:
             self.settler.refuse(job, verdict, self.report)
             return None
@@ -97,7 +116,7 @@ class Chunk:
             return tools.composer.compose(job, self.adapter, lookups)
         except SendError as failure:
             self.settler.fail(job, failure, self._try(job, now), self.report, spent=job.claim.attempt + 1)
-        except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, NotifierError) as error:
+        except Exception as error:  # noqa: BLE001
             # A message that trips over our own mistake must not take its chunk along.
             log.error("deliver.stumbled", message_id=str(job.row.message_id), error=type(error).__name__)
             self.settler.fail(
@@ -133,6 +152,10 @@ class Chunk:
         except SendError as failure:
             self._rest(connection, unsent, failure)
             return False
+        except Exception as error:  # noqa: BLE001 - an adapter's own mistake: nothing has been sent yet
+            self.place.drop()
+            self._rest(connection, unsent, _broken(error))
+            return False
         return True
 
     def _one(self, connection: Connection, one: Composed, rest: Sequence[Composed]) -> bool:
@@ -141,9 +164,10 @@ class Chunk:
         following = rest[0] if rest else None
         try:
             accepted = self.place.session().send(one.prepared)
-        except SendError as failure:
+        except Exception as error:  # noqa: BLE001 - an adapter's own mistake: it may have been sent
+            failure = error if isinstance(error, SendError) else self._dropped(error)
             then = self._failed(job, failure, self._try(job, started))
-            self.is_resting = isinstance(then, PauseFlow)
+            self.is_resting = isinstance(then, PauseFlow) or self._is_silent(connection, failure)
             return following is not None and not self.is_resting and self._mark(connection, following)
         attempt = attempt_of(job, self._try(job, started), accepted.reply, "sent", None)
         try:
@@ -156,6 +180,24 @@ class Chunk:
             relays.clear_pause(connection, self.relay)
             self.failures = 0
         return is_marked
+
+    def _dropped(self, error: Exception) -> OutcomeUnknown:
+        """Close a session that failed in a way nobody knows; the message may have arrived."""
+        self.place.drop()
+        log.error("deliver.stumbled", relay=self.relay, error=type(error).__name__)
+        return OutcomeUnknown(
+            "the adapter failed",
+            fault=Fault.PROVIDER,
+            reply=Reply(phase=Phase.DOT),
+            reason=type(error).__name__,
+        )
+
+    def _is_silent(self, connection: Connection, failure: SendError) -> bool:
+        """Let a relay rest that was cut or hung within a session: the next message would wait as long."""
+        if failure.fault is not Fault.NETWORK or failure.reply.phase is Phase.LOCAL:
+            return False
+        self._pause(connection, failure, self._rest_seconds())
+        return True
 
     def _failed(self, job: Job, failure: SendError, tried: Try) -> Next:
         return self.tools.insisting(
@@ -192,12 +234,11 @@ class Chunk:
     def _rest(self, connection: Connection, unsent: Sequence[Composed], failure: SendError) -> None:
         """Let the relay rest, longer each time; note on the first message why."""
         first, now = unsent[0].job, self.tools.clock.now()
-        seconds = min(_LONGEST_REST, _FIRST_REST * 2 ** min(self.failures, 10))
+        seconds = self._rest_seconds()
         if isinstance(failure, PermanentFailure) or failure.fault in {Fault.CREDENTIALS, Fault.TLS}:
             seconds = max(seconds, self.tools.policy.of(first.urgency).pause.total_seconds())
-        reason = f"the relay {self.relay} rests: {failure.reason} at {failure.reply.phase.value}"
         with connection.transaction():
-            relays.pause_relay(connection, self.relay, timedelta(seconds=seconds), reason)
+            reason = self._pause(connection, failure, seconds)
             messages.insert_attempt(
                 connection,
                 attempt_of(first, self._try(first, now), failure.reply, "deferred", failure.reason),
@@ -207,6 +248,14 @@ class Chunk:
             )
             work.release(connection, _claims(unsent))
         self.report.counts["released"] += len(unsent)
+
+    def _rest_seconds(self) -> float:
+        return float(min(_LONGEST_REST, _FIRST_REST * 2 ** min(self.failures, 10)))
+
+    def _pause(self, connection: Connection, failure: SendError, seconds: float) -> str:
+        """Let nobody use the relay for a while; return why, in words."""
+        reason = f"the relay {self.relay} rests: {failure.reason} at {failure.reply.phase.value}"
+        relays.pause_relay(connection, self.relay, timedelta(seconds=seconds), reason)
         log.warning(
             "deliver.rested",
             relay=self.relay,
@@ -215,6 +264,7 @@ class Chunk:
             code=failure.reply.code,
             seconds=seconds,
         )
+        return reason
 
 
 def stumbled(error: Exception) -> PermanentFailure:
@@ -222,6 +272,15 @@ def stumbled(error: Exception) -> PermanentFailure:
     text = str(error) if isinstance(error, NotifierError) else type(error).__name__
     return PermanentFailure(
         text, fault=Fault.CONTENT, reply=Reply(phase=Phase.LOCAL, text=text), reason=f"internal: {text}"
+    )
+
+
+def _broken(error: Exception) -> TemporaryFailure:
+    return TemporaryFailure(
+        f"the adapter failed: {type(error).__name__}",
+        fault=Fault.PROVIDER,
+        reply=Reply(phase=Phase.CONNECT),
+        reason=type(error).__name__,
     )
 
 

@@ -29,6 +29,7 @@ from notifier.messages import ChannelName
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.incoming import Incoming
 from notifier.pipeline.plans import plan_json
+from notifier.pipeline.rows import new_message
 from notifier.rules.engine import route
 from notifier.rules.journeys import apply_advance
 from notifier.rules.ruleset import RuleSet
@@ -198,7 +199,8 @@ class Decider:
     def _rows(self, one: _Pending, person: Person) -> tuple[NotificationRow, MessageRow, WorkRow]:
         event, action = one.incoming.event, one.action
         deadline = self._deadline(one)
-        channel = action.channels[0].channel
+        steps = self._flows.served(action.channels)
+        channel = steps[0].channel
         stage = action.stage
         notification = NotificationRow(
             id=one.id,
@@ -213,19 +215,27 @@ class Decider:
             template=action.template,
             person_id=person.id,
             sealed=person.key.seal(orjson.dumps(action.recipient.to_json()), b"recipient"),
-            plan=plan_json(action.channels),
+            plan=plan_json(steps),
             stage_rule=stage.rule if stage else None,
             stage=stage.stage if stage else None,
             stage_order=stage.order if stage else None,
             deadline=deadline,
             created_at=one.incoming.at,
         )
-        return notification, *first_message(
-            notification,
-            channel,
-            self._address_index(event.tenant, action.recipient, channel),
-            expires_at=channel_deadlines(one.incoming.at, deadline, action.channels)[0],
+        return notification, *new_message(
+            tenant=notification.tenant,
+            notification_id=notification.id,
+            event_id=notification.event_id,
+            type=notification.type,
+            subject=notification.subject,
+            channel=channel.value,
+            lane=notification.urgency,
+            person_id=notification.person_id,
+            address_index=self._address_index(event.tenant, action.recipient, channel),
+            position=0,
+            created_at=notification.created_at,
             relay=self._flows.relay(channel, action.urgency),
+            expires_at=channel_deadlines(one.incoming.at, deadline, steps)[0],
         )
 
     def _deadline(self, one: _Pending) -> datetime:
@@ -253,42 +263,6 @@ class Decider:
                 if isinstance(action, SetTimer)
             ],
         )
-
-
-def first_message(
-    notification: NotificationRow,
-    channel: ChannelName,
-    address_index: bytes,
-    *,
-    expires_at: datetime,
-    relay: str,
-    position: int = 0,
-) -> tuple[MessageRow, WorkRow]:
-    """Return the rows of a notification's message on a channel."""
-    message = MessageRow(
-        id=uuid7(),
-        tenant=notification.tenant,
-        notification_id=notification.id,
-        event_id=notification.event_id,
-        type=notification.type,
-        subject=notification.subject,
-        channel=channel.value,
-        lane=notification.urgency,
-        person_id=notification.person_id,
-        address_index=address_index,
-        position=position,
-        created_at=notification.created_at,
-    )
-    work = WorkRow(
-        message_id=message.id,
-        tenant=message.tenant,
-        channel=message.channel,
-        lane=message.lane,
-        relay=relay,
-        due_at=None,
-        expires_at=expires_at,
-    )
-    return message, work
 
 
 def address_on(recipient: Recipient, channel: ChannelName) -> str:

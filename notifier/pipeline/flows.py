@@ -4,10 +4,11 @@ Sessions are kept open between chunks; a relay that hangs holds only its own ses
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from notifier.channels.base import Channel, Session
+from notifier.decisions import ChannelStep
 from notifier.events import Urgency
 from notifier.messages import ChannelName
 
@@ -31,6 +32,15 @@ class Flows:
     def relays(self, channel: ChannelName) -> tuple[str, ...]:
         """Return all relays of a channel that this process can use."""
         return tuple(relay for relay, adapter in self._channels.items() if adapter.name is channel)
+
+    def served(self, steps: Sequence[ChannelStep]) -> tuple[ChannelStep, ...]:
+        """Return the steps of a plan that something here can send; all of them where that would be none."""
+        there = {adapter.name for adapter in self._channels.values()}
+        return tuple(step for step in steps if step.channel in there) or tuple(steps)
+
+    def knows(self, relay: str) -> bool:
+        """Tell whether the relay is in this process's configuration."""
+        return relay in self._channels
 
     def adapter(self, relay: str) -> Channel:
         """Return the adapter behind a relay."""
@@ -74,7 +84,15 @@ class Place:
             self._session = None
         if self._session is None:
             self._session = self._pool.idle() or self._pool.channel.open()
+        # Here, before a message is marked: a worn connection must not cost a message one of its tries.
+        self._session.refresh()
         return self._session
+
+    def drop(self) -> None:
+        """Close a session that behaved in a way nobody knows."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
 
     def leave(self) -> None:
         """Give the session back for the next chunk, if it still works."""
@@ -106,8 +124,3 @@ class _SessionPool:
             sessions, self._idle = self._idle, []
         for session in sessions:
             session.close()
-
-
-def has_tls(channel: Channel) -> bool:
-    """Tell whether what the channel sends travels encrypted; one without a say in it does."""
-    return getattr(channel, "is_encrypted", True)

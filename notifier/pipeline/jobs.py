@@ -21,6 +21,8 @@ from notifier.errors import (
     EventRefused,
     Fault,
     KeyDestroyed,
+    KeyMissing,
+    NotifierError,
     PermanentFailure,
     Phase,
     Reply,
@@ -83,6 +85,7 @@ class Job:
         return Standing(
             now=now,
             attempt=attempt,
+            tries=self.row.tries + 1,
             steps=self.steps,
             position=self.row.position,
             channel_deadline=self.claim.expires_at,
@@ -102,6 +105,10 @@ class Composed:
 
 class Unopenable(PermanentFailure):
     """The job's data is gone or damaged: it can never be sent."""
+
+
+class Unready(NotifierError):
+    """This process lacks what the job needs, a newer key or event type: another one, or a later one, has it."""
 
 
 class Composer:
@@ -128,16 +135,22 @@ class Composer:
         """Unseal what the message needs.
 
         Raises:
-            Unopenable: a key was destroyed, bytes were changed, or the type left the catalogue.
+            Unopenable: a key was destroyed, or bytes were changed.
+            Unready: a key or the event type is not in this process.
         """
         try:
             person_key = self._keyring.open_data_key(row.person_key)
             recipient = Recipient(**orjson.loads(person_key.unseal(row.notification_sealed, b"recipient")))
             event_key = self._keyring.open_data_key(row.event_key)
             private = read_private(orjson.loads(event_key.unseal(row.event_sealed, b"event")))
-            entry = self._catalog[row.type]
-        except (KeyDestroyed, CannotUnseal, EventRefused) as error:
+            steps = read_plan(row.plan)
+        except KeyMissing as error:
+            raise Unready(str(error)) from error
+        except (KeyDestroyed, CannotUnseal, EventRefused, ValueError, TypeError, LookupError) as error:
             raise _unopenable(error) from error
+        if row.type not in self._catalog:
+            raise Unready(f"the event type {row.type!r} is not in this process's catalogue")
+        entry = self._catalog[row.type]
         event = Event(
             id=row.external_id,
             source=row.source,
@@ -155,7 +168,7 @@ class Composer:
             entry=entry,
             recipient=recipient,
             person_key=person_key,
-            steps=read_plan(row.plan),
+            steps=steps,
         )
 
     def gate(self, job: Job, now: datetime, *, has_tls: bool) -> GateVerdict:
@@ -173,7 +186,8 @@ class Composer:
                 )
                 if row.stage_rule is not None and row.stage is not None
                 else None,
-                opted_out=_is_opted_out(job),
+                opted_out=_is_opted_out(job, row.category),
+                opted_out_of_channel=_is_opted_out(job, f"{row.category}:{row.channel}"),
                 suppressed=Suppression(reason=row.suppression_reason, since=row.suppressed_since)
                 if row.suppression_reason is not None and row.suppressed_since is not None
                 else None,
@@ -260,10 +274,10 @@ def _unopenable(error: Exception) -> Unopenable:
     return Unopenable(str(error), fault=Fault.CONTENT, reply=Reply(phase=Phase.LOCAL), reason=reason)
 
 
-def _is_opted_out(job: Job) -> bool:
+def _is_opted_out(job: Job, of: str) -> bool:
     if not job.row.opt_outs or not can_opt_out(job.entry.message_class, job.urgency):
         return False
-    return bool({job.row.category, f"{job.row.category}:{job.row.channel}"} & set(job.row.opt_outs))
+    return of in job.row.opt_outs
 
 
 def _kept(job: Job, content: Rendered, live: Mapping[str, Json], version: str) -> dict[str, Json]:

@@ -17,10 +17,11 @@ from notifier.messages import MessageStatus
 from notifier.pipeline.decide import address_on
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.jobs import Job
+from notifier.pipeline.rows import new_message
 from notifier.store import messages, notifications, relays, work
 from notifier.store.database import Connection, Database
-from notifier.store.messages import AttemptRow, MessageRow
-from notifier.store.work import Claim, WorkRow
+from notifier.store.messages import AttemptRow
+from notifier.store.work import Claim
 
 _TEXT_LIMIT = 2000
 
@@ -52,10 +53,13 @@ class Recorder:
             spent: Tries off the budget so far, this one included if it counts.
             relay: Who was to take it.
         """
-        with self._database.transaction() as connection:
+
+        def write(connection: Connection) -> Outcome:
             if attempt is not None:
                 messages.insert_attempt(connection, attempt)
             return self._follow(connection, job, following, spent, relay)
+
+        return self._database.retrying(write)
 
     def _follow(self, connection: Connection, job: Job, following: Next, spent: int, relay: str) -> Outcome:
         claim, message = job.claim, job.row.message_id
@@ -93,8 +97,7 @@ class Recorder:
         position = row.position + 1
         address = address_on(job.recipient, following.channel)
         expires_at = channel_deadlines(now, row.deadline, job.steps[position:])[0]
-        message = MessageRow(
-            id=uuid7(),
+        message, waiting = new_message(
             tenant=row.tenant,
             notification_id=row.notification_id,
             event_id=row.event_id,
@@ -103,25 +106,14 @@ class Recorder:
             channel=following.channel.value,
             lane=row.lane,
             person_id=row.person_id,
+            address_index=blind_index(self._keyring.index_key, row.tenant, address),
             position=position,
             created_at=now,
-            address_index=blind_index(self._keyring.index_key, row.tenant, address),
+            relay=self._flows.relay(following.channel, Urgency(row.urgency)),
+            expires_at=expires_at,
         )
         messages.insert_messages(connection, [message])
-        work.insert_work(
-            connection,
-            [
-                WorkRow(
-                    message_id=message.id,
-                    tenant=row.tenant,
-                    channel=message.channel,
-                    lane=row.lane,
-                    relay=self._flows.relay(following.channel, Urgency(row.urgency)),
-                    due_at=None,
-                    expires_at=expires_at,
-                )
-            ],
-        )
+        work.insert_work(connection, [waiting])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,13 +152,29 @@ def outcome_word(failure: SendError) -> str:
     return "deferred" if isinstance(failure, TemporaryFailure) else "failed"
 
 
-def finish_unopenable(database: Database, claim: Claim, notification: UUID, reason: str) -> bool:
-    """End a message whose data is gone; False where another worker has it."""
-    with database.transaction() as connection:
+def finish(
+    database: Database, claim: Claim, notification: UUID | None, status: MessageStatus, words: str
+) -> bool:
+    """End a message that cannot be opened; False where another worker has it."""
+
+    def write(connection: Connection) -> bool:
         if not work.finish(connection, claim):
             return False
-        status = MessageStatus.SUPPRESSED if reason == "erased" else MessageStatus.FAILED
-        words = "the person's data was erased" if reason == "erased" else "the stored data cannot be opened"
         messages.set_status(connection, claim.message_id, status.value, words, is_final=True)
-        notifications.settle_notification(connection, notification, status.value, words)
+        if notification is not None:
+            notifications.settle_notification(connection, notification, status.value, words)
         return True
+
+    return database.retrying(write)
+
+
+def wait(database: Database, claim: Claim, delay: timedelta, words: str) -> None:
+    """Leave a message that cannot be opened by this process, now, for another one or later."""
+
+    def write(connection: Connection) -> None:
+        if work.postpone(connection, claim, delay, attempt=claim.attempt):
+            messages.set_status(
+                connection, claim.message_id, MessageStatus.DEFERRED.value, words, is_final=False
+            )
+
+    database.retrying(write)

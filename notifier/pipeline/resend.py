@@ -14,17 +14,16 @@ from notifier.clock import Clock
 from notifier.delivery.outcome import channel_deadlines
 from notifier.delivery.policy import DeliveryPolicy
 from notifier.errors import NotifierError
-from notifier.ids import uuid7
 from notifier.logs import get_logger
 from notifier.messages import MessageStatus
-from notifier.pipeline.flows import Flows, has_tls
-from notifier.pipeline.jobs import Composer, Job, Unopenable
+from notifier.pipeline.flows import Flows
+from notifier.pipeline.jobs import Composer, Job, Unopenable, Unready
+from notifier.pipeline.rows import new_message
 from notifier.rules.ruleset import RuleSet
 from notifier.store import messages, work
 from notifier.store.database import Connection, Database
 from notifier.store.jobs import load_jobs
-from notifier.store.messages import MessageRow
-from notifier.store.work import Claim, WorkRow, WorkState
+from notifier.store.work import Claim, WorkState
 
 log = get_logger("resend")
 
@@ -109,6 +108,8 @@ class Resender:
         claim = Claim(message, uuid4(), 0, row.deadline)
         try:
             return self._composer.open(row, claim)
+        except Unready as failure:
+            raise ResendRefused(str(failure)) from failure
         except Unopenable as failure:
             gone = (
                 "the person's data was erased" if failure.reason == "erased" else "its data cannot be opened"
@@ -124,8 +125,10 @@ class Resender:
         return self._policy.of(job.urgency).deadline_of(now, span or job.entry.deadline)
 
     def _ask_gate(self, job: Job, now: datetime) -> None:
-        adapter = self._flows.adapter(self._flows.relay(job.channel, job.urgency))
-        verdict = self._composer.gate(job, now, has_tls=has_tls(adapter))
+        relay = self._flows.relay(job.channel, job.urgency)
+        if not self._flows.knows(relay):
+            raise ResendRefused(f"nothing is configured that sends {job.channel.value}: no relay {relay!r}")
+        verdict = self._composer.gate(job, now, has_tls=self._flows.adapter(relay).is_encrypted)
         if not verdict.allowed and not verdict.hold:
             raise ResendRefused(verdict.reason)
 
@@ -148,16 +151,13 @@ class Resender:
     def _new(self, connection: Connection, job: Job, now: datetime) -> Resent:
         self._check_queued(connection, job)
         row = job.row
-        message = MessageRow(
-            id=uuid7(), tenant=row.tenant, notification_id=row.notification_id, event_id=row.event_id,
-            type=row.type, subject=row.subject, channel=row.channel, lane=row.lane, person_id=row.person_id,
+        message, waiting = new_message(
+            tenant=row.tenant, notification_id=row.notification_id, event_id=row.event_id, type=row.type,
+            subject=row.subject, channel=row.channel, lane=row.lane, person_id=row.person_id,
             address_index=row.address_index, position=row.position, created_at=now, resend_of=row.message_id,
-        )  # fmt: skip
-        messages.insert_messages(connection, [message])
-        waiting = WorkRow(
-            message_id=message.id, tenant=row.tenant, channel=row.channel, lane=row.lane, due_at=None,
             relay=self._flows.relay(job.channel, job.urgency), expires_at=_expires_at(job, now),
         )  # fmt: skip
+        messages.insert_messages(connection, [message])
         work.insert_work(connection, [waiting])
         _reopen(connection, job)
         return _resent(job, message.id, "queued a new message", row.deadline)

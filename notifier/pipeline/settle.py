@@ -6,22 +6,28 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 from notifier.broker.wakeups import WakeUp
-from notifier.delivery.outcome import GiveUp, Next, Retry, after_failure, before_try
+from notifier.delivery.outcome import Fallback, GiveUp, Next, Retry, after_failure, before_try
 from notifier.errors import Fault, OutcomeUnknown, Phase, Reply, SendError
 from notifier.logs import get_logger
 from notifier.messages import MessageStatus
-from notifier.pipeline.jobs import Job, Unopenable
-from notifier.pipeline.record import Try, attempt_of, finish_unopenable, outcome_word
+from notifier.pipeline.jobs import Job, Unopenable, Unready
+from notifier.pipeline.record import Outcome, Try, attempt_of, finish, outcome_word, wait
 from notifier.pipeline.tools import Report, Tools
 from notifier.recipients.may_we import GateVerdict
 from notifier.store import work
+from notifier.store.database import Connection
 from notifier.store.jobs import JobRow, load_jobs
 from notifier.store.work import Claim
 
 log = get_logger("deliver")
 
 _PAUSED_TENANT = timedelta(seconds=30)
+_UNREADY = timedelta(seconds=30)
 _BATCH = 100
+_UNOPENABLE = {
+    "erased": (MessageStatus.SUPPRESSED, "the person's data was erased"),
+    "unreadable": (MessageStatus.FAILED, "the stored data cannot be opened"),
+}
 
 
 class Settler:
@@ -30,17 +36,34 @@ class Settler:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
 
-    def open(self, claim: Claim, rows: Mapping[UUID, JobRow], report: Report) -> Job | None:
-        """Unseal a claimed job; end it where its data is gone."""
+    def open(
+        self, claim: Claim, rows: Mapping[UUID, JobRow], report: Report, *, is_sending: bool = False
+    ) -> Job | None:
+        """Unseal a claimed job; end it where its data is gone, leave it where this process lacks something."""
         row = rows.get(claim.message_id)
         if row is None:
+            self._end(claim, None, MessageStatus.FAILED, "its event or its tenant is gone", report)
             return None
         try:
             return self._tools.composer.open(row, claim)
         except Unopenable as failure:
-            finish_unopenable(self._tools.database, claim, row.notification_id, failure.reason)
-            report.counts["unopenable"] += 1
-            return None
+            status, words = _UNOPENABLE[failure.reason]
+            self._end(claim, row, status, words, report)
+        except Unready as why:
+            if row.deadline <= self._tools.clock.now():
+                self._end(claim, row, MessageStatus.EXPIRED, str(why), report)
+            elif not is_sending:  # else the lease runs out again, and the message stays unknown until then
+                wait(self._tools.database, claim, _UNREADY, str(why))
+                report.counts[MessageStatus.DEFERRED.value] += 1
+        return None
+
+    def _end(
+        self, claim: Claim, row: JobRow | None, status: MessageStatus, words: str, report: Report
+    ) -> None:
+        if finish(self._tools.database, claim, row.notification_id if row else None, status, words):
+            event = row.event_id if row else claim.message_id
+            report.add(claim.message_id, event, Outcome(status=status, is_final=True))
+            log.warning("deliver.ended", message_id=str(claim.message_id), status=status.value, reason=words)
 
     def fail(self, job: Job, failure: SendError, tried: Try, report: Report, *, spent: int) -> Next:
         """Record a failed try and what follows from it; return that."""
@@ -72,8 +95,11 @@ class Settler:
     def refuse(self, job: Job, verdict: GateVerdict, report: Report) -> None:
         """Record that the message may not go out, or not now."""
         following: Next = GiveUp(status=verdict.status or MessageStatus.FAILED, reason=verdict.reason)
+        channel = job.standing(self._tools.clock.now(), job.claim.attempt).next_channel
         if verdict.hold:
             following = Retry(delay=_PAUSED_TENANT, counts=False, reason=verdict.reason)
+        elif verdict.is_channel_only and channel is not None and verdict.status is not None:
+            following = Fallback(channel=channel, status=verdict.status, reason=verdict.reason)
         self.follow(job, following, report)
 
     def follow(self, job: Job, following: Next, report: Report) -> None:
@@ -95,7 +121,35 @@ class Settler:
                 over = before_try(job.standing(self._tools.clock.now(), claim.attempt))
                 early = Retry(delay=timedelta(seconds=1), counts=False, reason="its time is not over yet")
                 self.follow(job, over or early, report)
+        self._unserved(report)
         return report
+
+    def _unserved(self, report: Report) -> None:
+        """Hand on what waits for a relay nobody has any more: renamed, removed, or never configured."""
+        flows = self._tools.flows
+        with self._tools.database.connection() as connection:
+            strangers = [relay for relay in work.relays_with_work(connection) if not flows.knows(relay)]
+            for relay in strangers:
+                claims = work.claim_stranded(
+                    connection, relay=relay, limit=_BATCH, token=uuid4(), lease=self._tools.tuning.claim_lease
+                )
+                rows = load_jobs(connection, [one.message_id for one in claims])
+                for claim in claims:
+                    if (job := self.open(claim, rows, report)) is not None:
+                        self._hand_on(connection, job, relay, report)
+
+    def _hand_on(self, connection: Connection, job: Job, relay: str, report: Report) -> None:
+        known = self._tools.flows.relay(job.channel, job.urgency)
+        if self._tools.flows.knows(known):
+            work.reroute(connection, job.claim, known)
+            log.warning("deliver.rerouted", message_id=str(job.row.message_id), relay=relay, to=known)
+            return
+        reason = f"nothing is configured that sends {job.channel.value}: no relay {relay!r}"
+        channel = job.standing(self._tools.clock.now(), job.claim.attempt).next_channel
+        following: Next = GiveUp(status=MessageStatus.FAILED, reason=reason)
+        if channel is not None:
+            following = Fallback(channel=channel, status=MessageStatus.FAILED, reason=reason)
+        self.follow(job, following, report)
 
     def unknown(self) -> Report:
         """Decide about messages whose worker vanished while sending, by their type's policy."""
@@ -106,7 +160,7 @@ class Settler:
             )
             rows = load_jobs(connection, [one.message_id for one in claims]) if claims else {}
         for claim in claims:
-            if (job := self.open(claim, rows, report)) is not None:
+            if (job := self.open(claim, rows, report, is_sending=True)) is not None:
                 now = self._tools.clock.now()
                 tried = Try(number=job.row.tries + 1, relay=job.row.channel, started_at=now, finished_at=now)
                 self.fail(job, _vanished(), tried, report, spent=claim.attempt)

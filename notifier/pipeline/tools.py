@@ -17,8 +17,8 @@ from notifier.pipeline.jobs import Composer
 from notifier.pipeline.lookups import Lookups
 from notifier.pipeline.record import Outcome, Recorder
 from notifier.settings import Tuning
-from notifier.store.partitions import Partitions
 from notifier.store.database import Database, DatabaseUnavailable
+from notifier.store.partitions import Partitions
 
 ResultT = TypeVar("ResultT")
 

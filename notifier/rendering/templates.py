@@ -149,7 +149,7 @@ class Templates:
         subject = _subject(done[Part.SUBJECT], parts[Part.SUBJECT]) if Part.SUBJECT in done else ""
         return Rendered(text=_GAP.sub("\n\n", text).strip() + "\n", subject=subject, html=done.get(Part.HTML))
 
-    def _write(self, path: str, values: Mapping[str, Any], *, is_inlined: bool) -> str:
+    def _write(self, path: str, values: dict[str, Any], *, is_inlined: bool) -> str:
         template = self._inlined.get(path) if is_inlined else None
         try:
             text = _bounded(template or self._plain.get_template(path), values, path)
@@ -254,7 +254,7 @@ def _compiled(environment: Sandbox, path: str) -> Template:
         raise TemplateError(error.message or "syntax error", template=file, line=error.lineno) from None
 
 
-def _bounded(template: Template, values: Mapping[str, Any], path: str) -> str:
+def _bounded(template: Template, values: dict[str, Any], path: str) -> str:
     """Render, and stop as soon as it is more than a mail can be."""
     pieces: list[str] = []
     size = 0

@@ -3,7 +3,7 @@
 from notifier.crypto import Keyring, MasterKeys, Purpose
 from notifier.crypto.keyring import RingKey
 from notifier.crypto.sealing import new_key
-from notifier.store.database import Connection
+from notifier.store.database import Connection, Database
 
 
 def load_keyring(connection: Connection, master: MasterKeys) -> Keyring:
@@ -12,10 +12,27 @@ def load_keyring(connection: Connection, master: MasterKeys) -> Keyring:
     Raises:
         CannotUnseal: a master key is missing or wrong, or the ring was never made.
     """
+    return Keyring(ring_keys(connection, master))
+
+
+def open_keyring(database: Database, master: MasterKeys) -> Keyring:
+    """Open the ring for a long-lived process: keys of a later rotation are found when they are needed.
+
+    Raises:
+        CannotUnseal: as :func:`load_keyring`.
+    """
+
+    def read() -> list[RingKey]:
+        with database.connection() as connection:
+            return ring_keys(connection, master)
+
+    return Keyring(read(), reload=read)
+
+
+def ring_keys(connection: Connection, master: MasterKeys) -> list[RingKey]:
+    """Return the keys of the ring, unwrapped, the oldest first."""
     rows = connection.execute("SELECT id, purpose, master, wrapped FROM keyring ORDER BY id").fetchall()
-    return Keyring(
-        RingKey(id=row[0], purpose=Purpose(row[1]), key=master.unwrap(row[2], row[3])) for row in rows
-    )
+    return [RingKey(id=row[0], purpose=Purpose(row[1]), key=master.unwrap(row[2], row[3])) for row in rows]
 
 
 def init_keyring(connection: Connection, master: MasterKeys) -> int:

@@ -78,6 +78,11 @@ _EXPIRED = _TAKE.replace(
        ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED""",
 )
 # Stays in sending: should the sweep die before it decides, the outcome is as unknown as before.
+_STRANDED = _TAKE.replace(
+    "{wanted}",
+    """SELECT message_id FROM work WHERE relay = %s AND state = 0 AND due_at <= now() - interval '1 minute'
+       LIMIT %s FOR UPDATE SKIP LOCKED""",
+)
 _UNKNOWN = _TAKE.replace("is_sending = false", "is_sending = true").replace(
     "{wanted}",
     """SELECT message_id FROM work WHERE state = 1 AND is_sending AND lease_until <= now()
@@ -107,6 +112,22 @@ def _claims(
 ) -> list[Claim]:
     rows = connection.execute(statement, values, prepare=True).fetchall()
     return [Claim(row[0], token, row[1], row[2]) for row in rows]
+
+
+def claim_stranded(
+    connection: Connection, *, relay: str, limit: int, token: UUID, lease: timedelta
+) -> list[Claim]:
+    """Take messages due for a minute on a relay that nobody here serves."""
+    return _claims(connection, _STRANDED, token, [token, lease, relay, limit])
+
+
+def reroute(connection: Connection, claimed: Claim, relay: str) -> None:
+    """Give a message back, to another relay."""
+    connection.execute(
+        """UPDATE work SET state = 0, token = NULL, due_at = now(), relay = %s
+           WHERE message_id = %s AND token = %s""",
+        [relay, claimed.message_id, claimed.token],
+    )
 
 
 def take_back(connection: Connection) -> int:
@@ -251,6 +272,20 @@ def lanes_with_work(connection: Connection) -> list[tuple[str, str]]:
                            AND work.lane = flow.lane AND state = 0 AND due_at <= now())"""
     ).fetchall()
     return [(row[0], row[1]) for row in rows]
+
+
+def relays_with_work(connection: Connection) -> list[str]:
+    """Return the relays something waits for; one probe each, however long the queue is."""
+    rows = connection.execute(
+        """WITH RECURSIVE flow AS (
+             (SELECT relay FROM work WHERE state = 0 ORDER BY relay LIMIT 1)
+             UNION ALL
+             SELECT (SELECT work.relay FROM work WHERE state = 0 AND work.relay > flow.relay
+                     ORDER BY work.relay LIMIT 1)
+             FROM flow WHERE flow.relay IS NOT NULL)
+           SELECT relay FROM flow WHERE relay IS NOT NULL"""
+    ).fetchall()
+    return [row[0] for row in rows]
 
 
 def backlog(connection: Connection) -> list[tuple[str, str, int, float]]:

@@ -1,0 +1,53 @@
+"""Make the rows of one message on one channel: the first of a notification, a fallback, or a resend."""
+
+from datetime import datetime
+from uuid import UUID
+
+from notifier.ids import uuid7
+from notifier.store.messages import MessageRow
+from notifier.store.work import WorkRow
+
+
+def new_message(
+    *,
+    tenant: str,
+    notification_id: UUID,
+    event_id: UUID,
+    type: str,  # noqa: A002 - the column's name
+    subject: str,
+    channel: str,
+    lane: str,
+    person_id: UUID,
+    address_index: bytes,
+    position: int,
+    created_at: datetime,
+    relay: str,
+    expires_at: datetime,
+    resend_of: UUID | None = None,
+) -> tuple[MessageRow, WorkRow]:
+    """Return a message and its place in the queue, due now by the database's clock."""
+    message = MessageRow(
+        id=uuid7(),
+        tenant=tenant,
+        notification_id=notification_id,
+        event_id=event_id,
+        type=type,
+        subject=subject,
+        channel=channel,
+        lane=lane,
+        person_id=person_id,
+        address_index=address_index,
+        position=position,
+        created_at=created_at,
+        resend_of=resend_of,
+    )
+    waiting = WorkRow(
+        message_id=message.id,
+        tenant=tenant,
+        channel=channel,
+        lane=lane,
+        relay=relay,
+        due_at=None,
+        expires_at=expires_at,
+    )
+    return message, waiting
