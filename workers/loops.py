@@ -24,7 +24,7 @@ log = get_logger("worker")
 
 _PATIENCE = timedelta(seconds=2)
 _ASK_INTERVAL = 0.05
-_LANES_SECONDS = 60.0
+_LANES_SECONDS, _LANES_CHECK = 60.0, 1.0
 
 
 class Loops:
@@ -98,14 +98,17 @@ class _Lanes:
     """The map of types to lanes, as clients find it: kept up, since Redis may lose its memory."""
 
     def __init__(self, services: Services) -> None:
-        self._services, self._due = services, 0.0
+        self._services, self._due, self._look = services, 0.0, 0.0
 
     def publish(self) -> None:
         """Publish the map when it is due, or gone."""
         now, client = time.monotonic(), self._services.redis
+        if now < self._look:
+            return
         if now >= self._due or not has_lanes(client):
             publish_lanes(client, self._services.catalog.lanes())
             self._due = now + _LANES_SECONDS
+        self._look = now + _LANES_CHECK
 
 
 def _seconds(clock: Clock) -> float:

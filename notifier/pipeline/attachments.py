@@ -7,6 +7,7 @@ import httpx
 from notifier.errors import Fault, PermanentFailure, Phase, Reply, TemporaryFailure
 from notifier.events import Attachment
 from notifier.messages import File
+from notifier.pipeline.download import TooLong, download
 from notifier.settings import Limits
 
 _SECONDS = 20.0
@@ -38,21 +39,19 @@ def _content(one: Attachment, limits: Limits) -> bytes:
 
 
 def _download(url: str, limits: Limits) -> bytes:
-    content = bytearray()
     try:
-        # No redirects: they could lead out of the allowed places.
-        with httpx.stream("GET", url, timeout=_SECONDS, follow_redirects=False) as answer:
-            if answer.status_code in {404, 410}:
-                raise _refuse(f"an attachment is gone ({answer.status_code})")
-            if answer.status_code != httpx.codes.OK:
-                raise _later(f"an attachment's server answered {answer.status_code}")
-            for piece in answer.iter_bytes():
-                content += piece
-                if len(content) > limits.attachment_bytes:
-                    raise _refuse(f"an attachment is larger than {limits.attachment_bytes} bytes")
-    except httpx.HTTPError as error:
+        answer = download(url, seconds=_SECONDS, most=limits.attachment_bytes)
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError, OverflowError) as error:
+        raise _refuse(f"an attachment's address is none: {type(error).__name__}") from None
+    except TooLong:
+        raise _refuse(f"an attachment is larger than {limits.attachment_bytes} bytes") from None
+    except (httpx.HTTPError, OSError) as error:
         raise _later(f"an attachment cannot be fetched: {type(error).__name__}") from None
-    return bytes(content)
+    if answer.status in {404, 410}:
+        raise _refuse(f"an attachment is gone ({answer.status})")
+    if answer.status != httpx.codes.OK:
+        raise _later(f"an attachment's server answered {answer.status}")
+    return answer.content
 
 
 def _refuse(problem: str) -> PermanentFailure:

@@ -18,10 +18,17 @@ from notifier.broker.wakeups import WakeUp, WakeUps
 from notifier.clock import Clock
 from notifier.crypto import Keyring
 from notifier.errors import EventRefused, NotifierError
-from notifier.events import Urgency
+from notifier.events import Event, Urgency
 from notifier.logs import get_logger
 from notifier.pipeline.decide import Decided, Decider
-from notifier.pipeline.incoming import Arrival, Incoming, Reader, Refusal, entry_time
+from notifier.pipeline.incoming import (
+    PROCESSING_ERRORS,
+    Arrival,
+    Incoming,
+    Reader,
+    Refusal,
+    entry_time,
+)
 from notifier.settings import Tuning
 from notifier.store.database import Database, DatabaseUnavailable
 from notifier.store.dead_letters import DeadLetter, bury
@@ -31,18 +38,6 @@ log = get_logger("ingest")
 
 _STINT_SECONDS = 1.0
 """A lane's task ends after this long and wakes its successor: no lane holds a thread for ever."""
-
-
-PROCESSING_ERRORS = (
-    psycopg.Error,
-    NotifierError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    AttributeError,
-)
-"""What one event can trip over in our own processing, without the others being at fault."""
 
 
 class Ingest:
@@ -84,8 +79,9 @@ class Ingest:
 
     def entries(self, lane: Urgency, entries: Sequence[Entry]) -> Counter[str]:
         """Ingest stream entries and remove them from their stream."""
+        now = self._clock.now()
         counts = self.arrivals(
-            [Arrival(payload=entry.payload, lane=lane, at=entry_time(entry.id)) for entry in entries]
+            [Arrival(payload=entry.payload, lane=lane, at=entry_time(entry.id, now)) for entry in entries]
         )
         self._intake.done(lane, entries)
         return counts
@@ -94,10 +90,10 @@ class Ingest:
         """Ingest what came in, whichever way; when this returns, it is all committed.
 
         Raises:
-            DatabaseUnavailable: nothing was lost; the entries stay where they are.
+            DatabaseUnavailable: nothing was lost; the entries stay where they are. Nothing else: what
+                one entry trips over must not hold the others up.
         """
-        with self._database.connection() as connection:
-            tenants = known_tenants(connection)
+        tenants = self._tenants()
         read = [self._reader.read(arrival, tenants) for arrival in arrivals]
         counts: Counter[str] = Counter()
         for refusal in read:
@@ -139,18 +135,46 @@ class Ingest:
             source=refusal.source,
             external_id=refusal.external_id or f"unnamed:{hash_of(refusal.arrival.payload)}",
         )
-        with self._database.connection() as connection:
-            bury(connection, letter)
+        self._keep(letter)
         log.warning("ingest.refused", field=error.field, code=error.code, type=refusal.type)
 
     def _bury(self, one: Incoming, error: Exception) -> None:
         event = one.event
-        arrival = Arrival(payload=orjson.dumps(event.to_json()), lane=one.lane, at=one.at)
+        arrival = Arrival(payload=_payload(event), lane=one.lane, at=one.at)
         letter = self._letter(arrival, kind="poison", error=describe(error), field=None, type=event.type)
         letter = replace(letter, tenant=event.tenant, source=event.source, external_id=event.id)
-        with self._database.connection() as connection:
-            bury(connection, letter)
+        self._keep(letter)
         log.error("ingest.buried", type=event.type, error=describe(error))
+
+    def _keep(self, letter: DeadLetter) -> None:
+        """Bury the letter, or a stub of it where its names are at fault."""
+        try:
+            with self._database.connection() as connection:
+                bury(connection, letter)
+        except DatabaseUnavailable:
+            raise
+        except PROCESSING_ERRORS as error:
+            name = f"unnamed:{hash_of(repr((letter.tenant, letter.source, letter.external_id)).encode())}"
+            problem = f"{letter.error[:500]}; as a dead letter: {describe(error)}".replace("\x00", "")
+            stub = replace(
+                letter, tenant="", source="", external_id=name, type=None, field=None, error=problem
+            )
+            self._keep_stub(stub)
+
+    def _keep_stub(self, stub: DeadLetter) -> None:
+        try:
+            with self._database.connection() as connection:
+                bury(connection, stub)
+        except psycopg.Error as error:
+            # Not the entry's fault, then; and with nowhere to put it, it must stay where it is.
+            raise DatabaseUnavailable(f"no dead letter can be written: {describe(error)}") from error
+
+    def _tenants(self) -> frozenset[str]:
+        try:
+            with self._database.connection() as connection:
+                return known_tenants(connection)
+        except psycopg.Error as error:
+            raise DatabaseUnavailable(f"the tenants cannot be read: {describe(error)}") from error
 
     def _letter(
         self,
@@ -174,6 +198,13 @@ class Ingest:
             data_key=key.wrapped,
             sealed=key.seal(arrival.payload, b"dead-letter"),
         )
+
+
+def _payload(event: Event) -> bytes:
+    try:
+        return orjson.dumps(event.to_json())
+    except (TypeError, ValueError):  # what cannot be written is the poison
+        return orjson.dumps(replace(event, data={}).to_json())
 
 
 def describe(error: Exception) -> str:

@@ -11,17 +11,22 @@ from urllib.parse import quote
 import httpx
 import orjson
 from sqlalchemy import Engine, create_engine, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from notifier.catalog import EventType, Lookup
 from notifier.errors import Fault, Phase, Reply, TemporaryFailure
 from notifier.events import Event, Json
+from notifier.pipeline.download import TooLong, download
 from notifier.settings import LookupSource
 from notifier.store.database import sqlalchemy_url
 
 _ANSWER_BYTES = 1_000_000
 _ROWS = 1000
+
+
+class SourceAway(TemporaryFailure):
+    """The source itself does not answer, or too slowly: no other question would fare better."""
 
 
 class Lookups:
@@ -39,7 +44,8 @@ class Lookups:
         """Answer one look-up.
 
         Raises:
-            TemporaryFailure: the source is away, too slow, or answers nonsense.
+            SourceAway: it cannot be reached, or is too slow.
+            TemporaryFailure: it answers nonsense.
         """
         source = self._sources.get(lookup.source)
         if source is None:
@@ -49,8 +55,17 @@ class Lookups:
             if lookup.sql is not None:
                 return self._query(lookup.source, source, lookup, parameters)
             return _request(source, lookup, parameters)
-        except (SQLAlchemyError, httpx.HTTPError, ValueError) as error:
-            raise _failed(f"the look-up in {lookup.source!r} failed: {type(error).__name__}") from None
+        except (OperationalError, httpx.TransportError) as error:
+            raise _failed(_problem(lookup, error), SourceAway) from None
+        except (
+            SQLAlchemyError,
+            httpx.HTTPError,
+            httpx.InvalidURL,
+            TooLong,
+            ValueError,
+            OverflowError,
+        ) as error:
+            raise _failed(_problem(lookup, error)) from None
 
     def _query(self, name: str, source: LookupSource, lookup: Lookup, parameters: Mapping[str, Json]) -> Json:
         engine = self._engines.get(name)
@@ -74,7 +89,8 @@ class ChunkLookups:
 
     def __init__(self, lookups: Lookups) -> None:
         self._lookups = lookups
-        self._answers: dict[tuple[str, str, bytes], Json] = {}
+        self._answers: dict[tuple[str, str, bytes], Json | TemporaryFailure] = {}
+        self._away: dict[str, SourceAway] = {}
 
     def live(self, entry: EventType, event: Event) -> dict[str, Json]:
         """Return the live data of one event by name.
@@ -88,17 +104,33 @@ class ChunkLookups:
         parameters = {key: value_at(event, path) for key, path in lookup.params.items()}
         key = (event_type, name, orjson.dumps(parameters, option=orjson.OPT_SORT_KEYS))
         if key not in self._answers:
-            try:
-                self._answers[key] = self._lookups.fetch(lookup, parameters)
-            except TemporaryFailure:
-                if lookup.is_required:
-                    raise
-                self._answers[key] = None
-        return self._answers[key]
+            self._answers[key] = self._ask(lookup, parameters)
+        answer = self._answers[key]
+        if not isinstance(answer, TemporaryFailure):
+            return answer
+        if lookup.is_required:
+            raise _failed(str(answer))  # a new one: an exception raised again drags its old traceback along
+        return None
+
+    def _ask(self, lookup: Lookup, parameters: Mapping[str, Json]) -> Json | TemporaryFailure:
+        """Ask, unless the source was away a moment ago: one timeout per chunk is enough."""
+        if lookup.source in self._away:
+            return self._away[lookup.source]
+        try:
+            return self._lookups.fetch(lookup, parameters)
+        except SourceAway as failure:
+            self._away[lookup.source] = failure
+            return failure
+        except TemporaryFailure as failure:
+            return failure
 
 
-def _failed(problem: str) -> TemporaryFailure:
-    return TemporaryFailure(
+def _problem(lookup: Lookup, error: Exception) -> str:
+    return f"the look-up in {lookup.source!r} failed: {type(error).__name__}"
+
+
+def _failed(problem: str, kind: type[TemporaryFailure] = TemporaryFailure) -> TemporaryFailure:
+    return kind(
         problem,
         fault=Fault.PROVIDER,
         reply=Reply(phase=Phase.LOCAL, text=problem),
@@ -119,8 +151,7 @@ def _request(source: LookupSource, lookup: Lookup, parameters: Mapping[str, Json
     path = (lookup.url or "").format(**{key: quote(str(value), safe="") for key, value in parameters.items()})
     headers = {name: value.get_secret_value() for name, value in source.headers.items()}
     url = source.url.get_secret_value().rstrip("/") + "/" + path.lstrip("/")
-    with httpx.Client(timeout=lookup.timeout.total_seconds(), headers=headers) as client:
-        answer = client.get(url).raise_for_status()
-    if len(answer.content) > _ANSWER_BYTES:
-        raise ValueError("the answer is too long")
-    return answer.json()
+    answer = download(url, seconds=lookup.timeout.total_seconds(), most=_ANSWER_BYTES, headers=headers)
+    if answer.status != httpx.codes.OK:
+        raise ValueError(f"the server answered {answer.status}")
+    return orjson.loads(answer.content)

@@ -4,9 +4,11 @@ Runs each second, from any number of beats; everything it takes it takes with SK
 """
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 
 from notifier.broker.connection import BrokerUnavailable
+from notifier.broker.counters import Counters
 from notifier.broker.intake import Intake
 from notifier.broker.wakeups import WakeUp, WakeUps
 from notifier.events import LANES
@@ -14,8 +16,9 @@ from notifier.logs import get_logger
 from notifier.pipeline.ingest import Ingest
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
-from notifier.store import heartbeats, work
-from notifier.store.database import Database
+from notifier.pipeline.tools import Report
+from notifier.store import heartbeats, messages, work
+from notifier.store.database import Database, DatabaseUnavailable
 
 log = get_logger("sweep")
 
@@ -34,29 +37,68 @@ class Sweep:
         ingest: Ingest,
         settler: Settler,
         timers: Timers,
+        counters: Counters | None = None,
     ) -> None:
         self._database, self._intake, self._wake_ups = database, intake, wake_ups
         self._ingest, self._settler, self._timers = ingest, settler, timers
+        self._counters = counters
 
     def run(self) -> Counter[str]:
-        """Do one round; return what was found."""
+        """Do one round; return what was found.
+
+        A part that stumbles does not stop the others: each is the safety net of somebody else.
+
+        Raises:
+            DatabaseUnavailable: there is nothing to sweep.
+        """
         found: Counter[str] = Counter()
+        parts: dict[str, Callable[[Counter[str]], None]] = {
+            "timers": self._fire,
+            "unknown": lambda found: self._settle("unknown", self._settler.unknown, found),
+            "expired": lambda found: self._settle("expired", self._settler.expired, found),
+            "work": self._wake,
+            "intake": self._sweep_intake,
+            "upkeep": self._beat,
+        }
+        for name, part in parts.items():
+            try:
+                part(found)
+            except DatabaseUnavailable:
+                raise
+            except BrokerUnavailable:
+                found["broker_away"] = 1
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other parts are not at fault
+                found["stumbled"] += 1
+                log.error("sweep.stumbled", part=name, error=type(error).__name__)
+        return +found
+
+    def _fire(self, found: Counter[str]) -> None:
         found["timers"] = self._ring_flows(self._timers.fire())
-        unknown, expired = self._settler.unknown(), self._settler.expired()
-        found["unknown"] = unknown.counts.total()
-        found["expired"] = expired.counts.total()
+
+    def _settle(self, name: str, settle: Callable[[], Report], found: Counter[str]) -> None:
+        report = settle()
+        found[name] = report.counts.total()
+        self._count(report)
+
+    def _wake(self, found: Counter[str]) -> None:
         with self._database.connection() as connection:
             found["taken_back"] = work.take_back(connection)
             flows = work.lanes_with_work(connection)
+        found["flows"] = self._ring_flows(set(flows))
+
+    def _beat(self, _found: Counter[str]) -> None:
+        with self._database.connection() as connection:
             heartbeats.beat(connection, "sweep")
             if heartbeats.is_older(connection, "upkeep", _UPKEEP):
                 heartbeats.make_partitions(connection)
-        found["flows"] = self._ring_flows(set(flows))
-        try:
-            self._sweep_intake(found)
-        except BrokerUnavailable:
-            found["broker_away"] = 1
-        return +found
+
+    def _count(self, report: Report) -> None:
+        """Count what ended here: nothing else would tell /metrics."""
+        if self._counters is None or not report.failed:
+            return
+        with self._database.connection() as connection:
+            ended = messages.count_by_flow(connection, report.failed)
+        self._counters.add(ended)
 
     def _sweep_intake(self, found: Counter[str]) -> None:
         for lane, length in self._intake.lengths().items():

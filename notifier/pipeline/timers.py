@@ -18,12 +18,13 @@ from notifier.errors import EventRefused, NotifierError
 from notifier.events import Event, Urgency
 from notifier.logs import get_logger
 from notifier.pipeline.decide import Decider, timer_row
-from notifier.pipeline.incoming import Incoming
-from notifier.pipeline.ingest import PROCESSING_ERRORS, describe
+from notifier.pipeline.incoming import PROCESSING_ERRORS, Incoming, check_tenant
+from notifier.pipeline.ingest import describe
 from notifier.rules.ruleset import RuleSet, Schedule
 from notifier.rules.schedules import fire_key, latest_due, next_fire
 from notifier.store.database import Connection, Database, DatabaseUnavailable
 from notifier.store.dead_letters import DeadLetter, bury
+from notifier.store.tenants import known_tenants
 from notifier.store.timers import TimerRow, known_keys, set_timers, take_due
 
 log = get_logger("sweep")
@@ -100,7 +101,11 @@ class Timers:
         due = take_due(connection, now, limit)
         if not due:
             return 0, set()
-        batch = [incoming for row in due if (incoming := self._incoming(connection, row, now)) is not None]
+        tenants = known_tenants(connection)
+        made = [(row, self._incoming(connection, row, now)) for row in due]
+        batch = [
+            one for row, one in made if one is not None and self._is_sendable(connection, row, one, tenants)
+        ]
         flows = self._decider.run(connection, batch, now).flows if batch else set()
         log.info("sweep.fired", timers=len(due), events=len(batch))
         return len(due), flows
@@ -151,10 +156,24 @@ class Timers:
         try:
             entry = self._catalog.check(event.type, event.data)
         except EventRefused as error:
-            bury(connection, self._letter(row, kind="refused", error=error.reason, field=error.field))
-            log.error("sweep.refused", type=event.type, field=error.field, reason=error.reason)
+            self._refuse(connection, row, error)
             return None
         return Incoming(event=event, entry=entry, lane=event.urgency or Urgency(entry.urgency), at=now)
+
+    def _is_sendable(
+        self, connection: Connection, row: TimerRow, one: Incoming, tenants: frozenset[str]
+    ) -> bool:
+        """Tell whether the event's tenant is known: what came of it could never be sent otherwise."""
+        try:
+            check_tenant(one.event, tenants)
+        except EventRefused as error:
+            self._refuse(connection, row, error)
+            return False
+        return True
+
+    def _refuse(self, connection: Connection, row: TimerRow, error: EventRefused) -> None:
+        bury(connection, self._letter(row, kind="refused", error=error.reason, field=error.field))
+        log.error("sweep.refused", type=row.event_type, field=error.field, reason=error.reason)
 
     def _letter(self, row: TimerRow, *, kind: str, error: str, field: str | None) -> DeadLetter:
         """Return the event a timer would have made, as far as it can be told, for the dead letters."""

@@ -1,5 +1,6 @@
 """Keep what could not be processed, with its error, until somebody retries it."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -37,7 +38,10 @@ class DeadLetterRow(DeadLetter):
 
 
 def bury(connection: Connection, letter: DeadLetter) -> UUID:
-    """Store the letter; the same entry again counts up and keeps the newest error."""
+    """Store the letter; the same entry again counts up and keeps the newest error.
+
+    Names too long for the index are shortened; the entry itself is kept whole.
+    """
     row = connection.execute(
         """INSERT INTO dead_letter (id, kind, tenant, source, external_id, type, field, error, lane, data_key, sealed)
            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
@@ -48,10 +52,8 @@ def bury(connection: Connection, letter: DeadLetter) -> UUID:
         [
             uuid7(),
             letter.kind,
-            letter.tenant,
-            letter.source,
-            letter.external_id,
-            letter.type,
+            *_short_key(letter.tenant, letter.source, letter.external_id),
+            _short(letter.type) if letter.type else letter.type,
             letter.field,
             letter.error,
             letter.lane,
@@ -61,6 +63,21 @@ def bury(connection: Connection, letter: DeadLetter) -> UUID:
     ).fetchone()
     found: UUID = row[0] if row else uuid7()
     return found
+
+
+_KEY_BYTES = 400
+
+
+def _short_key(tenant: str, source: str, external_id: str) -> list[str]:
+    return [_short(tenant), _short(source), _short(external_id)]
+
+
+def _short(name: str) -> str:
+    """Return a name that fits an index of three such (2,704 bytes), still one of its own."""
+    whole = name.encode()
+    if len(whole) <= _KEY_BYTES:
+        return name
+    return f"{name[: _KEY_BYTES // 2]}\u2026{hashlib.sha256(whole).hexdigest()[:16]}"
 
 
 _COLUMNS = """id, kind, tenant, source, external_id, type, field, error, lane, data_key, sealed, seen, first_at,
@@ -87,7 +104,7 @@ def find_by_key(connection: Connection, tenant: str, source: str, external_id: s
     """Return the letter of a producer's event."""
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM dead_letter WHERE tenant = %s AND source = %s AND external_id = %s",
-        [tenant, source, external_id],
+        _short_key(tenant, source, external_id),
     ).fetchone()
     return _row(row) if row else None
 

@@ -4,6 +4,7 @@ A person is made in a transaction of its own, before the rows that speak of it: 
 at most a key that seals nothing.
 """
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
@@ -42,23 +43,64 @@ class Person:
 class Persons:
     """The persons of all tenants, with a short memory so that a burst to one person is one look-up."""
 
-    def __init__(self, database: Database, keyring: Keyring) -> None:
+    def __init__(
+        self, database: Database, keyring: Keyring, *, seconds: float = 30, size: int = 50_000
+    ) -> None:
         self._database, self._keyring = database, keyring
-        # Short-lived: an erasure elsewhere must be seen here soon.
-        self._seen: TTLCache[PersonKey, Person] = TTLCache(50_000, ttl=30)
+        # Even a look into a TTLCache changes it: never without the lock.
+        self._lock = threading.Lock()
+        self._seen: TTLCache[PersonKey, Person] = TTLCache(size, ttl=seconds)
 
     def get(self, wanted: Iterable[PersonKey]) -> dict[PersonKey, Person]:
-        """Return each person wanted, made where absent."""
+        """Return each person wanted, made where absent.
+
+        One may have been erased elsewhere a moment ago: what is to be stored takes :meth:`hold`.
+        """
         keys = set(wanted)
-        found = {key: person for key in keys if (person := self._seen.get(key)) is not None}
+        with self._lock:
+            found = {key: person for key in keys if (person := self._seen.get(key)) is not None}
         if missing := sorted(keys - found.keys()):
             with self._database.connection() as connection:
                 fresh = self._select(connection, missing)
                 if absent := [key for key in missing if key not in fresh]:
                     fresh |= self._insert(connection, absent)
-            self._seen.update(fresh)
+            with self._lock:
+                self._seen.update(fresh)
             found |= fresh
         return found
+
+    def hold(self, connection: Connection, wanted: Iterable[PersonKey]) -> dict[PersonKey, Person]:
+        """Return each person wanted, none of whom can be erased before ``connection`` has committed.
+
+        Call it once per transaction, with everybody the transaction writes about.
+        """
+        found = self.get(wanted)
+        gone = self.confirm(connection, found.values())
+        if lost := sorted(key for key, person in found.items() if person.id in gone):
+            # In this transaction, which may hold their rows; not remembered, as it may yet be rolled back.
+            found |= self._insert(connection, lost)
+        return found
+
+    def confirm(self, connection: Connection, persons: Iterable[Person]) -> set[UUID]:
+        """Lock the persons against erasure until the commit; return the ids of those erased already.
+
+        Those are forgotten here too: the next :meth:`get` gives them a new key.
+        """
+        ids = sorted({person.id for person in persons})
+        if not ids:
+            return set()
+        rows = connection.execute(
+            """SELECT id FROM person WHERE id = ANY (%b::uuid[]) AND data_key IS NOT NULL
+               ORDER BY id FOR SHARE""",
+            [ids],
+            prepare=True,
+        ).fetchall()
+        gone = set(ids) - {row[0] for row in rows}
+        if gone:
+            with self._lock:
+                for key in [key for key, person in self._seen.items() if person.id in gone]:
+                    self._seen.pop(key, None)
+        return gone
 
     def _select(self, connection: Connection, keys: list[PersonKey]) -> dict[PersonKey, Person]:
         rows = connection.execute(
