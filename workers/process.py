@@ -27,6 +27,8 @@ log = logs.get_logger("worker")
 
 _services: list[Services] = []
 _loops: list[Loops] = []
+_CONFIG_ERROR = 78
+"""EX_CONFIG of sysexits.h: a supervisor need not guess why."""
 health = Health("worker", settings.health_dir)
 pulse.connect(health, settings.health_dir)
 
@@ -80,23 +82,36 @@ def _start(**_: object) -> None:
     """Load rules and templates before the first task, and wait for the database if need be."""
     # Celery sets logging up later than this.
     logs.configure(health.process, level=settings.log_level)
-    made = services()
+    try:
+        _load(services())
+    except NotifierError as error:
+        # Celery would swallow an exception here and take tasks it cannot do.
+        log.critical("worker.refused", reason=str(error))
+        raise SystemExit(_CONFIG_ERROR) from error
+    for notice in services().templates.notices:
+        log.warning("worker.noticed", template=notice.template, reason=notice.reason)
+    # What was loaded lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+
+
+def _load(made: Services) -> None:
+    """Make every stage, and wait for the database where it is away.
+
+    Raises:
+        NotifierError: a rule, type, template, setting or key is wrong.
+    """
     pause = 0.2
     while True:
         try:
-            for load in (made.deliver, made.sweep, made.ingest, made.templates):
-                log.debug("worker.loaded", part=type(load).__name__)
+            for part in (made.deliver, made.sweep, made.ingest, made.templates):
+                log.debug("worker.loaded", part=type(part).__name__)
         except (DatabaseUnavailable, BrokerUnavailable) as error:
             health.waiting(str(error))
             time.sleep(pause)
             pause = min(pause * 2, 5.0)
         else:
-            break
-    for notice in made.templates.notices:
-        log.warning("worker.noticed", template=notice.template, reason=notice.reason)
-    # What was loaded lives as long as the process: the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
+            return
 
 
 @signals.worker_ready.connect
