@@ -33,7 +33,9 @@ def main(mails: int, obvious_mails: int, bulk: int, only: str) -> None:
                 stack, urls.redis, urls.admin.rpartition("/")[0] + "/notifier", str(int(time.time()))
             )
             figures["sink"] = name
-            for title, step in _steps(bench, port, slow_port, mails, obvious_mails, bulk):
+            for title, step in _steps(
+                bench, port=port, slow_port=slow_port, mails=mails, obvious_mails=obvious_mails, bulk=bulk
+            ):
                 if only in title:
                     click.echo(f"{title} …", nl=False)
                     found = step()
@@ -50,7 +52,9 @@ def main(mails: int, obvious_mails: int, bulk: int, only: str) -> None:
     click.echo(json.dumps(figures))
 
 
-def _steps(bench, port, slow_port, mails, obvious_mails, bulk):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _steps(  # type: ignore[no-untyped-def]  # noqa: ANN202
+    bench: Bench, *, port: int, slow_port: int, mails: int, obvious_mails: int, bulk: int
+):
     env = measure.environment(bench, port)
     return [
         ("empty tasks", lambda: _empty(bench, env)),
@@ -82,7 +86,7 @@ def _obvious(bench: Bench, env: dict[str, str], count: int) -> dict[str, object]
     def fill() -> int:
         for event in bench.events(count, "obvious"):
             context = {
-                "event": {"id": "1", "type": event["type"], "subject": event["subject"], "time": "2026-01-01T00:00:00Z"},
+                "event": {"id": "1", "type": event["type"], "subject": event["subject"], "time": "2026-01-01T00:00Z"},
                 "data": event["data"], "recipient": {"name": "Ada", "locale": "en", "zone": "UTC"}, "live": {},
                 "journey": None, "why": "you ordered from us", "links": {}, "message": {"id": "1", "reason": ""},
                 "brand": {

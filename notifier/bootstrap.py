@@ -287,6 +287,7 @@ class Services:
             ingest=self.ingest,
             settler=self.deliver.settler,
             timers=timers,
+            counters=self.counters,
         )
 
     def close(self) -> None:

@@ -21,8 +21,13 @@ class ConfigError(NotifierError):
     """A setting, rule, catalogue entry or template is wrong: say where, and how to mend it."""
 
     def __init__(
-        self, problem: str, *, file: Path | str | None = None, line: int | None = None,
-        field: str | None = None, mend: str | None = None,
+        self,
+        problem: str,
+        *,
+        file: Path | str | None = None,
+        line: int | None = None,
+        field: str | None = None,
+        mend: str | None = None,
     ) -> None:
         self.problem, self.file, self.line, self.field, self.mend = problem, file, line, field, mend
         where = f"{file}:{line}" if file and line else str(file or "")
@@ -134,7 +139,12 @@ class TemporaryFailure(SendError):
     """The same message may succeed later: retry."""
 
     def __init__(
-        self, message: str, *, fault: Fault, reply: Reply, reason: str | None = None,
+        self,
+        message: str,
+        *,
+        fault: Fault,
+        reply: Reply,
+        reason: str | None = None,
         retry_after: timedelta | None = None,
     ) -> None:
         self.retry_after = retry_after

@@ -24,6 +24,7 @@ _CLOSING = 421
 _REFUSED = 400
 # RFC 5321 §4.3.2; any other success would leave the dialogue out of step.
 _EXPECTED = {Phase.MAIL: range(200, 300), Phase.RCPT: range(200, 300), Phase.DATA: (354,)}
+_FRESH_SECONDS = 0.2
 _QUIT_SECONDS = 1.0
 _LATE_REPLY_SECONDS = 0.5
 
@@ -69,7 +70,9 @@ class SmtpSession:
         """
         if not self._is_usable:
             raise network(Phase.CONNECT, "session-closed")
-        if self._is_worn() or self._line.is_stale:
+        # Between the mails of one chunk there is nothing to look for: send() notices a good-bye by itself.
+        is_idle = time.monotonic() - self._used_at >= _FRESH_SECONDS
+        if self._is_worn() or (is_idle and self._line.is_stale):
             self._reconnect()
 
     def send(self, message: Prepared) -> Accepted:

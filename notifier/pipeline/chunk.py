@@ -163,7 +163,7 @@ class Chunk:
         job, started = one.job, self.tools.clock.now()
         following = rest[0] if rest else None
         try:
-            accepted = self.place.session().send(one.prepared)
+            accepted = self.place.open_session.send(one.prepared)
         except Exception as error:  # noqa: BLE001 - an adapter's own mistake: it may have been sent
             failure = error if isinstance(error, SendError) else self._dropped(error)
             then = self._failed(job, failure, self._try(job, started))

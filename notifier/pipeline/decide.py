@@ -189,7 +189,7 @@ class Decider:
         untold = claim_notifications(connection, [(_digest(one), one.id) for one in pending])
         told = [one for one in pending if one.id in untold]
         decided.notifications, decided.told_before = len(told), len(pending) - len(told)
-        persons = self._persons.get(one.person for one in told)
+        persons = self._persons.hold(connection, [one.person for one in told])
         rows = [self._rows(one, persons[one.person]) for one in told]
         insert_notifications(connection, [row[0] for row in rows])
         insert_messages(connection, [row[1] for row in rows])

@@ -88,6 +88,13 @@ class Place:
         self._session.refresh()
         return self._session
 
+    @property
+    def open_session(self) -> Session:
+        """The session :meth:`session` returned last."""
+        if self._session is None:
+            raise AssertionError("session() comes first")
+        return self._session
+
     def drop(self) -> None:
         """Close a session that behaved in a way nobody knows."""
         if self._session is not None:

@@ -6,9 +6,9 @@ Never makes a plan longer than the rule's; law and suppression are the gate's pa
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from notifier.decisions import ChannelStep, Contact
 from notifier.events import Recipient, Urgency
 from notifier.messages import ChannelName, MessageClass
-from notifier.decisions import ChannelStep, Contact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from notifier.decisions import Contact, Facts
 from notifier.events import Event, Json, Recipient
 from notifier.recipients.paths import Missing, look_up
 from notifier.recipients.sources import ContactSource, DataSource, ListSource, Source
-from notifier.decisions import Contact, Facts
 
 _FIELDS = ("email", "phone", "name", "locale", "zone", "contact")
 _PHONE = re.compile(r"\+?[\d\s()/.-]{3,}")

@@ -246,12 +246,12 @@ def _entanglement(styles: Sequence[tuple[str, int]], pages: Mapping[str, Page]) 
 def _compiled(environment: Sandbox, path: str) -> Template:
     try:
         template = environment.get_template(path)
-        # Jinja keeps a ChainMap and flattens it for every rendering; nothing changes it after load.
-        template.globals = dict(template.globals)
-        return template
     except TemplateSyntaxError as error:
         file = error.filename or error.name or path
         raise TemplateError(error.message or "syntax error", template=file, line=error.lineno) from None
+    # Jinja keeps a ChainMap and flattens it for every rendering; nothing changes it after load.
+    template.globals = dict(template.globals)
+    return template
 
 
 def _bounded(template: Template, values: dict[str, Any], path: str) -> str:

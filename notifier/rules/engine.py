@@ -10,11 +10,6 @@ from datetime import datetime, timedelta
 import cel
 
 from notifier.catalog.types import EventType
-from notifier.events import Event, Json, Urgency
-from notifier.recipients.paths import Missing, event_attributes
-from notifier.recipients.preferences import plan_channels, plan_reachable
-from notifier.recipients.resolve import Found, resolve
-from notifier.rules.conditions import Answer, Condition, ConditionError, context_of
 from notifier.decisions import (
     Action,
     AdvanceJourney,
@@ -29,6 +24,11 @@ from notifier.decisions import (
     StageRef,
     Verdict,
 )
+from notifier.events import Event, Json, Urgency
+from notifier.recipients.paths import Missing, event_attributes
+from notifier.recipients.preferences import plan_channels, plan_reachable
+from notifier.recipients.resolve import Found, resolve
+from notifier.rules.conditions import Answer, Condition, ConditionError, context_of
 from notifier.rules.journeys import apply_advance, journey_variables, standing_of
 from notifier.rules.ruleset import NotifyRule, Rule, RuleSet, StageRule, Telling, subject_of
 

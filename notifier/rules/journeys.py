@@ -6,8 +6,8 @@ Pure: states in, states out. Every stage is seen once; an earlier one that comes
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from notifier.events import Json
 from notifier.decisions import AdvanceJourney, JourneyState, Verdict
+from notifier.events import Json
 from notifier.rules.ruleset import RuleSet, StageRule
 
 

@@ -9,12 +9,12 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from notifier.decisions import ChannelStep
 from notifier.events import Event, Json, Recipient, Urgency
 from notifier.recipients.paths import Missing, look_up_in_event
 from notifier.recipients.resolve import addresses, expected, references
 from notifier.recipients.sources import ListSource, Source
 from notifier.rules.conditions import Condition
-from notifier.decisions import ChannelStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +163,9 @@ class RuleSet:
                 found.update(dict.fromkeys(_members(rule.telling.sources, lists or {})))
         return tuple(found)
 
-    def addresses(self, event: Event, lists: Mapping[str, tuple[Recipient, ...]] | None = None) -> tuple[str, ...]:
+    def addresses(
+        self, event: Event, lists: Mapping[str, tuple[Recipient, ...]] | None = None
+    ) -> tuple[str, ...]:
         """Return the addresses the rules may tell: contacts are looked for under them, too."""
         found: dict[str, None] = {}
         for rule in self.rules_for(event.type):

@@ -24,7 +24,7 @@ class BulkInsert:
         names = ", ".join(columns)
         arrays = ", ".join(f"%b::{kind}[]" for kind in columns.values())
         # jsonb travels as text: psycopg would need a wrapper object per value.
-        arrays = arrays.replace("%b::jsonb[]", "%s::text[]::jsonb[]")
+        arrays = arrays.replace("%b::jsonb[]", "%b::text[]::jsonb[]")
         self._statement: LiteralString = (
             f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) {then}"
         )

@@ -44,7 +44,7 @@ def save_journeys(connection: Connection, states: Mapping[JourneyKey, JourneySta
     connection.execute(
         """UPDATE journey SET stage = new.stage, stage_order = new.stage_order,
                   is_terminal = new.is_terminal, history = new.history::jsonb, updated_at = now()
-           FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::integer[], %b::boolean[], %s::text[])
+           FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::integer[], %b::boolean[], %b::text[])
                 AS new (tenant, rule, subject, stage, stage_order, is_terminal, history)
            WHERE journey.tenant = new.tenant AND journey.rule = new.rule AND journey.subject = new.subject""",
         [list(column) for column in zip(*map(_row, states.items()), strict=True)],

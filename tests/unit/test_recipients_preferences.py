@@ -2,10 +2,10 @@
 
 import pytest
 
+from notifier.decisions import ChannelStep, Contact
 from notifier.events import Recipient, Urgency
 from notifier.messages import ChannelName, MessageClass
 from notifier.recipients.preferences import can_opt_out, is_opted_out, plan_channels, plan_reachable
-from notifier.decisions import ChannelStep, Contact
 
 EMAIL, SMS, PORTAL = ChannelName.EMAIL, ChannelName.SMS, ChannelName.PORTAL
 TRANSACTIONAL, OPERATIONAL = MessageClass.TRANSACTIONAL, MessageClass.OPERATIONAL

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import TypeAdapter
 
+from notifier.decisions import Contact, Facts
 from notifier.events import Event, Json, Recipient
 from notifier.recipients.paths import Missing, look_up, look_up_in_event
 from notifier.recipients.resolve import Resolved, is_addressed, references, resolve
 from notifier.recipients.sources import Source
-from notifier.decisions import Contact, Facts
 
 ADAPTER: TypeAdapter[Source] = TypeAdapter(Source)
 ANN = Contact(

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from notifier.catalog.types import EventType
+from notifier.decisions import Contact, Decision, Facts, Verdict
 from notifier.events import Event, Json, Recipient, Urgency
 from notifier.messages import ChannelName, MessageClass
-from notifier.decisions import Contact, Decision, Facts, Verdict
 from notifier.rules.engine import route
 from notifier.rules.explain import explain_lines
 from notifier.rules.ruleset import RuleSet

@@ -8,8 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifier.catalog.types import EventType
-from notifier.events import Event, Json
-from notifier.recipients.may_we import is_superseded
 from notifier.decisions import (
     AdvanceJourney,
     CancelTimer,
@@ -20,6 +18,8 @@ from notifier.decisions import (
     StageRef,
     Verdict,
 )
+from notifier.events import Event, Json
+from notifier.recipients.may_we import is_superseded
 from notifier.rules.engine import route
 from notifier.rules.explain import explain_lines
 from notifier.rules.journeys import apply_advance
