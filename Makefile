@@ -49,7 +49,7 @@ format: install
 	$(PY) -m ruff format
 
 test: install
-	@$(PY) -m pytest -n $(JOBS) $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 faults: install
 	@$(PY) -m tests.faults --kills $(KILLS)

@@ -171,6 +171,7 @@ def test_settings(
         "security": "none",
         "connections": 4,
         "connect_timeout": "2s",
+        "login_timeout": "2s",
         "command_timeout": "2s",
         "data_timeout": "2s",
         "dot_timeout": "2s",

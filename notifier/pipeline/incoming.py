@@ -37,7 +37,7 @@ _DEPTH = 64
 _KEY_BYTES = 2000
 """Of tenant, source and id together: a row of PostgreSQL's index has 2,704 at most."""
 _RECIPIENTS = 1000
-_CLOCK_ERROR = timedelta(days=1)
+_CLOCK_ERROR = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,12 @@ def server(request: pytest.FixtureRequest) -> Iterator[SmtpServer]:
         yield server
 
 
+@pytest.fixture(autouse=True)
+def _idle_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every session count as idle: within a chunk a refresh does not look."""
+    monkeypatch.setattr("notifier.channels.smtp_session._FRESH_SECONDS", 0.0)
+
+
 def test_a_refresh_leaves_a_live_connection_alone(server: SmtpServer) -> None:
     """It asks the kernel, not the relay."""
     channel = smtp_channel(server)

@@ -52,6 +52,7 @@ LIMITS = {
     "NOTIFIER_RELAYS__DEFAULT__SECURITY": "none",
     "NOTIFIER_RELAYS__DEFAULT__CONNECTIONS": str(CONNECTIONS),
     "NOTIFIER_RELAYS__DEFAULT__CONNECT_TIMEOUT": "400ms",
+    "NOTIFIER_RELAYS__DEFAULT__LOGIN_TIMEOUT": "1s",
     "NOTIFIER_RELAYS__DEFAULT__COMMAND_TIMEOUT": "400ms",
     "NOTIFIER_RELAYS__DEFAULT__DATA_TIMEOUT": "400ms",
     # Generous: a busy machine must not make an outcome unknown that no fault of ours did.

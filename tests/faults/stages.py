@@ -29,7 +29,7 @@ THREADS = 3
 TIGHT = {
     "claim_lease": "1s",
     "claim_idle": "200ms",
-    "lease_margin": "0s",
+    "lease_margin": "1ms",
     "ingest_batch": 20,
     "deliver_chunk": 10,
 }
@@ -42,7 +42,7 @@ def relay_of(sink: RecordingSink) -> dict[str, object]:
     """Return settings of the sink as a relay whose sending lease is five seconds."""
     return {
         "host": "127.0.0.1", "port": sink.ports[SINK], "security": "none", "connections": 8,
-        "connect_timeout": "200ms", "command_timeout": "400ms", "data_timeout": "200ms", "dot_timeout": "1s",
+        "connect_timeout": "200ms", "login_timeout": "400ms", "command_timeout": "400ms", "data_timeout": "200ms", "dot_timeout": "1s",
     }  # fmt: skip
 
 

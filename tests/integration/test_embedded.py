@@ -68,9 +68,9 @@ def kill_hard(program: subprocess.Popen[str]) -> None:
 def test_two_workers_claim_different_rows(database_url: str) -> None:
     """SKIP LOCKED, on which every claim rests, works on the fresh database of a test."""
     with psycopg.connect(database_url) as one, psycopg.connect(database_url) as other:
-        one.execute("CREATE TABLE work AS SELECT generate_series(1, 2) AS id")
+        one.execute("CREATE TABLE claimable AS SELECT generate_series(1, 2) AS id")
         one.commit()
-        claim = "SELECT id FROM work ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
+        claim = "SELECT id FROM claimable ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
 
         first, second = one.execute(claim).fetchone(), other.execute(claim).fetchone()
 

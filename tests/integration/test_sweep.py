@@ -154,6 +154,7 @@ def _relay(port: int) -> dict[str, object]:
         "port": port or 1,
         "security": "none",
         "connect_timeout": "2s",
+        "login_timeout": "2s",
         "command_timeout": "2s",
         "data_timeout": "2s",
         "dot_timeout": "2s",

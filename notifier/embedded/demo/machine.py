@@ -132,6 +132,7 @@ class Machine:
             "connections": CONNECTIONS,
             # A mail that was on its way when its worker was killed is settled after the sum of these.
             "connect_timeout": "1s",
+            "login_timeout": "1500ms",
             "command_timeout": "1500ms",
             "data_timeout": "1500ms",
             "dot_timeout": "3s",
