@@ -131,7 +131,8 @@ def _start(bench: Bench, port: int) -> None:
 def _notifier(bench: Bench, port: int, mails: int) -> dict[str, object]:
     _start(bench, port)
     rate = measure.throughput(bench, "mails", mails)
-    return {"notifier_per_s": round(rate), "peak_rss_mb": measure.peak_memory(bench.stack, OURS)}
+    peaks = measure.peak_memory(bench.stack, OURS)
+    return {"notifier_per_s": round(rate), "peak_rss_mb": max(peaks.values()), "rss_by_process_mb": peaks}
 
 
 def _idle(bench: Bench) -> dict[str, object]:

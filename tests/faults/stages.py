@@ -42,7 +42,8 @@ def relay_of(sink: RecordingSink) -> dict[str, object]:
     """Return settings of the sink as a relay whose sending lease is five seconds."""
     return {
         "host": "127.0.0.1", "port": sink.ports[SINK], "security": "none", "connections": 8,
-        "connect_timeout": "200ms", "login_timeout": "400ms", "command_timeout": "400ms", "data_timeout": "200ms", "dot_timeout": "1s",
+        "connect_timeout": "200ms", "login_timeout": "400ms", "command_timeout": "400ms",
+        "data_timeout": "200ms", "dot_timeout": "1s",
     }  # fmt: skip
 
 
