@@ -45,7 +45,7 @@ class Result:
     """What the server made of an event."""
 
     state: str
-    """``decided``, ``settled``, ``refused`` or ``duplicate``."""
+    """``decided``, ``settled`` or ``refused``; the same event again has the result of the first."""
     verdict: str | None = None
     reasons: tuple[str, ...] = ()
     notifications: tuple[NotificationResult, ...] = ()
