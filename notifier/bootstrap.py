@@ -287,6 +287,7 @@ class Services:
             ingest=self.ingest,
             settler=self.deliver.settler,
             timers=timers,
+            grace=self.settings.tuning.lease_margin,
             counters=self.counters,
         )
 

@@ -3,6 +3,7 @@
 Runs each second, from any number of beats; everything it takes it takes with SKIP LOCKED.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -37,11 +38,13 @@ class Sweep:
         ingest: Ingest,
         settler: Settler,
         timers: Timers,
+        grace: timedelta,
         counters: Counters | None = None,
     ) -> None:
+        """``grace``: how long after an outage a worker may take to record what it knows."""
         self._database, self._intake, self._wake_ups = database, intake, wake_ups
         self._ingest, self._settler, self._timers = ingest, settler, timers
-        self._counters = counters
+        self._counters, self._grace = counters, grace.total_seconds()
 
     def run(self) -> Counter[str]:
         """Do one round; return what was found.
@@ -54,7 +57,7 @@ class Sweep:
         found: Counter[str] = Counter()
         parts: dict[str, Callable[[Counter[str]], None]] = {
             "timers": self._fire,
-            "unknown": lambda found: self._settle("unknown", self._settler.unknown, found),
+            "unknown": self._settle_unknown,
             "expired": lambda found: self._settle("expired", self._settler.expired, found),
             "work": self._wake,
             "intake": self._sweep_intake,
@@ -74,6 +77,11 @@ class Sweep:
 
     def _fire(self, found: Counter[str]) -> None:
         found["timers"] = self._ring_flows(self._timers.fire())
+
+    def _settle_unknown(self, found: Counter[str]) -> None:
+        """Decide about leases that ran out; not while those who could not renew or record them still may."""
+        if time.monotonic() - self._database.away_at > self._grace:
+            self._settle("unknown", self._settler.unknown, found)
 
     def _settle(self, name: str, settle: Callable[[], Report], found: Counter[str]) -> None:
         report = settle()

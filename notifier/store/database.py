@@ -3,6 +3,8 @@
 Every statement ends within the configured time; a connection that broke is not handed out again.
 """
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -40,6 +42,8 @@ class Database:
     ) -> None:
         self.url = url
         self._engine = _engine(url, size, timeout, name)
+        self.away_at = -math.inf
+        """When it was last found away, by ``time.monotonic()``."""
 
     @property
     def engine(self) -> Engine:
@@ -56,14 +60,14 @@ class Database:
         try:
             pooled = self._engine.raw_connection()
         except Exception as error:
-            raise _unavailable(error) from error
+            raise self._unavailable(error) from error
         connection: Any = pooled.driver_connection
         try:
             yield connection
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
             if connection.closed or connection.broken or _is_passing(error):
                 pooled.invalidate()
-                raise _unavailable(error) from error
+                raise self._unavailable(error) from error
             raise
         finally:
             pooled.close()
@@ -99,6 +103,12 @@ class Database:
         """Close all idle connections."""
         self._engine.dispose()
 
+    def _unavailable(self, error: Exception) -> DatabaseUnavailable:
+        self.away_at = time.monotonic()
+        # The driver's text names host and port, never the password; keep its first line.
+        words = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return DatabaseUnavailable(f"the database cannot be reached: {words}")
+
 
 def sqlalchemy_url(url: str) -> str:
     """Return the URL with the driver SQLAlchemy needs."""
@@ -132,10 +142,3 @@ def _engine(url: str, size: int, timeout: timedelta, name: str) -> Engine:
 def _is_passing(error: psycopg.Error) -> bool:
     state = error.sqlstate
     return state is not None and (state.startswith(_PASSING) or state in _PASSING_STATES)
-
-
-def _unavailable(error: Exception) -> DatabaseUnavailable:
-    # The driver's text names host and port, never the password; keep its first line.
-    return DatabaseUnavailable(
-        f"the database cannot be reached: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-    )

@@ -416,6 +416,7 @@ def test_what_the_sweep_settles_is_counted(flow: Flow) -> None:
         ingest=services.ingest,
         settler=services.deliver.settler,
         timers=sweep._timers,
+        grace=timedelta(0),
         counters=services.counters,
     ).run()
 

@@ -6,11 +6,14 @@ import time
 from datetime import timedelta
 from uuid import uuid4
 
+import pytest
+
 from notifier.broker.wakeups import WakeUp
 from notifier.events import Urgency
 from notifier.ids import uuid7
 from notifier.messages import ChannelName
 from notifier.store import work
+from notifier.store.database import DatabaseUnavailable
 from notifier.store.work import WorkRow, insert_work
 from tests.contracts.smtp_server import At, Hang, SmtpServer
 from tests.services import Flow, MakeFlow
@@ -57,6 +60,27 @@ def test_what_a_dead_worker_had_claimed_is_ready_again(flow: Flow) -> None:
 
     assert found["taken_back"] == 1
     assert flow.query("SELECT number, outcome FROM attempt") == [(1, "sent")]
+
+
+def test_after_an_outage_those_who_know_an_outcome_speak_first(make_flow: MakeFlow) -> None:
+    """A lease that ran out while nobody could record anything says nothing about its worker."""
+    flow = make_flow(tuning={"lease_margin": "400ms"})
+    database = flow.services.database
+    flow.ingest(flow.sample("order.shipped"))
+    with database.connection() as connection:
+        connection.execute(
+            "UPDATE work SET state = 1, is_sending = true, token = %s, lease_until = now()", [uuid4()]
+        )
+    with pytest.raises(DatabaseUnavailable), database.connection() as connection:
+        connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    at_once = flow.services.sweep.run()["unknown"]
+    end = time.monotonic() + 10
+    while not flow.services.sweep.run()["unknown"]:
+        assert time.monotonic() < end
+
+    assert at_once == 0
+    assert flow.query("SELECT outcome FROM attempt") == [("unknown",)]
 
 
 def test_entries_a_dead_reader_left_are_taken_over(make_flow: MakeFlow) -> None:
