@@ -7,10 +7,8 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Callable
 from functools import cached_property
-from typing import TextIO
 
 import redis
 from pydantic import ValidationError
@@ -22,15 +20,15 @@ from notifier.broker.intake import Intake
 from notifier.broker.wakeups import WakeUp, WakeUps
 from notifier.catalog import Catalog
 from notifier.channels.base import Channel
+from notifier.channels.configured import sms_provider, smtp_relay
 from notifier.channels.console import ConsoleChannel
 from notifier.channels.portal import PortalChannel
-from notifier.channels.sms import SmsChannel, SmsProvider
+from notifier.channels.sms import SmsChannel
 from notifier.channels.smtp import SmtpChannel
-from notifier.channels.smtp_relay import SmtpRelay
 from notifier.clock import Clock, SystemClock
 from notifier.crypto import Keyring, MasterKeys
 from notifier.delivery.policy import DeliveryPolicy
-from notifier.errors import ConfigError, EventRefused
+from notifier.errors import ConfigError
 from notifier.events import Recipient
 from notifier.pipeline.answer import Answers
 from notifier.pipeline.decide import Decider
@@ -46,9 +44,10 @@ from notifier.pipeline.record import Recorder
 from notifier.pipeline.sweep import Sweep
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Tools
+from notifier.recipients.lists import read_list
 from notifier.rendering.templates import Templates
 from notifier.rules.ruleset import RuleSet
-from notifier.settings import LookupSource, Relay, Settings, Sms, load_settings
+from notifier.settings import LookupSource, Settings, load_settings
 from notifier.store.database import Database
 from notifier.store.keyrings import open_keyring
 from notifier.store.partitions import Partitions
@@ -167,7 +166,7 @@ class Services:
         if settings.sms is not None:
             channels["sms"] = SmsChannel(sms_provider(settings.sms))
         channels["portal"] = PortalChannel(self.inbox)
-        channels["console"] = ConsoleChannel(_stdout())
+        channels["console"] = ConsoleChannel(sys.stdout)
         return Flows(channels, email=settings.relay, urgent_email=settings.urgent_relay)
 
     @cached_property
@@ -305,72 +304,3 @@ class Services:
         database = Database(url, size=size, timeout=self.settings.tuning.database_timeout, name=self.process)
         self._databases.append(database)
         return database
-
-
-def smtp_relay(name: str, relay: Relay, settings: Settings) -> SmtpRelay:
-    """Return a relay's adapter settings.
-
-    Raises:
-        ConfigError: it could never work, or would send a password in the clear.
-    """
-    return SmtpRelay(
-        name=name,
-        host=relay.host,
-        port=relay.port,
-        security=relay.security,
-        username=relay.username,
-        password=relay.password.get_secret_value() if relay.password else None,
-        ca_file=relay.ca_file,
-        is_verified=relay.verify,
-        helo=relay.helo or settings.mail.domain,
-        envelope_from=settings.mail.envelope_sender,
-        connect_seconds=_seconds(relay.connect_timeout),
-        login_seconds=_seconds(relay.login_timeout),
-        command_seconds=_seconds(relay.command_timeout),
-        data_seconds=_seconds(relay.data_timeout),
-        dot_seconds=_seconds(relay.dot_timeout),
-        connections=relay.connections,
-        max_messages_per_connection=relay.max_messages_per_connection,
-        idle_seconds=_seconds(relay.idle_timeout),
-    )
-
-
-def sms_provider(sms: Sms) -> SmsProvider:
-    """Return the SMS gateway's adapter settings.
-
-    Raises:
-        ConfigError: it could never work, or would send the token in the clear.
-    """
-    return SmsProvider(
-        name="sms",
-        base_url=sms.base_url,
-        account_sid=sms.account_sid,
-        auth_token=sms.auth_token.get_secret_value(),
-        sender=sms.sender,
-        connections=sms.connections,
-        connect_seconds=_seconds(sms.connect_timeout),
-        read_seconds=_seconds(sms.read_timeout),
-        is_plain_http_allowed=sms.plain_http_allowed,
-    )
-
-
-def read_list(name: str, entries: tuple[Mapping[str, str] | str, ...]) -> tuple[Recipient, ...]:
-    """Read a list of recipients from the settings.
-
-    Raises:
-        ConfigError: an entry is neither an address nor an object with one.
-    """
-    try:
-        return tuple(
-            Recipient.from_json(entry, f"lists.{name}[{index}]") for index, entry in enumerate(entries)
-        )
-    except EventRefused as error:
-        raise ConfigError(error.reason, file="notifier.yaml", field=error.field) from error
-
-
-def _seconds(duration: timedelta) -> float:
-    return duration.total_seconds()
-
-
-def _stdout() -> TextIO:
-    return sys.stdout

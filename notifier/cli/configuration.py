@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from notifier.bootstrap import Services, sms_provider, smtp_relay
+from notifier.bootstrap import Services
 from notifier.catalog import Catalog
+from notifier.channels.configured import sms_provider, smtp_relay
 from notifier.documents import ConfigErrors, load
 from notifier.errors import ConfigError, TemplateError
 from notifier.events import Json

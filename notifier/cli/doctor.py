@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import click
 
-from notifier.bootstrap import Services, smtp_relay
+from notifier.bootstrap import Services
+from notifier.channels.configured import smtp_relay
 from notifier.channels.smtp import SmtpChannel
 from notifier.cli.failures import FINDING
 from notifier.cli.opening import opened

@@ -1,0 +1,61 @@
+"""Turn what an operator configured into the settings of relays and gateways.
+
+Values only: opens nothing, builds no channel.
+"""
+
+from datetime import timedelta
+
+from notifier.channels.sms_provider import SmsProvider
+from notifier.channels.smtp_relay import SmtpRelay
+from notifier.settings import Relay, Settings, Sms
+
+
+def smtp_relay(name: str, relay: Relay, settings: Settings) -> SmtpRelay:
+    """Return a relay's adapter settings.
+
+    Raises:
+        ConfigError: it could never work, or would send a password in the clear.
+    """
+    return SmtpRelay(
+        name=name,
+        host=relay.host,
+        port=relay.port,
+        security=relay.security,
+        username=relay.username,
+        password=relay.password.get_secret_value() if relay.password else None,
+        ca_file=relay.ca_file,
+        is_verified=relay.verify,
+        helo=relay.helo or settings.mail.domain,
+        envelope_from=settings.mail.envelope_sender,
+        connect_seconds=_seconds(relay.connect_timeout),
+        login_seconds=_seconds(relay.login_timeout),
+        command_seconds=_seconds(relay.command_timeout),
+        data_seconds=_seconds(relay.data_timeout),
+        dot_seconds=_seconds(relay.dot_timeout),
+        connections=relay.connections,
+        max_messages_per_connection=relay.max_messages_per_connection,
+        idle_seconds=_seconds(relay.idle_timeout),
+    )
+
+
+def sms_provider(sms: Sms) -> SmsProvider:
+    """Return the SMS gateway's adapter settings.
+
+    Raises:
+        ConfigError: it could never work, or would send the token in the clear.
+    """
+    return SmsProvider(
+        name="sms",
+        base_url=sms.base_url,
+        account_sid=sms.account_sid,
+        auth_token=sms.auth_token.get_secret_value(),
+        sender=sms.sender,
+        connections=sms.connections,
+        connect_seconds=_seconds(sms.connect_timeout),
+        read_seconds=_seconds(sms.read_timeout),
+        is_plain_http_allowed=sms.plain_http_allowed,
+    )
+
+
+def _seconds(duration: timedelta) -> float:
+    return duration.total_seconds()
