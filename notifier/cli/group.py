@@ -6,11 +6,15 @@ The base install has only the producer's commands: the others say what to instal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from itertools import takewhile
+from typing import Any, Final, NoReturn
 
 import click
 
-from notifier.cli.failures import MissingServer, exit_code, is_ours, lines
+from notifier.cli.failures import MissingServer, as_object, exit_code, is_clicks, is_ours, lines
+from notifier.cli.output import as_json
+
+_IS_JSON: Final = "notifier.is_json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +83,37 @@ class Commands(click.Group):
             with formatter.section(title):
                 formatter.write_dl([(name, lazy.help) for name, lazy in section.items()])
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options before the command; what is wrong with them is an error like any other."""
+        # Looked for by hand: the command that reads it may be missing, or its other options wrong.
+        ctx.meta[_IS_JSON] = "--json" in takewhile(lambda arg: arg != "--", args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if not ctx.meta[_IS_JSON]:
+                raise
+            _fail(ctx, error)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run, and turn errors into one clear line each and an exit code."""
+        """Run, and turn errors into one clear line each, or one object, and an exit code."""
         try:
             return super().invoke(ctx)
         except Exception as error:
-            if ctx.params["debug"] or not is_ours(error):
+            is_shown = ctx.meta[_IS_JSON] if is_clicks(error) else is_ours(error) and not ctx.params["debug"]
+            if not is_shown:
                 raise
-            for line in lines(error):
-                click.echo(f"error: {line}", err=True)
-            ctx.exit(exit_code(error))
+            _fail(ctx, error)
+
+
+def _fail(ctx: click.Context, error: Exception) -> NoReturn:
+    if ctx.meta[_IS_JSON]:
+        if isinstance(error, click.exceptions.Abort | EOFError):
+            click.echo(err=True)  # ends the line of the question
+        click.echo(as_json({"error": as_object(error)}), err=True)
+    else:
+        for line in lines(error):
+            click.echo(f"error: {line}", err=True)
+    ctx.exit(exit_code(error))
 
 
 def load(lazy: Lazy) -> click.Command:

@@ -33,7 +33,7 @@ def migrate(*, wait: float, is_json: bool) -> None:
             mend="name the database as the role that owns the tables",
         )  # fmt: skip
     url = secret.get_secret_value()
-    before = _when_there(url, wait)
+    before = _when_there(url, wait, is_quiet=is_json)
     try:
         after = upgrade(url)
     except DBAPIError as error:
@@ -45,14 +45,14 @@ def migrate(*, wait: float, is_json: bool) -> None:
         say(f"at {after} already" if before == after else f"migrated from {before or 'nothing'} to {after}")
 
 
-def _when_there(url: str, wait: float) -> str | None:
+def _when_there(url: str, wait: float, *, is_quiet: bool) -> str | None:
     """Return the revision as soon as the database answers.
 
     Raises:
         DatabaseUnavailable: it did not within the time.
     """
     end = time.monotonic() + wait
-    has_said = False
+    has_said = is_quiet
     while True:
         try:
             return current(url)
