@@ -42,9 +42,9 @@ class Processes:
             **variables,
         }
 
-    def start(self, *arguments: str) -> None:
-        """Start ``celery -A workers.app ARGUMENTS`` and keep it running."""
-        name = arguments[0]
+    def start(self, *arguments: str, name: str = "") -> None:
+        """Start ``celery -A workers.app ARGUMENTS`` and keep it running; two of a kind need names."""
+        name = name or arguments[0]
         log = self._directory / f"{name}.log"
         program = Program(name=name, argv=_celery(arguments), env=self._environment, log=log, cwd=ROOT)
         self._supervisor.start(program)

@@ -4,10 +4,12 @@ import functools
 import gc
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec
 
 from celery import signals
+from celery.app.utils import Settings as CeleryConfig
+from celery.worker import WorkController
 from celery.worker.consumer import Consumer
 
 from notifier import logs
@@ -17,7 +19,7 @@ from notifier.errors import NotifierError
 from notifier.health import Health
 from notifier.pipeline.ingest import describe
 from notifier.store.database import DatabaseUnavailable
-from workers import pulse
+from workers import pulse, threads
 from workers.app import app, publish, settings
 from workers.failures import DeliveryFailed, StageFailed
 from workers.loops import Loops
@@ -77,8 +79,14 @@ def _log(**_: object) -> None:
     logs.configure(health.process, level=settings.log_level)
 
 
+@signals.celeryd_init.connect
+def _begin(conf: CeleryConfig, options: Mapping[str, Any], **_: object) -> None:
+    """Say how many threads there will be, before Celery makes them."""
+    threads.configure(conf, options, settings)
+
+
 @signals.worker_init.connect
-def _start(**_: object) -> None:
+def _start(sender: WorkController, **_: object) -> None:
     """Load rules and templates before the first task, and wait for the database if need be."""
     # Celery sets logging up later than this.
     logs.configure(health.process, level=settings.log_level)
@@ -90,11 +98,25 @@ def _start(**_: object) -> None:
         raise SystemExit(_CONFIG_ERROR) from error
     for notice in services().templates.notices:
         log.warning("worker.noticed", template=notice.template, reason=notice.reason)
+    _check_threads(sender)
     # What was loaded lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
     # A chunk makes tens of thousands of objects and hardly a cycle; Python's 700 would look 50 times a chunk.
     gc.set_threshold(50_000, 20, 50)
+
+
+def _check_threads(worker: WorkController) -> None:
+    """Say so where a provider that hangs could hold up the others."""
+    queues = tuple(worker.app.amqp.queues.consume_from)
+    if threads.is_crowded(queues, _threads(), settings):
+        wanted = threads.threads_for(queues, settings)
+        log.warning(
+            "worker.crowded",
+            threads=_threads(),
+            wanted=wanted,
+            reason=f"a relay that hangs could hold up others: leave -c away, or say -c {wanted}",
+        )
 
 
 def _load(made: Services) -> None:
@@ -143,4 +165,4 @@ def _stopped(**_: object) -> None:
 
 
 def _threads() -> int:
-    return int(app.conf.worker_concurrency or 8)
+    return int(app.conf.worker_concurrency or threads.CORE)

@@ -5,6 +5,7 @@ Values only: opens nothing, builds no channel.
 
 from datetime import timedelta
 
+from notifier.channels import console, portal
 from notifier.channels.sms_provider import SmsProvider
 from notifier.channels.smtp_relay import SmtpRelay
 from notifier.settings import Relay, Settings, Sms
@@ -55,6 +56,13 @@ def sms_provider(sms: Sms) -> SmsProvider:
         read_seconds=_seconds(sms.read_timeout),
         is_plain_http_allowed=sms.plain_http_allowed,
     )
+
+
+def connections(settings: Settings) -> int:
+    """Return how many messages one process can have on their way at once, over all it can send over."""
+    sms = settings.sms.connections if settings.sms else 0
+    relays = sum(relay.connections for relay in settings.relays.values())
+    return relays + sms + portal.CONNECTIONS + console.ConsoleChannel.connections
 
 
 def _seconds(duration: timedelta) -> float:

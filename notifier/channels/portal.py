@@ -10,6 +10,9 @@ from notifier.channels.base import Prepared, Session, refuse_locally
 from notifier.errors import Fault, Phase, Reply, SendError, TemporaryFailure
 from notifier.messages import Accepted, ChannelName, Outgoing, Rendered
 
+CONNECTIONS = 4
+"""How many entries one process puts at a time."""
+
 
 class Inbox(Protocol):
     """Where portal messages lie until they are read."""
@@ -31,7 +34,7 @@ class PortalChannel:
     is_encrypted = True
     """It stays within."""
 
-    def __init__(self, inbox: Inbox, *, connections: int = 4, seconds: float = 20) -> None:
+    def __init__(self, inbox: Inbox, *, connections: int = CONNECTIONS, seconds: float = 20) -> None:
         self._inbox = inbox
         self.connections = connections
         self.phase_seconds = seconds

@@ -85,9 +85,15 @@ class Stack:
         self.run(name, (*CELERY, *arguments), env=env)
 
     def worker(
-        self, name: str, queues: Sequence[str], threads: int, *, env: Mapping[str, str] | None = None
+        self,
+        name: str,
+        queues: Sequence[str],
+        threads: int | None = None,
+        *,
+        env: Mapping[str, str] | None = None,
     ) -> None:
-        """Start a worker process that consumes ``queues``."""
+        """Start a worker process that consumes ``queues``; it chooses its threads unless told how many."""
+        chosen = () if threads is None else ("-c", str(threads))
         self.celery(
             name,
             "worker",
@@ -97,21 +103,22 @@ class Stack:
             ",".join(queues),
             "-P",
             "threads",
-            "-c",
-            str(threads),
+            *chosen,
             *_QUIET,
             env=env,
         )
 
     def core(self, name: str = "core", **options: Mapping[str, str]) -> None:
         """Start a process that ingests and sweeps; it never calls a provider."""
-        self.worker(name, ["sweep", "ingest.urgent", "ingest.normal", "ingest.bulk"], 6, **options)
+        self.worker(name, ["sweep", "ingest.urgent", "ingest.normal", "ingest.bulk"], None, **options)
 
-    def urgent(self, name: str = "urgent", threads: int = 8, **options: Mapping[str, str]) -> None:
+    def urgent(self, name: str = "urgent", threads: int | None = None, **options: Mapping[str, str]) -> None:
         """Start a process that delivers urgent messages only."""
         self.worker(name, ["deliver.urgent"], threads, **options)
 
-    def deliver(self, name: str = "deliver", threads: int = 8, **options: Mapping[str, str]) -> None:
+    def deliver(
+        self, name: str = "deliver", threads: int | None = None, **options: Mapping[str, str]
+    ) -> None:
         """Start a process that delivers the rest."""
         self.worker(name, ["deliver.normal", "deliver.bulk"], threads, **options)
 
