@@ -4,13 +4,13 @@ httpx and httpcore bound each read for itself, so that a server which dribbles b
 no provider; judges no answer.
 """
 
-import contextlib
-import socket
 import ssl
 import time
 from collections.abc import Iterable
 
 import httpcore
+
+from notifier.channels.resolving import look_up
 
 NOT_CONNECTED = (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout)
 """Nothing was sent."""
@@ -52,8 +52,8 @@ class DeadlineBackend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Connect to the first of the host's addresses that answers, all of them within ``timeout``."""
         ends = time.monotonic() + self.left(timeout, httpcore.ConnectTimeout)
-        failure: Exception = httpcore.ConnectError("host-not-found")
-        for address in _addresses(host, port):
+        failure: Exception = httpcore.ConnectError("unreachable")
+        for address in _addresses(host, port, ends):
             # create_connection(), which httpcore uses, would grant the whole time to each address.
             seconds = self.left(max(ends - time.monotonic(), 0.001), httpcore.ConnectTimeout)
             try:
@@ -104,8 +104,10 @@ def read_at_most(response: httpcore.Response, limit: int) -> bytes:
     return bytes(body)
 
 
-def _addresses(host: str, port: int) -> list[str]:
-    with contextlib.suppress(OSError, UnicodeError):
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return [str(address[0]) for *_, address in found]
-    return []
+def _addresses(host: str, port: int, deadline: float) -> list[str]:
+    try:
+        return [str(address[0]) for *_, address in look_up(host, port, deadline)]
+    except TimeoutError as error:
+        raise httpcore.ConnectTimeout("host-lookup-timeout") from error
+    except OSError as error:
+        raise httpcore.ConnectError("host-not-found") from error

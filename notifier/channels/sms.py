@@ -49,7 +49,7 @@ _TEXT_LIMIT = 500
 # Twilio's answers have about 1 kB.
 _ANSWER_LIMIT = 65536
 _IDLE_SECONDS = 5.0
-# For closing and judging. Looking up the host is bounded by the resolver's own times only.
+# For closing and judging.
 _SLACK_SECONDS = 1.0
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
 

@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 
+from notifier.channels.resolving import Place, look_up
 from notifier.errors import Fault, OutcomeUnknown, Phase, Reply, SendError, TemporaryFailure
 
 # RFC 5321 §4.5.3.1.5 allows 512 octets a line; real servers pass it, hostile ones never stop.
@@ -19,8 +20,6 @@ LINES_LIMIT = 128
 TEXT_LIMIT = 2000
 _RECEIVE = 65536
 _TLS_RECORD = 16384
-
-_Address = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
 
 _LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
@@ -156,8 +155,10 @@ def connect(host: str, port: int, deadline: float) -> Connection:
     """
     reason = "unreachable"
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
+        found = look_up(host, port, deadline)
+    except TimeoutError as error:
+        raise network(Phase.CONNECT, "host-lookup-timeout") from error
+    except OSError as error:
         raise network(Phase.CONNECT, "host-not-found") from error
     for family, kind, protocol, _, address in found:
         try:
@@ -168,7 +169,7 @@ def connect(host: str, port: int, deadline: float) -> Connection:
     raise network(Phase.CONNECT, reason)
 
 
-def _dial(sock: socket.socket, address: _Address, deadline: float) -> socket.socket:
+def _dial(sock: socket.socket, address: Place, deadline: float) -> socket.socket:
     try:
         sock.settimeout(_left(deadline))
         sock.connect(address)
