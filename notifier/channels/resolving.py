@@ -7,6 +7,7 @@ each lookup runs in a thread of its own, which may outlive those who wait for it
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -20,7 +21,7 @@ PATIENCE = 60.0
 
 @dataclass(slots=True)
 class _Lookup:
-    answer: Future[list[Address]] = field(default_factory=Future)
+    answer: Future[Sequence[Address]] = field(default_factory=Future)
     began: float = field(default_factory=time.monotonic)
 
 
@@ -28,7 +29,7 @@ _pending: dict[tuple[str, int], _Lookup] = {}
 _lock = threading.Lock()
 
 
-def look_up(host: str, port: int, deadline: float) -> list[Address]:
+def look_up(host: str, port: int, deadline: float) -> Sequence[Address]:
     """Return the host's addresses, as ``socket.getaddrinfo`` does, by ``deadline`` of the monotonic clock.
 
     Whoever asks for the same host at the same time shares one lookup: a resolver that hangs costs one
