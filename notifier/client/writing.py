@@ -181,7 +181,12 @@ def _attachment(file: Attachment, where: str) -> dict[str, str]:
         raise EventRefused("must be an Attachment", field=where)
     if (file.content is None) == (file.url is None):
         raise EventRefused("needs exactly one of content and url", field=where)
-    return file.to_json()
+    if file.content is not None and not isinstance(file.content, bytes | bytearray | memoryview):
+        raise EventRefused("must be bytes; read a file with open(path, 'rb')", field=f"{where}.content")
+    written = file.to_json()
+    # The server's own rules; the content is base64 of ours, and large: it need not be read back.
+    Attachment.from_json({**written, "content": ""} if "content" in written else written, where)
+    return written
 
 
 def _moment(time: datetime | None) -> str:

@@ -191,6 +191,15 @@ class _Order:
         ({"to": 7}, "to"),
         ({"attachments": [Attachment(name="x")]}, "attachments[0]"),
         ({"attachments": [{"name": "x"}]}, "attachments[0]"),
+        ({"attachments": [Attachment(name="", content=b"")]}, "attachments[0].name"),
+        ({"attachments": [Attachment(name="a", content="text")]}, "attachments[0].content"),  # type: ignore[arg-type]
+        ({"attachments": [Attachment(name="a", content=b"", media_type="pdf")]}, "attachments[0].media_type"),
+        (
+            {"attachments": [Attachment(name="a", content=b"", media_type="a/b\r\nBcc: x")]},
+            "attachments[0].media_type",
+        ),
+        ({"attachments": [Attachment(name="a", url="file:///etc/passwd")]}, "attachments[0].url"),
+        ({"attachments": [Attachment(name="a", content=b"", cid="<logo>")]}, "attachments[0].cid"),
     ],
 )
 def test_what_can_never_be_accepted_is_refused_with_its_field(given: Mapping[str, Any], field: str) -> None:
