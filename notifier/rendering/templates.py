@@ -4,13 +4,15 @@ Never looks at a database or the network, and never returns half a message: it r
 """
 
 import re
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from cachetools import LRUCache
 from jinja2 import Template, TemplateSyntaxError
 
 from notifier.errors import TemplateError
@@ -19,6 +21,7 @@ from notifier.messages import ChannelName, Rendered
 from notifier.rendering.context import clean, contract
 from notifier.rendering.environment import READER, Reader, Sandbox, sandbox
 from notifier.rendering.failures import explain
+from notifier.rendering.folding import Edition, FoldingLoader, Source, foldable
 from notifier.rendering.formats import NO_BREAK
 from notifier.rendering.inlining import differences, entangled, inline_message, inline_pages
 from notifier.rendering.markup import Page, problems
@@ -26,6 +29,9 @@ from notifier.rendering.sources import Part, Sources
 
 SIZE_LIMIT: Final = 1_000_000
 """Characters one part of a message may have."""
+
+_EDITIONS: Final = 64
+"""Brands times languages whose folded templates are kept."""
 
 _GAP = re.compile(r"\n{3,}")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
@@ -53,7 +59,12 @@ class Templates:
         self.notices: tuple[Notice, ...] = ()
         self._plain = plain
         self._defaults = clean(defaults)
-        self._inlined: dict[str, Template] = {}
+        self._inlined: dict[str, Source] = {}
+        """The files below a body, as they read with CSS inlined; by the body's path."""
+        self._general = Edition({})
+        self._editions: LRUCache[Hashable, Edition] = LRUCache(_EDITIONS)
+        self._lock = threading.Lock()
+        self._constant = foldable(source.tree for source in sources)
         self._words: Mapping[str, Mapping[str, str]] = {}
         self._versions = {name: sources.version(name) for name in sources.names()}
 
@@ -76,7 +87,7 @@ class Templates:
                 markup through which data could become code.
         """
         texts: dict[str, str] = {}
-        plain = sandbox(texts.get)
+        plain = sandbox(FoldingLoader(texts.get, {}))
         sources = Sources.load(directory, plain, default_locale)
         texts.update({source.path: source.text for source in sources})
         templates = cls(sources, plain, defaults or {}, default_locale)
@@ -137,9 +148,13 @@ class Templates:
         parts, spoken = self.sources.choose(name, channel, locale)
         values = contract(context, self._defaults, spoken)
         values["say"] = self._words.get(values["language"]) or self._words.get(self.default_locale, {})
+        edition = self._edition(values) if is_inlined else self._general
         token = READER.set(Reader(locale=spoken, zone=values["recipient"]["zone"]))
         try:
-            done = {part: self._write(path, values, is_inlined=is_inlined) for part, path in parts.items()}
+            done = {
+                part: self._write(path, values, edition, is_inlined=is_inlined)
+                for part, path in parts.items()
+            }
         finally:
             READER.reset(token)
         if channel is ChannelName.SMS:
@@ -149,11 +164,24 @@ class Templates:
         subject = _subject(done[Part.SUBJECT], parts[Part.SUBJECT]) if Part.SUBJECT in done else ""
         return Rendered(text=_GAP.sub("\n\n", text).strip() + "\n", subject=subject, html=done.get(Part.HTML))
 
-    def _write(self, path: str, values: dict[str, Any], *, is_inlined: bool) -> str:
-        template = self._inlined.get(path) if is_inlined else None
+    def _edition(self, values: Mapping[str, Any]) -> Edition:
+        """Return the templates with the message's brand and language folded in."""
+        key = (values["locale"], *values["brand"].items())
+        with self._lock:
+            try:
+                edition = self._editions.get(key)
+            except TypeError:  # a brand that is more than plain values
+                return self._general
+            if edition is None:
+                edition = self._editions[key] = Edition({name: values[name] for name in self._constant})
+            return edition
+
+    def _write(self, path: str, values: dict[str, Any], edition: Edition, *, is_inlined: bool) -> str:
+        source = self._inlined.get(path) if is_inlined else None
         try:
-            text = _bounded(template or self._plain.get_template(path), values, path)
-            is_done = template is not None or not path.endswith(_HTML)
+            template = edition.template(path, source or self.sources.text)
+            text = _bounded(template, values, path)
+            is_done = source is not None or not path.endswith(_HTML)
             return text if is_done else inline_message(text)
         except TemplateError:
             raise
@@ -200,15 +228,22 @@ class Templates:
         """Compile the bodies that share their stylesheets, in an environment of the rewritten files."""
         used = dict.fromkeys(one for path in paths for one in self.sources.closure(path) if one in pages)
         texts = inline_pages(styles, {path: pages[path] for path in used})
-        environment = sandbox(lambda path: texts.get(path) or self.sources.text(path))
-        for path in paths:
-            self._inlined[path] = _compiled(environment, path)
+
+        def source(path: str) -> str | None:
+            return texts.get(path) or self.sources.text(path)
+
+        self._inlined |= dict.fromkeys(paths, source)
 
     def _compile(self) -> None:
         """Compile what was not compiled yet, so that an unknown filter is found now."""
         for source in self.sources:
-            if source.path not in self._inlined:
-                _compiled(self._plain, source.path)
+            try:
+                self._general.template(source.path, self._inlined.get(source.path) or self.sources.text)
+            except TemplateSyntaxError as error:
+                file = error.filename or error.name or source.path
+                raise TemplateError(
+                    error.message or "syntax error", template=file, line=error.lineno
+                ) from None
 
     def _compare(self, samples: Mapping[str, Mapping[str, Json]]) -> list[Notice]:
         notices = []
@@ -241,17 +276,6 @@ def _entanglement(styles: Sequence[tuple[str, int]], pages: Mapping[str, Page]) 
             line = pages[path].line(style.start)
             return f"{path}:{line}: the selector {selector!r} depends on its surroundings"
     return None
-
-
-def _compiled(environment: Sandbox, path: str) -> Template:
-    try:
-        template = environment.get_template(path)
-    except TemplateSyntaxError as error:
-        file = error.filename or error.name or path
-        raise TemplateError(error.message or "syntax error", template=file, line=error.lineno) from None
-    # Jinja keeps a ChainMap and flattens it for every rendering; nothing changes it after load.
-    template.globals = dict(template.globals)
-    return template
 
 
 def _bounded(template: Template, values: dict[str, Any], path: str) -> str:
