@@ -1,4 +1,4 @@
-"""Run processes as children: restart what ends unexpectedly, stop all in order, leave nothing behind.
+"""Run processes as children: restart what ends unexpectedly, stop all at once, leave nothing behind.
 
 Knows commands, signals and log files; nothing of what the processes do.
 """
@@ -59,7 +59,7 @@ class _Child:
 class Supervisor:
     """Keeps programs running, each in its own process group, until told to stop.
 
-    Ctrl-C reaches only us; leaving the context stops the rest, the last started first.
+    Ctrl-C reaches only us; leaving the context stops the rest.
     """
 
     def __init__(self, *, backoff: Backoff | None = None) -> None:
@@ -88,19 +88,23 @@ class Supervisor:
                 self._keeper.start()
 
     def stop(self, name: str | None = None) -> None:
-        """Stop one program, or all, the last started first: SIGTERM, then SIGKILL after its grace."""
+        """Stop one program, or all at once: SIGTERM, then SIGKILL after its grace."""
         if name is not None:
             with self._lock:
-                child = self._children.pop(name)
-            self._end(child)
-            return
-        self._stopping.set()
-        if self._keeper:
-            self._keeper.join()
-            self._keeper = None
-        for last in reversed(list(self._children)):
-            self._end(self._children[last])
-            del self._children[last]
+                leaving = [self._children.pop(name)]
+        else:
+            self._stopping.set()
+            if self._keeper:
+                self._keeper.join()
+                self._keeper = None
+            # The last started may need the others: it hears of it first.
+            leaving = [self._children.pop(last) for last in reversed(list(self._children))]
+        asked = time.monotonic()
+        for child in leaving:
+            if child.process is not None and child.process.poll() is None:
+                signal_group(child.process.pid, signal.SIGTERM)
+        for child in leaving:
+            self._end(child, asked + child.program.grace)
 
     def kill(self, name: str, sig: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to a program's whole group; if it ends, it is started again after the backoff."""
@@ -167,13 +171,10 @@ class Supervisor:
         leash.hold(child.process.pid, grace=program.grace)
         child.started, child.due = time.monotonic(), None
 
-    def _end(self, child: _Child) -> None:
-        if child.process is None:
-            return
-        if child.process.poll() is None:
-            signal_group(child.process.pid, signal.SIGTERM)
+    def _end(self, child: _Child, deadline: float) -> None:
+        if child.process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                child.process.wait(child.program.grace)
+                child.process.wait(max(deadline - time.monotonic(), 0))
         self._clear(child)
 
     def _clear(self, child: _Child) -> None:

@@ -324,24 +324,47 @@ def test_a_child_that_keeps_failing_waits_longer_each_time(supervisor: Superviso
     assert log.read_text().splitlines()[:2] == ["no", "no"]
 
 
-def test_children_stop_in_reverse_order(tmp_path: Path) -> None:
-    """What was started last, and may need the others, ends first."""
-    order = tmp_path / "order"
+def test_children_stop_at_once(tmp_path: Path) -> None:
+    """Each may take its time to end in order, and the time is that of the slowest, not the sum."""
+    diary = tmp_path / "diary"
     child = textwrap.dedent("""
         import signal, sys, time
         def end(*_):
-            open(sys.argv[1], "a").write(sys.argv[2] + " ended\\n")
+            time.sleep(1)
+            open(sys.argv[1], "a").write("ended\\n")
             sys.exit()
         signal.signal(signal.SIGTERM, end)
-        open(sys.argv[1], "a").write(sys.argv[2] + " ready\\n")
+        open(sys.argv[1], "a").write("ready\\n")
         time.sleep(600)
     """)
     with Supervisor() as supervisor:
-        for count, name in enumerate(("first", "second"), start=1):
-            supervisor.start(Program(name=name, argv=(sys.executable, "-c", child, str(order), name)))
-            eventually(lambda n=count: order.exists() and order.read_text().count("ready") == n, "ready")
+        for name in "abcde":
+            supervisor.start(Program(name=name, argv=(sys.executable, "-Sc", child, str(diary))))
+        eventually(lambda: diary.exists() and diary.read_text().count("ready") == 5, "all are ready")
+        started = time.monotonic()
 
-    assert order.read_text().splitlines()[2:] == ["second ended", "first ended"]
+    assert time.monotonic() - started < 4
+    assert diary.read_text().count("ended") == 5
+
+
+def test_a_deaf_child_is_killed_after_its_own_grace(tmp_path: Path) -> None:
+    """And the others are not made to wait for more, nor cut short."""
+    log = tmp_path / "log"
+    deaf = (
+        "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+    )
+    supervisor = Supervisor()
+    supervisor.start(Program(name="deaf", argv=(sys.executable, "-Sc", deaf), log=log, grace=0.3))
+    supervisor.start(Program(name="good", argv=SLEEPER))
+    eventually(lambda: log.exists() and "deaf" in log.read_text(), "it is deaf")
+    pids = [supervisor.pid(name) for name in ("deaf", "good")]
+    started = time.monotonic()
+
+    supervisor.stop()
+
+    assert 0.3 <= time.monotonic() - started < 5
+    assert supervisor.alive() == {}
+    assert not any(psutil.pid_exists(pid) for pid in pids if pid)
 
 
 def test_a_stopped_child_stays_down(supervisor: Supervisor) -> None:

@@ -6,7 +6,6 @@ Shortens waits, and nothing else: retries come after seconds, not minutes.
 import json
 import shlex
 import sys
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -96,13 +95,6 @@ class Machine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        supervisor = self.stack.supervisor
-        # Each takes up to a second to end in order: all at once, not one after the other.
-        ends = [threading.Thread(target=supervisor.stop, args=(name,)) for name in supervisor.alive()]
-        for end in ends:
-            end.start()
-        for end in ends:
-            end.join()
         self.stack.stop()
 
     def _start_workers(self) -> None:
