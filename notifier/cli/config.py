@@ -2,8 +2,9 @@
 
 import click
 
-from notifier.cli.configuration import Finding, inspect
+from notifier.cli.configuration import inspect
 from notifier.cli.failures import FINDING
+from notifier.cli.findings import Finding
 from notifier.cli.output import json_option, say, show_json, show_lines, style_of
 from notifier.rules.schema import rules_json_schema
 
@@ -19,6 +20,7 @@ def check(*, is_json: bool) -> None:
     """Check settings, event types, rules and templates, and what they say of each other.
 
     Every finding has its file, its line and its mend; with --json one object a line. Exit code 1 for errors.
+    Whether the tenants of schedules are known is asked of the database, where one is configured.
     """
     report(inspect(), is_json=is_json)
 

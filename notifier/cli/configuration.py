@@ -1,6 +1,7 @@
 """Check the whole configuration as it lies in its files, and find everything that is wrong at once.
 
-Reads files only: no database, no network. A later part is checked even where an earlier one is broken.
+Reads files; asks a database only whether it knows the tenants of schedules. A later part is checked even
+where an earlier one is broken.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -9,38 +10,34 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+import psycopg
+
 from notifier.bootstrap import Services
 from notifier.catalog import Catalog
 from notifier.channels.configured import sms_provider, smtp_relay
+from notifier.cli.crosschecks import (
+    foreign_schedules,
+    unchecked_tenants,
+    unencrypted,
+    unknown_sources,
+    unknown_tenants,
+    unsendable,
+)
+from notifier.cli.failures import lines
+from notifier.cli.findings import Finding, finding_of
+from notifier.cli.places import Places
 from notifier.documents import ConfigErrors, load
-from notifier.errors import ConfigError, TemplateError
+from notifier.errors import ConfigError, NotifierError, TemplateError
 from notifier.events import Json
 from notifier.pipeline.samples import sample_context, unsampled, uses
 from notifier.rendering.check import Finding as TemplateFinding
 from notifier.rendering.check import check
 from notifier.rendering.templates import Templates
-from notifier.rules.ruleset import RuleSet
+from notifier.rules.ruleset import RuleSet, Schedule
 from notifier.settings import Settings, find_config, load_settings
+from notifier.store.tenants import known_tenants
 
 PartT = TypeVar("PartT")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that is wrong, or that could be better."""
-
-    severity: str
-    """``error`` or ``warning``."""
-    file: str | None
-    line: int | None
-    field: str | None
-    problem: str
-    mend: str | None
-
-    @property
-    def place(self) -> str:
-        """Return ``file:line``, as far as known."""
-        return f"{self.file}:{self.line}" if self.file and self.line else self.file or ""
 
 
 @dataclass(slots=True)
@@ -54,9 +51,9 @@ class Inspection:
         try:
             return load()
         except ConfigErrors as wrong:
-            self.findings += [_of_config(error) for error in wrong.errors]
+            self.findings += [finding_of(error) for error in wrong.errors]
         except ConfigError as wrong:
-            self.findings.append(_of_config(wrong))
+            self.findings.append(finding_of(wrong))
         except TemplateError as wrong:
             self.findings.append(_of_template(wrong))
         return None
@@ -82,7 +79,10 @@ def inspect() -> list[Finding]:
         )
     )  # fmt: skip
     if settings is not None:
-        seen.findings += _unknown_sources(catalog, settings)
+        try:
+            seen.findings += _cross_checks(catalog, rules, services)
+        finally:
+            services.close()
     if rules is not None and templates is not None:
         seen.findings += inspect_templates(templates, catalog, rules, services.settings)
     return seen.findings
@@ -123,14 +123,30 @@ def _named_lists() -> list[str]:
     return list(named) if isinstance(named, dict) else []
 
 
-def _unknown_sources(catalog: Catalog, settings: Settings) -> list[Finding]:
-    return [
-        _unknown_source(entry.type, name, lookup.source)
-        for entry in catalog
-        for name, lookup in entry.lookup.items()
-        # Our own database needs no entry.
-        if lookup.source not in settings.lookups and lookup.source != "notifier"
-    ]
+def _cross_checks(catalog: Catalog, rules: RuleSet | None, services: Services) -> Iterator[Finding]:
+    settings = services.settings
+    places = Places(settings.config_path, has_rules=rules is not None)
+    yield from unknown_sources(catalog, settings, places)
+    if rules is not None:
+        yield from unencrypted(catalog, rules, settings, places)
+        yield from unsendable(rules, settings, places)
+        yield from _tenants(foreign_schedules(rules), services, places)
+
+
+def _tenants(schedules: list[Schedule], services: Services, places: Places) -> Iterator[Finding]:
+    """Ask the database whom it knows, if a schedule makes that worth it and there is one to ask."""
+    if not schedules:
+        return
+    if "database_url" not in services.settings.model_fields_set:
+        yield from unchecked_tenants(schedules, "no database is configured", places)
+        return
+    try:
+        with services.database.connection() as connection:
+            known = known_tenants(connection)
+    except (NotifierError, psycopg.Error) as error:
+        yield from unchecked_tenants(schedules, lines(error)[0], places)
+    else:
+        yield from unknown_tenants(schedules, known, places)
 
 
 def _parts(services: Services) -> Iterator[Callable[[], object]]:
@@ -144,18 +160,6 @@ def _parts(services: Services) -> Iterator[Callable[[], object]]:
         yield lambda: sms_provider(sms)
     if settings.master_key is not None:
         yield lambda: services.master_keys
-
-
-def _of_config(error: ConfigError) -> Finding:
-    file = str(error.file) if error.file else None
-    return Finding(
-        severity="error",
-        file=file,
-        line=error.line,
-        field=error.field,
-        problem=error.problem,
-        mend=error.mend,
-    )
 
 
 def _of_template(error: TemplateError) -> Finding:
@@ -185,11 +189,4 @@ def _unused(names: set[str], folder: Path) -> Finding:
     return Finding(
         severity="warning", file=str(folder), line=None, field=None,
         problem=f"not tried, since no rule takes them: {', '.join(sorted(names))}", mend=None,
-    )  # fmt: skip
-
-
-def _unknown_source(event_type: str, name: str, source: str) -> Finding:
-    return Finding(
-        severity="error", file=None, line=None, field=f"{event_type}: lookup.{name}.source",
-        problem=f"there is no look-up source {source!r}", mend=f"add lookups.{source} to notifier.yaml",
     )  # fmt: skip

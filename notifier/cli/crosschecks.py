@@ -1,0 +1,123 @@
+"""Find what settings, event types and rules say of each other that cannot work, each right in itself.
+
+Compares values that were read already; opens nothing.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from notifier.catalog import Catalog, EventType
+from notifier.cli.findings import Finding, finding_of
+from notifier.cli.places import Places
+from notifier.events import DEFAULT_TENANT, Urgency
+from notifier.messages import ChannelName
+from notifier.rules.ruleset import Rule, RuleSet, Schedule
+from notifier.settings import Settings
+
+# Ours, for digests: no entry of ``lookups`` is needed for it.
+_OWN_SOURCE = "notifier"
+_ALWAYS_SERVED = frozenset({ChannelName.PORTAL, ChannelName.CONSOLE})
+
+
+def unknown_sources(catalog: Catalog, settings: Settings, places: Places) -> Iterator[Finding]:
+    """Find look-ups in sources that nobody configured."""
+    for entry in catalog:
+        for name, lookup in entry.lookup.items():
+            if lookup.source in settings.lookups or lookup.source == _OWN_SOURCE:
+                continue
+            place = places.of_type(entry.type).at("lookup", name, "source")
+            problem = f"{entry.type} looks {name} up in {lookup.source!r}, and there is no such source"
+            yield finding_of(place.error(problem, f"add lookups.{lookup.source} to notifier.yaml"))
+
+
+def unencrypted(catalog: Catalog, rules: RuleSet, settings: Settings, places: Places) -> Iterator[Finding]:
+    """Find types that must travel encrypted and whose mails would go over a relay without TLS.
+
+    Only a warning where that takes an event which names its urgency itself.
+    """
+    for entry in catalog:
+        if not entry.is_tls_required:
+            continue
+        mailed = [rule for rule in _telling(rules.rules_for(entry.type)) if ChannelName.EMAIL in _plan(rule)]
+        usual = {_relay(settings, rule.telling.urgency or entry.urgency) for rule in mailed}
+        # Without an urgency of the rule's own, an event may say any.
+        other = {_relay(settings, one) for rule in mailed if not rule.telling.urgency for one in Urgency}
+        for name in sorted(usual | other):
+            if name in settings.relays and settings.relays[name].security == "none":
+                yield _unencrypted(entry, name, settings, places, is_usual=name in usual)
+
+
+def unsendable(rules: RuleSet, settings: Settings, places: Places) -> Iterator[Finding]:
+    """Find rules with channels that nothing configured can send: an error where the plan has no other."""
+    # Relay and gateway often come from the environment alone: without either, only what no relay mends counts.
+    is_bare = not settings.relays and settings.sms is None
+    served = _ALWAYS_SERVED | ({ChannelName.EMAIL} if settings.relays or is_bare else set())
+    served |= {ChannelName.SMS} if settings.sms is not None else set()
+    found: dict[Finding, None] = {}
+    for rule in _telling(rules):
+        left = [one.value for one in _plan(rule) if one in served]
+        if is_bare and left:
+            continue
+        for channel in _plan(rule):
+            if channel not in served:
+                # The stages of a journey share its defaults, and so one finding.
+                found[_unsendable(rule, channel, left, places)] = None
+    yield from found
+
+
+def foreign_schedules(rules: RuleSet) -> list[Schedule]:
+    """Return the schedules whose tenant only the database knows: the default one is there from the start."""
+    return [one for one in rules.schedules if one.is_enabled and one.tenant != DEFAULT_TENANT]
+
+
+def unknown_tenants(
+    schedules: Iterable[Schedule], known: frozenset[str], places: Places
+) -> Iterator[Finding]:
+    """Find schedules for tenants that are not in the database."""
+    for one in schedules:
+        if one.tenant not in known:
+            place = places.of_schedule(one.name).at("tenant")
+            mend = f"correct it, or: notifier tenant add {one.tenant}"
+            yield finding_of(place.error(f"there is no tenant {one.tenant!r}: its events are refused", mend))
+
+
+def unchecked_tenants(schedules: Iterable[Schedule], why: str, places: Places) -> Iterator[Finding]:
+    """Say of which schedules nobody could tell whether their tenants are known."""
+    for one in schedules:
+        place = places.of_schedule(one.name).at("tenant")
+        mend = "check again where NOTIFIER_DATABASE_URL leads to the database"
+        problem = f"not checked whether there is a tenant {one.tenant!r}: {why}"
+        yield finding_of(place.error(problem, mend), "warning")
+
+
+def _telling(rules: Iterable[Rule]) -> Iterator[Rule]:
+    return (rule for rule in rules if rule.is_enabled and rule.telling.sources)
+
+
+def _plan(rule: Rule) -> list[ChannelName]:
+    return [step.channel for step in rule.telling.steps]
+
+
+def _relay(settings: Settings, urgency: Urgency) -> str:
+    return settings.urgent_relay or settings.relay if urgency is Urgency.URGENT else settings.relay
+
+
+def _unencrypted(
+    entry: EventType, relay: str, settings: Settings, places: Places, *, is_usual: bool
+) -> Finding:
+    whose = "its mails go" if is_usual else "the mails of events that name their urgency may go"
+    problem = f"{entry.type} must travel encrypted, {whose} over {relay!r} without TLS: the gate refuses them"
+    place = places.of_type(entry.type).at("tls_required")
+    mend = f"set relays.{relay}.security to starttls or implicit in notifier.yaml"
+    secure = sorted(name for name, one in settings.relays.items() if one.security != "none")
+    if secure:
+        mend += f", or let relay or urgent_relay name one that has it: {', '.join(secure)}"
+    return finding_of(place.error(problem, mend), "error" if is_usual else "warning")
+
+
+def _unsendable(rule: Rule, channel: ChannelName, left: list[str], places: Places) -> Finding:
+    place = places.of_channels(rule)
+    section = "relays" if channel is ChannelName.EMAIL else channel.value
+    then = f"the plan's rest is {', '.join(left)}" if left else "the plan has no other"
+    problem = f"nothing is configured that sends {channel.value}: {then}"
+    mend = f"add `{section}:` to notifier.yaml, or take {channel.value} out of the rule"
+    return finding_of(place.error(problem, mend), "warning" if left else "error")

@@ -1,0 +1,62 @@
+"""Know where event types, rules and schedules stand in the files of a configuration that was read already.
+
+Finds lines by names; judges nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from notifier.documents import Document, Documents
+from notifier.events import Json
+from notifier.rules.checks import Place
+from notifier.rules.ruleset import Rule, StageRule
+
+
+class Places:
+    """The place of each event type, rule and schedule, by its name; of rules only if they could be read."""
+
+    def __init__(self, config: Path, *, has_rules: bool = True) -> None:
+        self._types = dict(_types(config / "events"))
+        self._rules = dict(_rules(config / "rules")) if has_rules else {}
+
+    def of_type(self, name: str) -> Place:
+        """Return where an event type stands."""
+        return self._types[name]
+
+    def of_schedule(self, name: str) -> Place:
+        """Return where a schedule stands."""
+        return self._rules["schedule", name]
+
+    def of_channels(self, rule: Rule) -> Place:
+        """Return where a rule's channels stand: with itself, or among its journey's defaults."""
+        if not isinstance(rule, StageRule):
+            return self._rules["notify", rule.name].at("channels")
+        journey = self._rules["journey", rule.journey]
+        stage = journey.at("stages", rule.position)
+        below = journey.at("defaults")
+        own, given = (place.document.at(place.path) for place in (stage, journey))
+        has_own = "channels" in own or "channels" not in (given.get("defaults") or {})
+        return (stage if has_own else below).at("channels")
+
+
+def _types(folder: Path) -> Iterator[tuple[str, Place]]:
+    for document in Documents.of(folder):
+        place = Place(document=document)
+        entries = document.value.get("events")
+        if entries is None:
+            yield document.value["type"], place
+        for index, entry in enumerate(entries or ()):
+            yield entry["type"], place.at("events", index)
+
+
+def _rules(folder: Path) -> Iterator[tuple[tuple[str, str], Place]]:
+    for document in Documents.of(folder):
+        for index, rule in enumerate(_listed(document)):
+            for kind in ("notify", "journey", "schedule"):
+                if kind in rule:
+                    yield (kind, rule[kind]), Place(document=document, path=("rules", index))
+
+
+def _listed(document: Document) -> list[Mapping[str, Json]]:
+    rules: list[Mapping[str, Json]] = document.value.get("rules") or []
+    return rules
