@@ -19,7 +19,7 @@ RUN /opt/notifier/bin/python -m compileall -q /opt/notifier/lib || true
 FROM python:3.13.18-slim-trixie
 RUN groupadd --gid 10001 notifier \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin notifier \
-    && install --directory --owner=10001 --group=10001 /run/notifier /var/lib/flower
+    && install --directory --owner=10001 --group=10001 /run/notifier /run/catcher /var/lib/flower
 COPY --from=build /opt/notifier /opt/notifier
 WORKDIR /app
 COPY config config

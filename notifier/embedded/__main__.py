@@ -47,6 +47,17 @@ def catcher(  # noqa: PLR0917 - click passes them by name
     run(host=host, smtp_port=smtp_port, http_port=http_port, directory=directory, table=chosen, tls=tls)
 
 
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--host", default="localhost", show_default=True, help="The name clients connect to.")
+def certificate(file: Path, host: str) -> None:
+    """Write key and certificate of a catcher into FILE, unless it is there; clients trust it as CA file."""
+    from notifier.embedded.certificate import write_certificate  # noqa: PLC0415
+
+    if not file.exists():
+        write_certificate(file, host=host)
+
+
 @main.command("sms-gateway")
 @_HOST
 @click.option("--port", type=int, default=8026, show_default=True)

@@ -1,4 +1,4 @@
-"""Make a self-signed certificate for loopback, so that mail travels encrypted on one machine too.
+"""Make a self-signed certificate for one host, so that mail to a catcher travels encrypted too.
 
 It vouches for itself and for nobody else.
 """
@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-_DAYS = 365
+_DAYS = 3650
+"""It is trusted by file, not by an authority: nobody would renew it in time."""
 
 
 def write_certificate(file: Path, *, host: str = "localhost") -> Path:

@@ -6,8 +6,10 @@ The schema is the Compose Specification's own, of 2021; what is newer in our fil
 import json
 import re
 import shlex
+import ssl
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from workers.config import QUEUES
 
 ROOT = Path(__file__).parents[2]
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?::-([^}]*))?\}")
-ONE_SHOT = {"migrate"}
+ONE_SHOT = {"migrate", "certificate"}
 NEWER_THAN_THE_SCHEMA = ("name",)
 
 
@@ -74,6 +76,7 @@ def test_every_process_of_the_architecture_is_there(services: dict[str, dict[str
     """And the servers they need."""
     assert set(services) == {
         "postgres", "valkey", "migrate", "core", "urgent", "deliver", "beat", "web", "flower", "mailpit",
+        "certificate",
     }  # fmt: skip
 
 
@@ -129,10 +132,13 @@ def test_no_secret_stands_in_the_environment(services: dict[str, dict[str, Any]]
     """Passwords, URLs with passwords and keys come from files, and each service gets its own only."""
     for name, service in services.items():
         environment = service.get("environment", {})
-        secret = [key for key in environment if re.search("PASSWORD|URL|KEY|AUTH", key)]
+        # The catcher's key protects nothing: its service names the file its own way.
+        others = environment.keys() - {"MP_SMTP_TLS_KEY"}
+        secret = [key for key in others if re.search("PASSWORD|URL|KEY|AUTH", key)]
         assert all(key.endswith("_FILE") for key in secret), name
         granted = {f"/run/secrets/{secret}" for secret in service.get("secrets", [])}
-        named = {value for key, value in environment.items() if key.endswith("_FILE")}
+        files = {key: value for key, value in environment.items() if key.endswith("_FILE")}
+        named = {value for key, value in files.items() if not key.endswith("__CA_FILE")}
         read = set(re.findall(r"/run/secrets/\w+", json.dumps([service.get("command"), environment])))
         assert named <= read == granted, name
 
@@ -153,7 +159,7 @@ def test_every_setting_named_exists(services: dict[str, dict[str, Any]]) -> None
     names = {
         key.removeprefix("NOTIFIER_").removesuffix("_FILE").lower().partition("__")[0]
         for _, service in ours(services)
-        for key in service["environment"]
+        for key in service.get("environment", {})
         if key.startswith("NOTIFIER_")
     }
 
@@ -186,6 +192,34 @@ def test_the_commands_exist(services: dict[str, dict[str, Any]]) -> None:
     assert cli.get_command(context, "health") is not None
     conf = next(word for word in argv(services["flower"]) if word.startswith("--conf="))
     assert (ROOT / conf.removeprefix("--conf=")).is_file()
+
+
+def test_the_catcher_speaks_tls_with_a_certificate_its_clients_trust(
+    services: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    """The job's own command makes the file; both ends read it, and wait for it; a second run changes nothing."""
+    catcher, worker = services["mailpit"], services["deliver"]
+    words = argv(services["certificate"])
+    file = tmp_path / "mailpit.pem"
+    command = [sys.executable, *words[1:3], words[3], str(file), *words[5:]]
+    subprocess.run(command, check=True)
+    made = file.read_bytes()
+    subprocess.run(command, check=True)
+
+    trusted = ssl.create_default_context(cafile=file).get_ca_certs()
+    named = {value for kind, value in trusted[0]["subjectAltName"] if kind == "DNS"}
+
+    assert file.read_bytes() == made
+    ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(file)
+    environment = worker["environment"]
+    assert named == {environment["NOTIFIER_RELAYS__DEFAULT__HOST"]} == {"mailpit"}
+    assert environment["NOTIFIER_RELAYS__DEFAULT__SECURITY"] == "starttls"
+    assert environment["NOTIFIER_RELAYS__DEFAULT__CA_FILE"] == words[4]
+    assert catcher["environment"]["MP_SMTP_TLS_CERT"] == catcher["environment"]["MP_SMTP_TLS_KEY"] == words[4]
+    for service in (catcher, worker):
+        assert service["volumes"] == ["catcher:/run/catcher:ro"]
+        assert service["depends_on"]["certificate"]["condition"] == "service_completed_successfully"
+    assert "/run/catcher" in (ROOT / "Dockerfile").read_text("utf-8")
 
 
 def test_redis_keeps_what_it_is_given(services: dict[str, dict[str, Any]]) -> None:
