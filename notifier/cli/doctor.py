@@ -1,18 +1,22 @@
 """``notifier doctor``: check everything around notifier, and say how to mend it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import click
 
 from notifier.bootstrap import Services
-from notifier.channels.configured import smtp_relay
+from notifier.channels.configured import sms_provider, smtp_relay
 from notifier.channels.smtp import SmtpChannel
 from notifier.cli.failures import FINDING
+from notifier.cli.hosts import silent_hosts
 from notifier.cli.opening import opened
 from notifier.cli.output import Column, json_option, say, show_lines, show_table
 from notifier.errors import NotifierError
 from notifier.pipeline import checks, provider_checks
 from notifier.pipeline.checks import Check, State
+from notifier.settings import Sms
+
+_NAME_SECONDS = 5.0
 
 
 @click.command()
@@ -43,13 +47,27 @@ def doctor(*, is_json: bool) -> None:
 
 def examine(services: Services) -> Iterator[Check]:
     """Run every check."""
-    settings = services.settings
-    yield from checks.check_database(services.database)
-    yield _keyring(services)
-    yield from checks.check_redis(services.redis)
-    yield checks.check_intake(services.intake, settings.limits.intake_entries)
-    yield from checks.check_queue(services.database)
+    settings, database = services.settings, services.database
+    lost = silent_hosts(settings.database_url.get_secret_value(), _NAME_SECONDS)
+    yield from _unless(lost, "database", lambda: checks.check_database(database))
+    yield from _unless(lost, "keyring", lambda: [_keyring(services)])
+    limit = settings.limits.intake_entries
+    lost_redis = silent_hosts(settings.redis_url.get_secret_value(), _NAME_SECONDS)
+    yield from _unless(lost_redis, "redis", lambda: checks.check_redis(services.redis))
+    yield from _unless(lost_redis, "intake", lambda: [checks.check_intake(services.intake, limit)])
+    yield from _unless(lost, "queue", lambda: checks.check_queue(database))
     yield from _providers(services)
+
+
+def _unless(lost: list[str], name: str, look: Callable[[], Iterable[Check]]) -> Iterator[Check]:
+    """Run a check, unless its driver would wait for a resolver that is silent."""
+    if not lost:
+        yield from look()
+        return
+    yield checks.fail(
+        name, f"no resolver tells where {', '.join(lost)} is, within {_NAME_SECONDS:g} s",
+        "see to this machine's DNS, or configure an IP address",
+    )  # fmt: skip
 
 
 def _keyring(services: Services) -> Check:
@@ -76,4 +94,12 @@ def _providers(services: Services) -> Iterator[Check]:
         else:
             yield provider_checks.check_relay(name, relay, channel)
     if settings.sms is not None:
-        yield provider_checks.check_sms(settings.sms)
+        yield _gateway(settings.sms)
+
+
+def _gateway(sms: Sms) -> Check:
+    try:
+        sms_provider(sms)
+    except NotifierError as error:
+        return checks.fail("sms", checks.said(error), "`notifier config check`")
+    return provider_checks.check_sms(sms)
