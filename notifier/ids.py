@@ -3,7 +3,7 @@
 Ids say when a row was made and nothing else; secrets never go into one.
 """
 
-import os
+import random
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,8 @@ def uuid7() -> UUID:
     tick = (time.time_ns() << 12) // 1_000_000
     with _lock:
         _last = tick = max(tick, _last + 1)
-    return _assemble(tick, int.from_bytes(os.urandom(8)))
+    # Unique, not secret: Python's own generator, which a fork seeds anew, makes no system call.
+    return _assemble(tick, random.getrandbits(62))
 
 
 def uuid7_floor(moment: datetime) -> UUID:
@@ -40,6 +41,6 @@ def uuid7_time(value: UUID) -> datetime:
     return _EPOCH + (value.int >> 80) * _MILLISECOND
 
 
-def _assemble(tick: int, random: int) -> UUID:
+def _assemble(tick: int, noise: int) -> UUID:
     millis, fraction = tick >> 12, tick & 0xFFF
-    return UUID(int=(millis << 80) | (7 << 76) | (fraction << 64) | (2 << 62) | (random & ((1 << 62) - 1)))
+    return UUID(int=(millis << 80) | (7 << 76) | (fraction << 64) | (2 << 62) | noise)

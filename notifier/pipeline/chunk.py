@@ -34,7 +34,7 @@ from notifier.pipeline.record import Try, attempt_of
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.tools import Report, Tools
 from notifier.store import messages, relays, work
-from notifier.store.database import Connection
+from notifier.store.database import Connection, Cursor
 from notifier.store.jobs import load_jobs
 from notifier.store.messages import AttemptRow
 from notifier.store.work import Claim
@@ -131,6 +131,8 @@ class Chunk:
             )
             if not self._is_open(connection, ready):
                 return
+            # One cursor for the statement that every mail takes: a new one each time costs as much again.
+            cursor = connection.cursor()
             is_marked = self._mark(connection, ready[0])
             for index, one in enumerate(ready):
                 rest = ready[index + 1 :]
@@ -143,7 +145,7 @@ class Chunk:
                 elif not self._is_open(connection, ready[index:]):
                     return
                 else:
-                    is_marked = self._one(connection, one, rest)
+                    is_marked = self._one(cursor, one, rest)
 
     def _is_open(self, connection: Connection, unsent: Sequence[Composed]) -> bool:
         """Have a session to the relay, or let it rest and give everything back unblamed."""
@@ -158,9 +160,9 @@ class Chunk:
             return False
         return True
 
-    def _one(self, connection: Connection, one: Composed, rest: Sequence[Composed]) -> bool:
+    def _one(self, cursor: Cursor, one: Composed, rest: Sequence[Composed]) -> bool:
         """Send a marked message, record it, and mark the following one; False where that is not ours."""
-        job, started = one.job, self.tools.clock.now()
+        job, connection, started = one.job, cursor.connection, self.tools.clock.now()
         following = rest[0] if rest else None
         try:
             accepted = self.place.open_session.send(one.prepared)
@@ -171,7 +173,7 @@ class Chunk:
             return following is not None and not self.is_resting and self._mark(connection, following)
         attempt = attempt_of(job, self._try(job, started), accepted.reply, "sent", None)
         try:
-            is_marked = self._record(connection, one, attempt, following)
+            is_marked = self._record(cursor, one, attempt, following)
         except (psycopg.OperationalError, psycopg.InterfaceError):
             self.tools.insisting(lambda: self._record_anew(one, attempt, rest))
             raise
@@ -204,11 +206,9 @@ class Chunk:
             lambda: self.settler.fail(job, failure, tried, self.report, spent=job.claim.attempt + 1)
         )
 
-    def _record(
-        self, connection: Connection, one: Composed, attempt: AttemptRow, following: Composed | None
-    ) -> bool:
+    def _record(self, cursor: Cursor, one: Composed, attempt: AttemptRow, following: Composed | None) -> bool:
         return work.record_sent_and_mark(
-            connection,
+            cursor,
             attempt,
             notification=one.job.row.notification_id,
             template_version=one.template_version,
@@ -220,7 +220,7 @@ class Chunk:
     def _record_anew(self, one: Composed, attempt: AttemptRow, rest: Sequence[Composed]) -> None:
         """Record a mail over a new connection, and give back the others: one of them may be marked."""
         with self.tools.database.connection() as connection:
-            self._record(connection, one, attempt, None)
+            self._record(connection.cursor(), one, attempt, None)
             work.release(connection, _claims(rest))
 
     def _mark(self, connection: Connection, one: Composed) -> bool:

@@ -93,7 +93,7 @@ class Resender:
             return self._drop(connection, job)
         now = self._clock.now()
         deadline = self._deadline(job, now)
-        job = replace(job, row=replace(job.row, deadline=deadline))
+        job = replace(job, row=job.row._replace(deadline=deadline))
         self._ask_gate(job, now)
         if choice is Choice.SAME:
             return self._same(connection, job, now)

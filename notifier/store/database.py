@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 from notifier.errors import NotifierError
 
 Connection = psycopg.Connection[TupleRow]
+Cursor = psycopg.Cursor[TupleRow]
 ResultT = TypeVar("ResultT")
 
 _RETRIED = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)

@@ -4,19 +4,15 @@ A job joins the message with its notification, event, person, journey, and what 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
-
-from psycopg.rows import class_row
 
 from notifier.store.database import Connection
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobRow:
-    """One message to send, as stored: sealed fields still sealed."""
+class JobRow(NamedTuple):
+    """One message to send, as stored: sealed fields still sealed. Fields in the query's order."""
 
     message_id: UUID
     tenant: str
@@ -90,6 +86,5 @@ LEFT JOIN LATERAL (
 
 def load_jobs(connection: Connection, messages: Sequence[UUID]) -> dict[UUID, JobRow]:
     """Return the jobs by message id."""
-    with connection.cursor(row_factory=class_row(JobRow)) as cursor:
-        cursor.execute(_QUERY, [list(messages)], prepare=True)
-        return {row.message_id: row for row in cursor.fetchall()}
+    found = connection.execute(_QUERY, [list(messages)], prepare=True)
+    return {row[0]: JobRow(*row) for row in found}

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import psycopg
 
-from notifier.store.database import Connection
+from notifier.store.database import Connection, Cursor
 from notifier.store.messages import AttemptRow
 from notifier.store.partitions import Partitions
 
@@ -167,7 +167,7 @@ _RECORD_AND_MARK = _RECORD + ", marked AS (" + _MARK + ") SELECT message_id FROM
 
 
 def record_sent_and_mark(
-    connection: Connection,
+    cursor: Cursor,
     attempt: AttemptRow,
     *,
     notification: UUID,
@@ -201,10 +201,10 @@ def record_sent_and_mark(
     ids = {"attempt": attempt.id, "message": attempt.message_id, "notification": notification}
     try:
         named = _in_tables(statement, *(partitions.leaf(table, row) for table, row in ids.items()))
-        row = connection.execute(named, parameters, prepare=True).fetchone()
+        row = cursor.execute(named, parameters, prepare=True).fetchone()
     except psycopg.errors.UndefinedTable:  # retention dropped a month: its rows are gone, the others are not
         partitions.forget()
-        row = connection.execute(_in_tables(statement, *ids), parameters).fetchone()
+        row = cursor.execute(_in_tables(statement, *ids), parameters).fetchone()
     return following is not None and row is not None
 
 

@@ -5,6 +5,7 @@ so that a bounce or reply cannot claim a message that was never sent.
 """
 
 import base64
+import hashlib
 import hmac
 import re
 from uuid import UUID
@@ -27,5 +28,6 @@ def message_id_of(key: bytes, value: str) -> UUID | None:
 
 
 def _mac(key: bytes, message: UUID) -> str:
-    digest = hmac.digest(key, b"message-id" + message.bytes, "sha256")[:10]
+    # Keyed BLAKE2 (RFC 7693 §2.9) is a MAC as it is, and needs nothing set up for 26 bytes.
+    digest = hashlib.blake2b(message.bytes, digest_size=10, key=key, person=b"message-id").digest()
     return base64.b32encode(digest).decode().lower()
