@@ -6,7 +6,8 @@ from uuid import UUID
 
 import orjson
 
-from notifier.crypto import Keyring, blind_index
+from notifier.crypto import DataKey, Keyring, blind_index
+from notifier.errors import CannotUnseal, Fault, Phase, Reply, TemporaryFailure
 from notifier.messages import Rendered
 from notifier.store import inbox
 from notifier.store.database import Database
@@ -33,12 +34,27 @@ class PortalInbox:
         """Store an entry and commit; the same message again changes nothing.
 
         Raises:
+            TemporaryFailure: the reader was erased since the message was opened; the next look ends it.
             DatabaseUnavailable: try again later.
         """
-        person = self._person(tenant, to)
-        sealed = person.key.seal(orjson.dumps({"subject": content.subject, "text": content.text}), b"inbox")
-        with self._database.connection() as connection:
-            inbox.put(connection, message_id, tenant, person.id, sealed)
+        index = blind_index(self._keyring.index_key, tenant, to)
+        text = orjson.dumps({"subject": content.subject, "text": content.text})
+        with self._database.transaction() as connection:
+            # Not Persons.hold: it would give a person erased meanwhile a new key, and us one to write under.
+            reader = inbox.hold_reader(connection, message_id, tenant, index)
+            key = self._key_of(reader) if reader is not None else None
+            if reader is None or key is None:
+                raise _erased()
+            inbox.put(connection, message_id, tenant, reader.person, key.seal(text, b"inbox"))
+
+    def _key_of(self, reader: inbox.Reader) -> DataKey | None:
+        """Return the reader's key; None where they were erased and have come back: it is another one."""
+        key = self._keyring.open_data_key(reader.data_key)
+        try:
+            key.unseal(reader.recipient, b"recipient")
+        except CannotUnseal:
+            return None
+        return key
 
     def read(self, tenant: str, address: str, limit: int = 50) -> list[InboxEntry]:
         """Return a person's newest entries."""
@@ -53,3 +69,10 @@ class PortalInbox:
     def _person(self, tenant: str, address: str) -> Person:
         key = (tenant, blind_index(self._keyring.index_key, tenant, address))
         return self._persons.get([key])[key]
+
+
+def _erased() -> TemporaryFailure:
+    text = "the reader was erased meanwhile"
+    return TemporaryFailure(
+        text, fault=Fault.RECIPIENT, reply=Reply(phase=Phase.REQUEST, text=text), reason="erased"
+    )
