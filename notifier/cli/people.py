@@ -8,14 +8,14 @@ from notifier.cli.arguments import moment as moment_type
 from notifier.cli.arguments import tenant_option
 from notifier.cli.failures import FINDING
 from notifier.cli.opening import opened, who
-from notifier.cli.output import Column, json_option, say, show_json, show_lines, show_table
+from notifier.cli.output import Column, json_option, say, show_fields, show_json, show_lines, show_table
 from notifier.crypto import blind_index
 from notifier.errors import ConfigError
 from notifier.logs import get_logger
+from notifier.pipeline.erase import Erased, Eraser
 from notifier.reports.people import knows, list_suppressions
 from notifier.reports.timeline import moment
 from notifier.store import suppressions
-from notifier.store.persons import erase as destroy
 
 log = get_logger("cli")
 
@@ -111,20 +111,37 @@ def list_(*, address: str | None, limit: int, tenant: str, is_json: bool) -> Non
 @tenant_option
 @json_option
 def erase(*, address: str, yes: bool, tenant: str, is_json: bool) -> None:
-    """Forget a person: destroy the key, so that nothing stored about them can be read again.
+    """Forget a person: destroy their keys, so that nothing stored about them can be read again.
 
     The log keeps that something was sent, not what or to whom; the suppression list keeps its keyed hash.
+    Events others were told of too stay, without the person; others' messages still go out.
     """
     if not yes:
         click.confirm("This cannot be undone. Forget this person?", abort=True, err=True)
     with opened() as services:
         index = blind_index(services.keyring.index_key, tenant, address)
-        with services.database.transaction() as connection:
-            was_there = destroy(connection, tenant, index)
-    log.info("person.erased", address_hash=index.hex(), was_there=was_there, by=who())
-    _report({"did": "erased" if was_there else "nothing is stored under this address"}, is_json=is_json)
-    if not was_there:
+        done = Eraser(services.database, services.keyring, services.catalog).erase(tenant, address)
+    counts = (done or Erased()).counts()
+    log.info("person.erased", address_hash=index.hex(), was_there=done is not None, by=who(), **counts)
+    did = "erased" if done is not None else "nothing is stored under this address"
+    _report({"did": did, **counts}, is_json=is_json)
+    if done is None:
         click.get_current_context().exit(FINDING)
+    if not is_json:
+        show_fields({_WORDS[name]: count for name, count in counts.items() if count})
+
+
+_WORDS = {
+    "events": "events made unreadable",
+    "events_kept": "events kept for others, without the person",
+    "messages": "messages",
+    "messages_cancelled": "messages that will not be sent",
+    "contents": "contents of messages to others",
+    "timers": "timers cancelled",
+    "dead_letters": "dead letters",
+    "inbox_entries": "inbox entries",
+    "contacts": "contacts",
+}
 
 
 def _report(done: dict[str, object], *, is_json: bool) -> None:

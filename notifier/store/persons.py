@@ -40,6 +40,14 @@ class Person:
     key: DataKey
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erasure:
+    """How many rows of the address book and the inbox went with a person."""
+
+    contacts: int
+    inbox_entries: int
+
+
 class Persons:
     """The persons of all tenants, with a short memory so that a burst to one person is one look-up."""
 
@@ -120,8 +128,12 @@ class Persons:
         return {(row[0], row[1]): Person(row[2], self._keyring.open_data_key(row[3])) for row in rows}
 
 
-def erase(connection: Connection, tenant: str, address_index: bytes) -> bool:
-    """Destroy the person's key and the keys of the events they were told of; return whether there was one.
+def erase(connection: Connection, tenant: str, address_index: bytes) -> Erasure | None:
+    """Destroy the person's key and delete their contacts and inbox; None where there is no such person.
+
+    With the key go their recipients' fields, rendered bodies and servers' replies, and waiting messages end
+    as suppressed. Events, timers and dead letters have keys of their own: ``notifier.pipeline.erase`` calls
+    this last, once it has seen to them.
 
     The suppression list keeps the address's keyed hash, so that the person stays left alone.
     """
@@ -131,15 +143,7 @@ def erase(connection: Connection, tenant: str, address_index: bytes) -> bool:
         [tenant, address_index],
     ).fetchone()
     if row is None:
-        return False
-    events = "SELECT event_id FROM notification WHERE person_id = %s"
-    # A waiting timer of the same subject carries a copy of the data; nobody is left to be told.
-    connection.execute(
-        f"""DELETE FROM timer WHERE NOT starts_with(key, 'schedule:') AND (tenant, subject) IN
-            (SELECT tenant, subject FROM event WHERE id IN ({events}))""",
-        [row[0]],
-    )
-    connection.execute(f"UPDATE event SET data_key = NULL WHERE id IN ({events})", [row[0]])
-    connection.execute("DELETE FROM contact WHERE person_id = %s", [row[0]])
-    connection.execute("DELETE FROM inbox WHERE person_id = %s", [row[0]])
-    return True
+        return None
+    contacts = connection.execute("DELETE FROM contact WHERE person_id = %s", [row[0]]).rowcount
+    entries = connection.execute("DELETE FROM inbox WHERE person_id = %s", [row[0]]).rowcount
+    return Erasure(contacts=contacts, inbox_entries=entries)

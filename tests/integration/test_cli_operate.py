@@ -18,6 +18,7 @@ from notifier.embedded.postgres import PostgresServer
 from notifier.events import Urgency
 from notifier.settings import Relay
 from notifier.store.keyrings import load_keyring
+from notifier.store.migrate import newest
 from notifier.store.roles import MIGRATOR, WORKER
 from tests.command import CUSTOMER, Run, command, document, lines, shipped
 from tests.conftest import ROLE_PASSWORD
@@ -237,8 +238,8 @@ def test_migrate_makes_the_tables_and_can_be_repeated(
 
     with psycopg.connect(postgres_server.url(), autocommit=True) as admin:
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-    assert document(first) == {"before": None, "after": "0001"}
-    assert second.stdout == "at 0001 already\n"
+    assert document(first) == {"before": None, "after": newest()}
+    assert second.stdout == f"at {newest()} already\n"
 
 
 def test_migrate_waits_and_then_says_that_nobody_answered(monkeypatch: pytest.MonkeyPatch) -> None:

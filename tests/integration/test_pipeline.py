@@ -301,14 +301,13 @@ def test_an_expired_channel_hands_over_while_its_relay_rests(flow: Flow) -> None
 
 def test_an_erased_person_gets_nothing_and_can_not_be_read(flow: Flow) -> None:
     """Destroying the key ends waiting messages and closes the stored ones."""
-    from notifier.store.persons import erase
+    from notifier.pipeline.erase import Eraser
 
+    services = flow.services
     flow.ingest(flow.sample("returns.requested"))
     email = flow.services.catalog["returns.requested"].sample["customer"]["email"]
-    index = blind_index(flow.services.keyring.index_key, "default", email)
 
-    with flow.services.database.transaction() as connection:
-        assert erase(connection, "default", index)
+    assert Eraser(services.database, services.keyring, services.catalog).erase("default", email)
     flow.deliver()
 
     assert flow.smtp.received == []
