@@ -10,12 +10,14 @@ from uuid import UUID
 import orjson
 
 from notifier.catalog import Catalog
+from notifier.client.sealing import open_private
 from notifier.crypto import DataKey, Keyring, blind_index
 from notifier.errors import CannotUnseal, KeyDestroyed
-from notifier.events import Json
+from notifier.events import DEFAULT_TENANT, Json
 from notifier.recipients.mentions import Known, blank_mentions, is_theirs, without
 from notifier.store import erasure, persons, timers
 from notifier.store.database import Connection, Database
+from notifier.store.dead_letters import erase_letters, readable_letters
 from notifier.store.erasure import Told, WaitingTimer
 
 
@@ -85,12 +87,14 @@ class Eraser:
         index = blind_index(self._keyring.index_key, tenant, address)
         person = erasure.lock_person(connection, tenant, index)
         if person is None:
-            return None
+            letters = self._letters(connection, tenant, known)
+            return Erased(dead_letters=letters) if letters else None
         key = self._keyring.open_data_key(person[1])
         work = _Work(tenant, person[0], self._known(connection, person[0], key, known))
         self._events(connection, key, work)
         self._others(connection, work)
         self._timers(connection, work)
+        work.done.dead_letters = self._letters(connection, tenant, work.known)
         if (gone := persons.erase(connection, tenant, index)) is not None:
             work.done.contacts = gone.contacts
             work.done.inbox_entries += gone.inbox_entries
@@ -178,6 +182,32 @@ class Eraser:
         if known.is_in(data) or timer.event_type not in self._catalog:
             return True
         return is_theirs(data, self._personal(timer.event_type), known)
+
+    def _letters(self, connection: Connection, tenant: str, known: Known) -> int:
+        found = [
+            letter
+            for letter, data_key, sealed in readable_letters(connection, tenant)
+            if known.is_in(self._letter(data_key, sealed))
+        ]
+        return erase_letters(connection, found)
+
+    def _letter(self, data_key: bytes, sealed: bytes) -> Json:
+        """Return what came in, as far as it can be understood; what a client sealed is opened too."""
+        try:
+            entry = self._keyring.open_data_key(data_key).unseal(sealed, b"dead-letter")
+        except CannotUnseal:
+            return None
+        try:
+            value = orjson.loads(entry)
+        except orjson.JSONDecodeError:
+            return entry.decode("utf-8", "replace")
+        if not isinstance(value, dict) or not isinstance(value.get("sealed"), str):
+            return value
+        name = (value.get("tenant", DEFAULT_TENANT), value.get("source"), value.get("id"))
+        try:
+            return [value, open_private(value["sealed"], self._keyring.intake_key, name)]  # type: ignore[arg-type]
+        except (CannotUnseal, TypeError, ValueError, AttributeError):
+            return value
 
     def _personal(self, event_type: str) -> Sequence[str]:
         """Return the paths that hold personal data."""

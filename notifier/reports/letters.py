@@ -1,7 +1,7 @@
 """Open dead letters for people: what came in, with its type's secrets blanked, and why it went no further."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -60,8 +60,9 @@ def letter_of(connection: Connection, letter: UUID) -> DeadLetterRow:
 
 
 def summary(row: DeadLetterRow) -> LetterSummary:
-    """Return what a list shows."""
-    return LetterSummary(**{name: getattr(row, name) for name in LetterSummary.__slots__})
+    """Return what a list shows; ``[erased]`` for the error of a letter whose content was erased with a person."""
+    found = LetterSummary(**{name: getattr(row, name) for name in LetterSummary.__slots__})
+    return found if row.data_key is not None else replace(found, error=Withheld.ERASED.value)
 
 
 def open_letter(row: DeadLetterRow, keyring: Keyring, catalog: Catalog) -> Letter:

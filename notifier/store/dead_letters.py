@@ -1,6 +1,7 @@
 """Keep what could not be processed, with its error, until somebody retries it."""
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -21,7 +22,8 @@ class DeadLetter:
     field: str | None
     error: str
     lane: str
-    data_key: bytes
+    data_key: bytes | None
+    """None: erased, since somebody it spoke of asked to be forgotten."""
     sealed: bytes
     """The entry as it came, sealed under its own key."""
 
@@ -112,6 +114,37 @@ def find_by_key(connection: Connection, tenant: str, source: str, external_id: s
 def mark_retried(connection: Connection, letter: UUID) -> None:
     """Note that the entry was given back to the intake."""
     connection.execute("UPDATE dead_letter SET retried_at = now() WHERE id = %s", [letter])
+
+
+_AT_ONCE = 20
+"""Letters fetched at a time; each may have megabytes."""
+
+
+def readable_letters(connection: Connection, tenant: str) -> Iterator[tuple[UUID, bytes, bytes]]:
+    """Yield id, wrapped key and sealed entry of a tenant's letters, and of those that belong to no tenant.
+
+    Within a transaction. A refused entry need not say where in it an address stands, nor be JSON at all, so
+    nothing of its content is indexed: who looks for somebody opens them all.
+    """
+    with connection.cursor(name="readable_letters") as cursor:
+        cursor.itersize = _AT_ONCE
+        cursor.execute(
+            """SELECT id, data_key, sealed FROM dead_letter
+               WHERE data_key IS NOT NULL
+                 AND (tenant = %s OR NOT EXISTS (SELECT 1 FROM tenant WHERE tenant.id = dead_letter.tenant))
+               ORDER BY id""",
+            [tenant],
+        )
+        yield from ((row[0], row[1], row[2]) for row in cursor)
+
+
+def erase_letters(connection: Connection, letters: Sequence[UUID]) -> int:
+    """Destroy the letters' keys, and what was said of their content; that they came in stays on record."""
+    return connection.execute(
+        """UPDATE dead_letter SET data_key = NULL, sealed = '', field = NULL, error = 'erased'
+           WHERE id = ANY (%s) AND data_key IS NOT NULL""",
+        [list(letters)],
+    ).rowcount
 
 
 def _row(row: tuple[object, ...]) -> DeadLetterRow:
