@@ -54,8 +54,10 @@ class Chunk:
     place: Place
     failures: int
     report: Report
+    are_others_waiting: bool = False
+    """Other relays of the channel come after this one: somebody else must see to them if it hangs."""
     is_resting: bool = False
-    """The relay refused us as a sender: nothing more goes out in this run."""
+    """The relay is away, hangs, or refused us as a sender: nothing more goes out in this run."""
 
     @property
     def adapter(self) -> Channel:
@@ -67,8 +69,8 @@ class Chunk:
         """How long a message may be in sending before it counts as unknown: longer than any try."""
         return timedelta(seconds=self.adapter.phase_seconds) + self.tools.tuning.lease_margin
 
-    def run(self, channel: ChannelName, lane: str) -> None:
-        """Claim, write and send what is due."""
+    def run(self, channel: ChannelName, lane: str) -> bool:
+        """Claim, write and send what is due; return whether there is more, and the relay would take it."""
         # A relay that failed before is tried with one message.
         limit = 1 if self.failures else self.tools.tuning.deliver_chunk
         with self.tools.database.connection() as connection:
@@ -81,9 +83,10 @@ class Chunk:
                 token=uuid4(),
                 lease=self.tools.tuning.claim_lease,
             )
+            is_full = len(claims) == limit
             if not claims:
-                return
-            if len(claims) == limit:
+                return False
+            if is_full or self.are_others_waiting:
                 self.tools.wake_ups.ring(WakeUp("deliver", lane, channel.value))
             rows = load_jobs(connection, [claim.message_id for claim in claims])
         lookups = self.tools.lookups.chunk()
@@ -100,6 +103,7 @@ class Chunk:
                 ready.append(composed)
         if ready:
             self._send(ready)
+        return is_full and not (self.is_resting or self.failures or self.tools.stopping.is_set())
 
     def _compose(self, job: Job, lookups: ChunkLookups) -> Composed | None:
         """Write the message, unless its time is over, the gate refuses it, or it cannot be written."""
@@ -254,6 +258,7 @@ class Chunk:
 
     def _pause(self, connection: Connection, failure: SendError, seconds: float) -> str:
         """Let nobody use the relay for a while; return why, in words."""
+        self.is_resting = True
         reason = f"the relay {self.relay} rests: {failure.reason} at {failure.reply.phase.value}"
         relays.pause_relay(connection, self.relay, timedelta(seconds=seconds), reason)
         log.warning(

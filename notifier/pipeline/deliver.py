@@ -1,5 +1,6 @@
 """Deliver: send what is due on a channel and lane, a chunk per relay."""
 
+import time
 from collections import Counter
 
 from notifier.broker.wakeups import WakeUp
@@ -12,6 +13,12 @@ from notifier.store import relays
 
 log = get_logger("deliver")
 
+_UNTRIED = (False, 0, "")
+"""A relay nothing is known against."""
+
+_STINT_SECONDS = 0.5
+"""A task ends after this long where more is due: no lane or relay holds a thread for ever."""
+
 
 class Deliver:
     """The deliver stage."""
@@ -21,19 +28,27 @@ class Deliver:
         self.settler = Settler(tools)
 
     def run(self, channel: ChannelName, lane: str) -> Report:
-        """Send one chunk over each relay of the channel that is neither resting nor at its limit."""
+        """Send what is due over each relay of the channel that is neither resting nor at its limit.
+
+        Chunk after chunk, for a stint at most: a Celery task costs as much as a mail.
+        """
         tools = self._tools
         tools.wake_ups.answer(WakeUp("deliver", lane, channel.value))
         report = Report()
         with tools.database.connection() as connection:
             paused = relays.failures(connection)
-        for relay in tools.flows.relays(channel):
-            must_rest, failures, _ = paused.get(relay, (False, 0, ""))
-            if must_rest or tools.stopping.is_set():
-                continue
+        awake = [relay for relay in tools.flows.relays(channel) if not paused.get(relay, _UNTRIED)[0]]
+        for relay in awake:
             with tools.flows.place(relay) as place:
-                if place is not None:
-                    Chunk(tools, self.settler, relay, place, failures, report).run(channel, lane)
+                if place is not None and not tools.stopping.is_set():
+                    failures = paused.get(relay, _UNTRIED)[1]
+                    others = relay != awake[-1]
+                    chunk = Chunk(
+                        tools, self.settler, relay, place, failures, report, are_others_waiting=others
+                    )
+                    end, is_more = time.monotonic() + _STINT_SECONDS, True
+                    while is_more and time.monotonic() < end:
+                        is_more = chunk.run(channel, lane)
         self._count(channel, lane, report)
         return report
 
