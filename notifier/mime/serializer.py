@@ -5,6 +5,7 @@ Decides headers and structure; the same message and date always give the same by
 
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 from notifier.messages import Outgoing
 from notifier.mime import headers
@@ -39,19 +40,29 @@ def serialize(outgoing: Outgoing, *, date: datetime) -> bytes:
 
 
 def _headers(outgoing: Outgoing, date: datetime) -> list[str]:
-    sender = validate_address(outgoing.sender, "From")
     lines = [
-        f"Date: {format_datetime(date.astimezone(UTC))}\r\n",
-        headers.mailbox("From", outgoing.sender_name, sender),
+        _date(date.replace(microsecond=0)),
+        _house("From", outgoing.sender_name, outgoing.sender),
         headers.mailbox("To", outgoing.to_name, validate_address(outgoing.to, "To")),
         headers.prose("Subject", outgoing.content.subject),
         f"Message-ID: {_message_id(outgoing.message_id)}\r\n",
     ]
     if outgoing.reply_to:
-        lines.append(headers.mailbox("Reply-To", None, validate_address(outgoing.reply_to, "Reply-To")))
+        lines.append(_house("Reply-To", "", outgoing.reply_to))
     lines.append(_AUTOMATIC)
     lines.extend(_extra(name, value) for name, value in outgoing.headers.items())
     return lines
+
+
+@lru_cache(maxsize=8)
+def _date(second: datetime) -> str:
+    return f"Date: {format_datetime(second.astimezone(UTC))}\r\n"
+
+
+@lru_cache(maxsize=256)
+def _house(name: str, display: str | None, address: str) -> str:
+    """Write one of our own mailboxes, which are the same in mail after mail."""
+    return headers.mailbox(name, display, validate_address(address, name))
 
 
 def _extra(name: str, value: str) -> str:
