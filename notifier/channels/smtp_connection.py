@@ -5,6 +5,7 @@ cannot pipeline.
 """
 
 import contextlib
+import functools
 import re
 import select
 import socket
@@ -85,14 +86,18 @@ class Connection:
             Cut: nothing whole came in time.
             SendError: what came is not SMTP.
         """
+        line = self._read_line(phase, deadline)
+        if line[3:4] != b"-":
+            return _single(phase, line)
         texts: list[str] = []
         while True:
-            match = _LINE.fullmatch(self._read_line(phase, deadline))
+            match = _LINE.fullmatch(line)
             if match is None or len(texts) >= LINES_LIMIT:
                 raise not_smtp(phase)
-            texts.append((match[3] or b"").decode("utf-8", "replace").strip())
+            texts.append(_text(match))
             if match[2] != b"-":
                 return _reply(phase, int(match[1]), texts)
+            line = self._read_line(phase, deadline)
 
     def start_tls(self, context: ssl.SSLContext, host: str, deadline: float) -> None:
         """Put TLS over the connection.
@@ -220,6 +225,19 @@ def _left(deadline: float) -> float:
 
 def _why(error: OSError) -> str:
     return "timeout" if isinstance(error, TimeoutError) else "disconnected"
+
+
+@functools.lru_cache(maxsize=256)
+def _single(phase: Phase, line: bytes) -> Reply:
+    """Read a reply of one line; a server says the same to mail after mail."""
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise not_smtp(phase)
+    return _reply(phase, int(match[1]), [_text(match)])
+
+
+def _text(match: re.Match[bytes]) -> str:
+    return (match[3] or b"").decode("utf-8", "replace").strip()
 
 
 def _reply(phase: Phase, code: int, texts: list[str]) -> Reply:
