@@ -78,6 +78,8 @@ def enqueue(
             )  # fmt: skip
             result = receipt.result(timeout, until=wait) if wait else None
     except NotifierError as error:
+        if is_json and click.get_current_context().parent is not None:
+            raise  # `notifier` writes it as an object
         _fail(error)
     click.echo(json.dumps(_as_json(receipt, result)) if is_json else _as_text(receipt, result))
     if result is not None and result.state == "refused":

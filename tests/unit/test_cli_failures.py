@@ -169,6 +169,22 @@ def test_the_database_away_is_an_object_too(args: list[str]) -> None:
     assert "hush" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("data", "code", "field"),
+    [("{}", 4, None), ("[]", 3, "data"), ("{", 2, "--data")],
+    ids=["away", "no", "usage"],
+)
+def test_what_enqueue_is_refused_is_an_object_too(data: str, code: int, field: str | None) -> None:
+    """With the code it has without --json; the id goes along, so that the same event can be sent again."""
+    args = ["enqueue", "a.b", "--subject", "s", "--data", data, "--url", "redis://127.0.0.1:1", "--id", "e-1"]
+
+    result, text = run(*args, "--json"), run(*args)
+
+    assert (result.exit_code, text.exit_code) == (code, code)
+    assert told(result).get("field") == field
+    assert told(result).get("notes") == (["event id: e-1"] if code == 4 else None)
+
+
 def test_migrate_says_nothing_else_while_it_waits() -> None:
     """A line for people would stand before the object."""
     url = AWAY["NOTIFIER_DATABASE_URL"]
