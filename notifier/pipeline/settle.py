@@ -61,8 +61,7 @@ class Settler:
         self, claim: Claim, row: JobRow | None, status: MessageStatus, words: str, report: Report
     ) -> None:
         if finish(self._tools.database, claim, row.notification_id if row else None, status, words):
-            event = row.event_id if row else claim.message_id
-            report.add(claim.message_id, event, Outcome(status=status, is_final=True))
+            report.add(claim.message_id, row, Outcome(status=status, is_final=True))
             log.warning("deliver.ended", message_id=str(claim.message_id), status=status.value, reason=words)
 
     def fail(self, job: Job, failure: SendError, tried: Try, report: Report, *, spent: int) -> Next:
@@ -78,7 +77,7 @@ class Settler:
             spent -= 1
         attempt = attempt_of(job, tried, failure.reply, outcome_word(failure), failure.reason)
         outcome = self._tools.recorder.record(job, following, attempt, spent=spent, relay=tried.relay)
-        report.add(job.row.message_id, job.row.event_id, outcome)
+        report.add(job.row.message_id, job.row, outcome)
         self._ring(job, outcome.next_channel)
         log.info(
             "deliver.failed",
@@ -105,7 +104,7 @@ class Settler:
     def follow(self, job: Job, following: Next, report: Report) -> None:
         """Carry out a decision that no try led to."""
         outcome = self._tools.recorder.record(job, following, None, spent=job.claim.attempt, relay="")
-        report.add(job.row.message_id, job.row.event_id, outcome)
+        report.add(job.row.message_id, job.row, outcome)
         self._ring(job, outcome.next_channel)
 
     def expired(self) -> Report:

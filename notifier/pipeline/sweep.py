@@ -18,7 +18,7 @@ from notifier.pipeline.ingest import Ingest
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Report
-from notifier.store import heartbeats, messages, work
+from notifier.store import heartbeats, work
 from notifier.store.database import Database, DatabaseUnavailable
 
 log = get_logger("sweep")
@@ -86,7 +86,9 @@ class Sweep:
     def _settle(self, name: str, settle: Callable[[], Report], found: Counter[str]) -> None:
         report = settle()
         found[name] = report.counts.total()
-        self._count(report)
+        # Nothing else would tell /metrics.
+        if self._counters is not None and report.flows:
+            self._counters.add(report.flows)
 
     def _wake(self, found: Counter[str]) -> None:
         with self._database.connection() as connection:
@@ -99,14 +101,6 @@ class Sweep:
             heartbeats.beat(connection, "sweep")
             if heartbeats.is_older(connection, "upkeep", _UPKEEP):
                 heartbeats.make_partitions(connection)
-
-    def _count(self, report: Report) -> None:
-        """Count what ended here: nothing else would tell /metrics."""
-        if self._counters is None or not report.failed:
-            return
-        with self._database.connection() as connection:
-            ended = messages.count_by_flow(connection, report.failed)
-        self._counters.add(ended)
 
     def _sweep_intake(self, found: Counter[str]) -> None:
         for lane, length in self._intake.lengths().items():

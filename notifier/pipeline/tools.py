@@ -18,6 +18,7 @@ from notifier.pipeline.lookups import Lookups
 from notifier.pipeline.record import Outcome, Recorder
 from notifier.settings import Tuning
 from notifier.store.database import Database, DatabaseUnavailable
+from notifier.store.jobs import JobRow
 from notifier.store.partitions import Partitions
 
 ResultT = TypeVar("ResultT")
@@ -68,6 +69,8 @@ class Report:
     """Seconds from the event's arrival to the relay's acceptance."""
     events: list[str] = field(default_factory=list)
     """The ids of the messages' events: what ties the log lines of all processes together."""
+    flows: Counter[str] = field(default_factory=Counter)
+    """What was not simply sent, as ``/metrics`` counts it: by ``channel|outcome|lane``."""
 
     def sent(self, event: UUID, seconds: float) -> None:
         """Count one message that its relay took over."""
@@ -75,9 +78,11 @@ class Report:
         self.latencies.append(seconds)
         self.events.append(str(event))
 
-    def add(self, message: UUID, event: UUID, outcome: Outcome) -> None:
-        """Count one message that was not simply sent."""
+    def add(self, message: UUID, row: JobRow | None, outcome: Outcome) -> None:
+        """Count one message that was not simply sent; without a row where its event is gone."""
         self.counts[outcome.status.value] += 1
-        self.events.append(str(event))
+        if row is not None:
+            self.events.append(str(row.event_id))
+            self.flows[f"{row.channel}|{outcome.status.value}|{row.lane}"] += 1
         if outcome.is_final and outcome.status in TERMINAL_FAILURES:
             self.failed.append(message)

@@ -1,6 +1,5 @@
 """Store messages, their attempts and bodies."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -112,15 +111,6 @@ def set_status(
         """UPDATE message SET status = %s, reason = %s, settled_at = CASE WHEN %s THEN now() END WHERE id = %s""",
         [status, reason, is_final, message],
     )
-
-
-def count_by_flow(connection: Connection, ids: Iterable[UUID]) -> Counter[str]:
-    """Count messages by channel, status and lane, as ``/metrics`` names them."""
-    rows = connection.execute(
-        "SELECT channel, status, lane, count(*) FROM message WHERE id = ANY (%s) GROUP BY 1, 2, 3",
-        [list(ids)],
-    ).fetchall()
-    return Counter({f"{channel}|{status}|{lane}": count for channel, status, lane, count in rows})
 
 
 def save_bodies(connection: Connection, rows: Iterable[tuple[UUID, str, bytes]]) -> None:

@@ -402,11 +402,16 @@ def test_a_sweep_without_database_says_so(flow: Flow, monkeypatch: pytest.Monkey
 
 
 def test_what_the_sweep_settles_is_counted(flow: Flow) -> None:
-    """An expired message shows in /metrics like a sent one."""
+    """An expired message shows in /metrics like a sent one, and so does one whose worker vanished."""
     services = flow.services
-    flow.ingest(flow.sample("order.shipped"))
+    flow.ingest(*[{**flow.sample("order.shipped"), "subject": f"O-{n}"} for n in range(2)])
     with services.database.connection() as connection:
         connection.execute("UPDATE work SET expires_at = now() - interval '1 second'")
+        connection.execute(
+            """UPDATE work SET expires_at = now() + interval '1 hour', state = 1, is_sending = true,
+                      lease_until = now(), token = gen_random_uuid() WHERE message_id = %s""",
+            [flow.one_id()],
+        )
     sweep = services.sweep
 
     Sweep(
@@ -421,7 +426,9 @@ def test_what_the_sweep_settles_is_counted(flow: Flow) -> None:
     ).run()
 
     counts, _ = services.counters.read()
-    assert counts == {f"email|{flow.messages()[0][1]}|normal": 1}
+    ended, vanished = (status for _, status, _ in flow.messages())
+    assert vanished == "deferred"
+    assert counts == {f"email|{ended}|normal": 1, "email|deferred|normal": 1}
 
 
 # Redis
