@@ -83,7 +83,6 @@ class SmtpChannel:
 
 def _refusal(error: HeaderError) -> PermanentFailure:
     fault = Fault.RECIPIENT if error.field == "To" else Fault.CONTENT
-    what = _ADDRESSES.get(error.field)
     # The problem names the rule, never the value.
-    reason = f"{what}: {error.problem}" if what is not None else "invalid-header"
+    reason = f"{_ADDRESSES.get(error.field, error.field)}: {error.problem}"
     return refuse_locally(reason, fault, str(error))
