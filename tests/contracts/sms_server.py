@@ -68,6 +68,8 @@ class SmsServer:
         """The connections the requests came over."""
         self.account, self.token = account, token
         self.stopping = threading.Event()
+        self.silent = threading.Event()
+        """Set once a client is being kept waiting by a :class:`Silence`."""
         self._lock = threading.Lock()
         self._queued: deque[Act] = deque()
         self._numbers: dict[str, Act] = {}
@@ -144,6 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(act, Dribble):
             self._dribble(act)
         if isinstance(act, Silence):
+            self.server.owner.silent.set()
             self.server.owner.stopping.wait(3600)
         self.close_connection = True
 

@@ -14,13 +14,14 @@ import base64
 import contextlib
 import socket
 import ssl
+import struct
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, NoReturn, Self
 
 
 class At(StrEnum):
@@ -62,6 +63,11 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Reset:
+    """Drop the connection hard, as a crashed server or a firewall does: a TCP reset instead of an end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Dribble:
     """Write the text byte by byte, for ever slower than any patience."""
 
@@ -69,7 +75,7 @@ class Dribble:
     every: float = 0.05
 
 
-Act = Say | Hang | Close | Dribble
+Act = Say | Hang | Close | Reset | Dribble
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +132,8 @@ class SmtpServer:
         self.mechanisms, self.is_pipelining = mechanisms, is_pipelining
         self.script = _Script()
         self.stopping = threading.Event()
+        self.hanging = threading.Event()
+        """Set once a client is being kept waiting by a :class:`Hang`."""
         self.lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._open: set[socket.socket] = set()
@@ -355,21 +363,26 @@ class _Dialogue:
 
     def _perform(self, act: Act) -> bool:
         """Do it; return whether the client was told yes."""
-        if isinstance(act, Close):
-            raise _Over
-        if isinstance(act, Hang):
-            self._wait(3600)
-            raise _Over
-        if isinstance(act, Dribble):
-            for char in act.text:
-                self._socket.sendall(char.encode())
-                self._wait(act.every)
-            raise _Over
+        if not isinstance(act, Say):
+            self._end(act)
         self._wait(act.after)
         self._write(act.text)
         if act.then_close:
             raise _Over
         return act.text[:1] in {"2", "3"}
+
+    def _end(self, act: Hang | Close | Reset | Dribble) -> NoReturn:
+        if isinstance(act, Hang):
+            self._server.hanging.set()
+            self._wait(3600)
+        if isinstance(act, Reset):
+            # To linger for no time at all makes close() throw away what is unsent and reset.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if isinstance(act, Dribble):
+            for char in act.text:
+                self._socket.sendall(char.encode())
+                self._wait(act.every)
+        raise _Over
 
     def _wait(self, seconds: float) -> None:
         if seconds and self._server.stopping.wait(seconds):
