@@ -14,9 +14,7 @@ from notifier.crypto import DataKey, Keyring, blind_index
 from notifier.decisions import (
     AdvanceJourney,
     CancelTimer,
-    Contact,
     Decision,
-    Facts,
     JourneyState,
     Notify,
     SetTimer,
@@ -26,17 +24,18 @@ from notifier.delivery.policy import DeliveryPolicy
 from notifier.events import Recipient
 from notifier.ids import uuid7
 from notifier.messages import ChannelName
+from notifier.pipeline.facts import FactLoader, TenantContacts
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.incoming import Incoming
 from notifier.pipeline.plans import plan_json
 from notifier.pipeline.rows import new_message
+from notifier.recipients.resolve import address_on
 from notifier.rules.engine import route
 from notifier.rules.journeys import apply_advance
 from notifier.rules.ruleset import RuleSet
-from notifier.store.contacts import find_contacts, has_contacts
 from notifier.store.database import Connection
 from notifier.store.events import DecisionRow, EventRow, claim_keys, insert_decisions, insert_events
-from notifier.store.journeys import JourneyKey, lock_journeys, save_journeys
+from notifier.store.journeys import JourneyKey, save_journeys
 from notifier.store.messages import MessageRow, insert_messages
 from notifier.store.notifications import (
     NotificationRow,
@@ -47,9 +46,6 @@ from notifier.store.notifications import (
 from notifier.store.persons import Person, PersonKey, Persons
 from notifier.store.timers import TimerRow, cancel_timers, set_timers
 from notifier.store.work import WorkRow, insert_work
-
-TenantContacts = Mapping[str, Mapping[str, Contact]]
-"""Tenant → reference or address in small letters → contact."""
 
 
 @dataclass(slots=True)
@@ -87,7 +83,8 @@ class Decider:
         policy: DeliveryPolicy,
         flows: Flows,
     ) -> None:
-        self._rules, self._lists, self._keyring = rules, lists, keyring
+        self._rules, self._keyring = rules, keyring
+        self._facts = FactLoader(rules, lists, keyring)
         self._persons, self._policy, self._flows = persons, policy, flows
 
     def run(self, connection: Connection, batch: Sequence[Incoming], now: datetime) -> Decided:
@@ -97,8 +94,8 @@ class Decider:
         decided = Decided(stored=len(fresh), duplicates=len(batch) - len(fresh))
         if not fresh:
             return decided
-        journeys = lock_journeys(connection, self._journey_keys(fresh))
-        contacts = self._contacts(connection, fresh)
+        journeys = self._facts.journeys(connection, fresh)
+        contacts = self._facts.contacts(connection, fresh)
         decisions = self._decide(fresh, journeys, contacts, now)
         self._store_events(connection, fresh, decisions)
         self._store_notifications(connection, fresh, decisions, decided)
@@ -116,53 +113,13 @@ class Decider:
         """Fold the events in order: each sees the journeys as the one before left them."""
         decisions = []
         for one in fresh:
-            decision = route(one.event, one.entry, self._facts(one, journeys, contacts), self._rules, now)
+            decision = route(one.event, one.entry, self._facts.of(one, journeys, contacts), self._rules, now)
             for action in decision.actions:
                 if isinstance(action, AdvanceJourney):
                     key = (one.event.tenant, action.rule, action.subject)
                     journeys[key] = apply_advance(journeys.get(key), action)
             decisions.append(decision)
         return decisions
-
-    def _facts(
-        self, one: Incoming, journeys: Mapping[JourneyKey, JourneyState], contacts: TenantContacts
-    ) -> Facts:
-        tenant = one.event.tenant
-        return Facts(
-            journeys={
-                (rule, subject): journeys[tenant, rule, subject]
-                for rule, subject in self._rules.journey_keys(one.event)
-                if (tenant, rule, subject) in journeys
-            },
-            contacts=contacts.get(tenant, {}),
-            lists=self._lists,
-        )
-
-    def _journey_keys(self, batch: Sequence[Incoming]) -> list[JourneyKey]:
-        return [
-            (one.event.tenant, rule, subject)
-            for one in batch
-            for rule, subject in self._rules.journey_keys(one.event)
-        ]
-
-    def _contacts(self, connection: Connection, batch: Sequence[Incoming]) -> TenantContacts:
-        """Load what the address book knows of the people the rules may tell."""
-        if not has_contacts(connection):
-            return {}
-        references, addresses = set[tuple[str, str]](), dict[tuple[str, str], PersonKey]()
-        for event in (one.event for one in batch):
-            tenant = event.tenant
-            references |= {(tenant, one) for one in self._rules.contact_references(event, self._lists)}
-            for address in self._rules.addresses(event, self._lists):
-                addresses[tenant, address] = self._person_key(tenant, address)
-        found = find_contacts(connection, self._keyring, references, addresses.values())
-        contacts: dict[str, dict[str, Contact]] = {}
-        for (tenant, address), key in addresses.items():
-            if (contact := found.by_address.get(key)) is not None:
-                contacts.setdefault(tenant, {})[address] = contact
-        for (tenant, reference), contact in found.by_reference.items():
-            contacts.setdefault(tenant, {})[reference] = contact
-        return contacts
 
     def _person_key(self, tenant: str, identity: str) -> PersonKey:
         return tenant, blind_index(self._keyring.index_key, tenant, identity)
@@ -186,7 +143,7 @@ class Decider:
             for one, decision in zip(fresh, decisions, strict=True)
             for action in decision.notifications
         ]
-        untold = claim_notifications(connection, [(_digest(one), one.id) for one in pending])
+        untold = claim_notifications(connection, [(self._digest(one), one.id) for one in pending])
         told = [one for one in pending if one.id in untold]
         decided.notifications, decided.told_before = len(told), len(pending) - len(told)
         persons = self._persons.hold(connection, [one.person for one in told])
@@ -245,6 +202,19 @@ class Decider:
     def _address_index(self, tenant: str, recipient: Recipient, channel: ChannelName) -> bytes:
         return blind_index(self._keyring.index_key, tenant, address_on(recipient, channel))
 
+    def _digest(self, one: _Pending) -> bytes:
+        action, event = one.action, one.incoming.event
+        cause = f"event:{event.source}:{event.id}" if action.cause == "event" else action.cause
+        return notification_digest(
+            self._keyring.index_key,
+            event.tenant,
+            cause,
+            action.rule,
+            action.recipient.identity.casefold(),
+            action.reason,
+            str(action.sequence),
+        )
+
     def _store_timers(
         self, connection: Connection, fresh: Sequence[Incoming], decisions: Sequence[Decision]
     ) -> None:
@@ -263,15 +233,6 @@ class Decider:
                 if isinstance(action, SetTimer)
             ],
         )
-
-
-def address_on(recipient: Recipient, channel: ChannelName) -> str:
-    """Return where a recipient is reached on a channel: the portal knows people by identity."""
-    if channel is ChannelName.EMAIL:
-        return recipient.email or ""
-    if channel is ChannelName.SMS:
-        return recipient.phone or ""
-    return recipient.identity
 
 
 def timer_row(keyring: Keyring, tenant: str, action: SetTimer) -> TimerRow:
@@ -324,17 +285,4 @@ def _decision_row(one: Incoming, decision: Decision, key: DataKey) -> DecisionRo
         rules_hash=decision.rules_hash,
         notified=len(decision.notifications),
         sealed=key.seal(orjson.dumps(decision.trace_json()), b"decision"),
-    )
-
-
-def _digest(one: _Pending) -> bytes:
-    action, event = one.action, one.incoming.event
-    cause = f"event:{event.source}:{event.id}" if action.cause == "event" else action.cause
-    return notification_digest(
-        event.tenant,
-        cause,
-        action.rule,
-        action.recipient.identity.casefold(),
-        action.reason,
-        str(action.sequence),
     )

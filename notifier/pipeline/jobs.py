@@ -31,12 +31,11 @@ from notifier.errors import (
 from notifier.events import Event, Json, Recipient, Urgency, read_private
 from notifier.messages import ChannelName, Outgoing, Rendered
 from notifier.pipeline.attachments import fetch_files
-from notifier.pipeline.decide import address_on
 from notifier.pipeline.lookups import ChunkLookups, value_at
 from notifier.pipeline.plans import read_plan
 from notifier.recipients.may_we import GateFacts, GateVerdict, Suppression, may_we
 from notifier.recipients.preferences import can_opt_out
-from notifier.recipients.resolve import is_addressed
+from notifier.recipients.resolve import address_on, is_addressed
 from notifier.rendering.templates import Templates
 from notifier.settings import Brand, Limits, Mail
 from notifier.store.jobs import JobRow

@@ -14,10 +14,10 @@ from notifier.errors import OutcomeUnknown, Reply, SendError, TemporaryFailure
 from notifier.events import Urgency
 from notifier.ids import uuid7
 from notifier.messages import MessageStatus
-from notifier.pipeline.decide import address_on
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.jobs import Job
 from notifier.pipeline.rows import new_message
+from notifier.recipients.resolve import address_on
 from notifier.store import messages, notifications, relays, work
 from notifier.store.database import Connection, Database
 from notifier.store.messages import AttemptRow

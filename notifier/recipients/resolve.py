@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from notifier.decisions import Contact, Facts
 from notifier.events import Event, Json, Recipient
+from notifier.messages import ChannelName
 from notifier.recipients.paths import Missing, look_up
 from notifier.recipients.sources import ContactSource, DataSource, ListSource, Source
 
@@ -173,3 +174,12 @@ def _filled(recipient: Recipient, values: Mapping[str, str | None]) -> Recipient
     """Complete a recipient; what the event said itself stays."""
     gaps = {field: value for field, value in values.items() if value and getattr(recipient, field) is None}
     return replace(recipient, **gaps)
+
+
+def address_on(recipient: Recipient, channel: ChannelName) -> str:
+    """Return where a recipient is reached on a channel: the portal knows people by identity."""
+    if channel is ChannelName.EMAIL:
+        return recipient.email or ""
+    if channel is ChannelName.SMS:
+        return recipient.phone or ""
+    return recipient.identity

@@ -15,7 +15,7 @@ from notifier.crypto import Keyring, blind_index
 from notifier.events import Json, Recipient
 from notifier.ids import uuid7_floor
 from notifier.messages import ChannelName
-from notifier.pipeline.decide import address_on
+from notifier.recipients.resolve import address_on
 from notifier.reports.sealed import Withheld, unseal_json
 from notifier.store.database import Connection
 from notifier.store.tenants import known_tenants

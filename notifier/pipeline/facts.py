@@ -1,0 +1,67 @@
+"""Load what the rules may look at: the journeys of a batch, and the address book's people."""
+
+from collections.abc import Mapping, Sequence
+
+from notifier.crypto import Keyring, blind_index
+from notifier.decisions import Contact, Facts, JourneyState
+from notifier.events import Recipient
+from notifier.pipeline.incoming import Incoming
+from notifier.rules.ruleset import RuleSet
+from notifier.store.contacts import find_contacts, has_contacts
+from notifier.store.database import Connection
+from notifier.store.journeys import JourneyKey, lock_journeys
+from notifier.store.persons import PersonKey
+
+TenantContacts = Mapping[str, Mapping[str, Contact]]
+"""Tenant → reference or address in small letters → contact."""
+
+
+class FactLoader:
+    """Loads the facts of a batch, in order of keys, and hands each event its own."""
+
+    def __init__(self, rules: RuleSet, lists: Mapping[str, tuple[Recipient, ...]], keyring: Keyring) -> None:
+        self._rules, self._lists, self._keyring = rules, lists, keyring
+
+    def journeys(self, connection: Connection, batch: Sequence[Incoming]) -> dict[JourneyKey, JourneyState]:
+        """Lock and return the journeys that events of the batch may move."""
+        keys = [
+            (one.event.tenant, rule, subject)
+            for one in batch
+            for rule, subject in self._rules.journey_keys(one.event)
+        ]
+        return lock_journeys(connection, keys)
+
+    def contacts(self, connection: Connection, batch: Sequence[Incoming]) -> TenantContacts:
+        """Load what the address book knows of the people the rules may tell."""
+        if not has_contacts(connection):
+            return {}
+        references, addresses = set[tuple[str, str]](), dict[tuple[str, str], PersonKey]()
+        for event in (one.event for one in batch):
+            tenant = event.tenant
+            references |= {(tenant, one) for one in self._rules.contact_references(event, self._lists)}
+            for address in self._rules.addresses(event, self._lists):
+                index = blind_index(self._keyring.index_key, tenant, address)
+                addresses[tenant, address] = tenant, index
+        found = find_contacts(connection, self._keyring, references, addresses.values())
+        contacts: dict[str, dict[str, Contact]] = {}
+        for (tenant, address), key in addresses.items():
+            if (contact := found.by_address.get(key)) is not None:
+                contacts.setdefault(tenant, {})[address] = contact
+        for (tenant, reference), contact in found.by_reference.items():
+            contacts.setdefault(tenant, {})[reference] = contact
+        return contacts
+
+    def of(
+        self, one: Incoming, journeys: Mapping[JourneyKey, JourneyState], contacts: TenantContacts
+    ) -> Facts:
+        """Return what the rules may know for one event, as things stand."""
+        tenant = one.event.tenant
+        return Facts(
+            journeys={
+                (rule, subject): journeys[tenant, rule, subject]
+                for rule, subject in self._rules.journey_keys(one.event)
+                if (tenant, rule, subject) in journeys
+            },
+            contacts=contacts.get(tenant, {}),
+            lists=self._lists,
+        )
