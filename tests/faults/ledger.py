@@ -216,6 +216,17 @@ class Ledger:
         if flaws := self.flaws():
             raise AssertionError("\n".join(["the books do not agree:", *flaws, "", self.table()]))
 
+    def check_for(self, flaw: str) -> None:
+        """Compare the books where a safeguard is switched off, and this flaw must show; none, where it is not.
+
+        Raises:
+            AssertionError: with all flaws and the table.
+        """
+        if not flaw:
+            self.check()
+        elif not any(flaw in one for one in self.flaws()):
+            raise AssertionError("\n".join([f"not found: {flaw}", *self.flaws(), "", self.table()]))
+
 
 def _some(found: Iterable[str]) -> str:
     some = sorted(found)[:5]

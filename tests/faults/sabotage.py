@@ -3,24 +3,30 @@
 A safeguard that can be removed without a fault test noticing is not tested.
 """
 
+import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from notifier.broker.intake import Entry, Intake
-from notifier.events import Urgency
-from notifier.pipeline import decide
+from notifier.events import Event, Urgency
+from notifier.pipeline import decide, outbox, timers
+from notifier.pipeline.decide import Decided, Decider
+from notifier.pipeline.incoming import Arrival, Incoming
 from notifier.pipeline.ingest import Ingest
+from notifier.pipeline.outbox import Outbox
 from notifier.pipeline.sweep import Sweep
+from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Tools
 from notifier.store import database, work
-from notifier.store.database import Connection
-from notifier.store.work import Claim
-
-Put = Callable[[Any, str, Any], None]
-"""``setattr``, or pytest's that takes it back."""
+from notifier.store.database import Connection, Cursor
+from notifier.store.timers import TimerRow
+from notifier.store.work import Claim, WorkRow
+from tests.faults import sabotage_lines as lines
+from tests.faults.switching import Put
 
 
 def apply(names: str, put: Put = setattr) -> None:
@@ -61,6 +67,89 @@ def _no_claim(put: Put) -> None:
     put(work, "claim", look)
 
 
+def _no_token(put: Put) -> None:
+    """Send what was claimed once, whoever has it now."""
+    record = work.record_sent_and_mark
+
+    def mark(connection: Connection, claimed: Claim, lease: timedelta) -> bool:
+        connection.execute(
+            "UPDATE work SET is_sending = true, attempt = attempt + 1, lease_until = now() + %s "
+            "WHERE message_id = %s AND NOT is_sending",
+            [lease, claimed.message_id],
+        )
+        return True
+
+    def record_and_mark(
+        cursor: Cursor, *arguments: Any, following: Claim | None, lease: timedelta, **named: Any
+    ) -> bool:
+        record(cursor, *arguments, following=None, lease=lease, **named)
+        return following is not None and mark(cursor.connection, following, lease)
+
+    put(work, "mark_sending", mark)
+    put(work, "record_sent_and_mark", record_and_mark)
+
+
+def _no_grace(put: Put) -> None:
+    """Judge leases that ran out while the database was away as soon as it is back."""
+    put(Sweep, "_settle_unknown", lambda self, found: self._settle("unknown", self._settler.unknown, found))
+
+
+def _untaken_unknowns(put: Put) -> None:
+    """Judge what was left in sending without taking it."""
+
+    def look(connection: Connection, *, limit: int, **_: Any) -> list[Claim]:
+        rows = connection.execute(
+            "SELECT message_id, token, attempt, expires_at FROM work "
+            "WHERE state = 1 AND is_sending AND lease_until <= now() LIMIT %s",
+            [limit],
+        ).fetchall()
+        return [Claim(*row) for row in rows]
+
+    put(work, "claim_unknown", look)
+
+
+def _untaken_timers(put: Put) -> None:
+    """Fire timers that another sweep may be firing."""
+
+    def look(connection: Connection, now: datetime, limit: int) -> list[TimerRow]:
+        rows = connection.execute(
+            "SELECT tenant, key, due_at, event_type, subject, data_key, sealed FROM timer "
+            "WHERE due_at <= %s ORDER BY due_at LIMIT %s",
+            [now, limit],
+        ).fetchall()
+        return [TimerRow(*row) for row in rows]
+
+    put(timers, "take_due", look)
+
+
+def _no_fire_key(put: Put) -> None:
+    """Give what a timer or schedule fires an id that says nothing of its due time."""
+    make = Timers._event
+
+    def anew(
+        self: Timers, connection: Connection, row: TimerRow, event: Event, now: datetime
+    ) -> Incoming | None:
+        return make(self, connection, row, replace(event, id=uuid4().hex), now)
+
+    put(Timers, "_event", anew)
+
+
+def _own_clock(put: Put) -> None:
+    """Say when a message is due by the worker's clock, not the database's."""
+    run, insert = Decider.run, work.insert_work
+    own = threading.local()
+
+    def note(self: Decider, connection: Connection, batch: Sequence[Incoming], now: datetime) -> Decided:
+        own.now = now
+        return run(self, connection, batch, now)
+
+    def insert_by_own(connection: Connection, rows: Iterable[WorkRow]) -> None:
+        insert(connection, [replace(row, due_at=own.now) for row in rows])
+
+    put(Decider, "run", note)
+    put(decide, "insert_work", insert_by_own)
+
+
 def _no_insisting(put: Put) -> None:
     """Forget what a provider said where the database is away."""
     put(Tools, "insisting", lambda _self, _record: None)
@@ -80,6 +169,19 @@ def _ack_before_commit(put: Put) -> None:
         return entries(self, lane, taken)
 
     put(Ingest, "entries", let_go)
+
+
+def _delete_before_commit(put: Put) -> None:
+    """Take rows off an outbox before they are stored."""
+
+    def let_go(self: Outbox, lane: Urgency) -> int:
+        with self._database.transaction() as connection:
+            rows = connection.execute(outbox._TAKE, [lane.value, 100]).fetchall()
+            connection.execute(outbox._DELETE, [[row[0] for row in rows]])
+        self._ingest.arrivals([Arrival(payload=row[1].encode(), lane=lane, at=row[2]) for row in rows])
+        return len(rows)
+
+    put(Outbox, "_batch", let_go)
 
 
 def _no_take_over(put: Put) -> None:
@@ -105,11 +207,29 @@ def _no_notification_key(put: Put) -> None:
 SABOTAGES: dict[str, Callable[[Put], None]] = {
     "no_mark": _no_mark,
     "no_claim": _no_claim,
+    "no_token": _no_token,
     "no_insisting": _no_insisting,
+    "no_grace": _no_grace,
     "no_patience": _no_patience,
     "ack_before_commit": _ack_before_commit,
+    "delete_before_commit": _delete_before_commit,
     "no_take_over": _no_take_over,
     "no_sweep": _no_sweep,
     "no_event_key": _no_event_key,
     "no_notification_key": _no_notification_key,
+    "untaken_unknowns": _untaken_unknowns,
+    "untaken_timers": _untaken_timers,
+    "no_fire_key": _no_fire_key,
+    "own_clock": _own_clock,
+    "blame_the_message": lines.blame_the_message,
+    "dot_like_any_phase": lines.dot_like_any_phase,
+    "new_id_each_try": lines.new_id_each_try,
+    "lease_without_deadlines": lines.lease_without_deadlines,
+    "patient_with_relays": lines.patient_with_relays,
+    "patient_with_valkey": lines.patient_with_valkey,
+    "patient_with_postgres": lines.patient_with_postgres,
+    "keep_broken_connections": lines.keep_broken_connections,
+    "flag_for_an_hour": lines.flag_for_an_hour,
+    "no_new_group": lines.no_new_group,
+    "group_from_now": lines.group_from_now,
 }

@@ -9,11 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.process import BaseProcess
 from uuid import uuid4
 
+import psycopg
+import redis
+
 from notifier.bootstrap import Services
 from notifier.client import Client
+from notifier.embedded.proxy import Proxy
 from notifier.errors import NotifierError
 from notifier.events import LANES, Urgency
 from notifier.messages import ChannelName
@@ -38,10 +43,10 @@ _context.set_forkserver_preload([__name__])
 shipped_templates()
 
 
-def relay_of(sink: RecordingSink) -> dict[str, object]:
-    """Return settings of the sink as a relay whose sending lease is five seconds."""
+def relay_of(port: int) -> dict[str, object]:
+    """Return settings of a relay on a port of this machine, with short time limits."""
     return {
-        "host": "127.0.0.1", "port": sink.ports[SINK], "security": "none", "connections": 8,
+        "host": "127.0.0.1", "port": port, "security": "none", "connections": 8,
         "connect_timeout": "200ms", "login_timeout": "400ms", "command_timeout": "400ms",
         "data_timeout": "200ms", "dot_timeout": "1s",
     }  # fmt: skip
@@ -53,23 +58,31 @@ class Bench:
 
     flow: Flow
     sink: RecordingSink
+    line: Proxy
+    """Stands before the sink."""
     url: str
     redis_url: str
     promises: Promises = field(default_factory=lambda: Promises(source=f"bench-{uuid4().hex[:8]}"))
 
-    def enqueue(self, count: int, *, again: bool = False) -> None:
-        """Hand over events by the stream; ``again`` sends the same ones once more."""
-        ids = [f"{self.promises.source}-{number}" for number in range(count)]
-        with Client(self.redis_url, source=self.promises.source) as client:
+    def enqueue(self, count: int, *, again: bool = False, way: Way = Way.STREAM, name: str = "") -> set[str]:
+        """Hand over events and return their ids; ``again`` sends the same ones once more."""
+        ids = [f"{self.promises.source}{name}-{number}" for number in range(count)]
+        url = self.url if way is Way.OUTBOX else self.redis_url
+        with Client(url, source=self.promises.source, durable=way is Way.DURABLE) as client:
             client.enqueue_many(shipped(one, "normal") for one in ids)
         if not again:
-            self.promises.asked |= dict.fromkeys(ids, Way.STREAM)
-            self.promises.accepted |= dict.fromkeys(ids, Way.STREAM)
+            self.promises.asked |= dict.fromkeys(ids, way)
+            self.promises.accepted |= dict.fromkeys(ids, way)
             self.promises.accepted_at |= dict.fromkeys(ids, time.monotonic())
+        return set(ids)
 
     def ingest(self) -> None:
         """Ingest all that waits."""
         self.flow.services.ingest.run(Urgency.NORMAL)
+
+    def deliver(self) -> None:
+        """Send one chunk."""
+        self.flow.services.deliver.run(ChannelName.EMAIL, "normal")
 
     @contextlib.contextmanager
     def child(self, stage: str, sabotage: str = "") -> Iterator[BaseProcess]:
@@ -87,13 +100,15 @@ class Bench:
     def recover(self, *, timeout: float = 15.0) -> None:
         """Do what the workers do, sweep first, until nothing is left or the time is over."""
         services, deadline = self.flow.services, time.monotonic() + timeout
+        steps: list[Callable[[], object]] = [services.sweep.run, self.flow.deliver]
+        steps += [partial(services.ingest.run, lane) for lane in LANES]
+        steps += [one.drain for one in services.outboxes]
         while time.monotonic() < deadline:
-            services.sweep.run()
-            for lane in LANES:
-                services.ingest.run(lane)
-            self.flow.deliver()
-            rows = self.rows()
-            if rows.is_settled and not any(services.intake.lengths().values()):
+            for step in steps:
+                # A server is away, or does not obey: as patient as a worker.
+                with contextlib.suppress(NotifierError, redis.RedisError):
+                    step()
+            if self.rows().is_settled and not any(services.intake.lengths().values()):
                 return
             time.sleep(0.02)
 
@@ -112,12 +127,36 @@ class Bench:
         )
 
 
+MakeBench = Callable[..., Bench]
+
+
 def await_true(condition: Callable[[], object], *, timeout: float = 30.0) -> None:
     """Poll until the condition holds."""
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout:g} s"
         time.sleep(0.002)
+
+
+@contextlib.contextmanager
+def held_ingest(url: str) -> Iterator[None]:
+    """Let nobody store an event: what is read from a stream meanwhile waits at its commit."""
+    with psycopg.connect(url) as lock:
+        lock.execute("LOCK TABLE event_key IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+def is_over_within(seconds: float, call: Callable[[], object]) -> bool:
+    """Tell whether a call ends in time, well or badly; a thread of its own may hang on."""
+    thread = threading.Thread(target=_quietly, args=(call,), daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
+
+
+def _quietly(call: Callable[[], object]) -> None:
+    with contextlib.suppress(NotifierError):
+        call()
 
 
 def _run(stage: str, settings: Settings, sabotage: str) -> None:

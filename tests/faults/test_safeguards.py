@@ -1,18 +1,22 @@
 """Each safeguard matters: with it the books agree, without it the ledger names the loss or the repeat."""
 
 import contextlib
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from sqlalchemy.engine import make_url
 
-from notifier.messages import ChannelName
+from notifier.broker import wakeups
+from notifier.broker.wakeups import WakeUp
+from notifier.client.outbox import install
+from notifier.embedded.proxy import Mode, Proxy
 from notifier.store.database import DatabaseUnavailable
-from tests.faults.ledger import Allowance
-from tests.faults.recording_sink import RecordingSink
+from tests.faults.ledger import Allowance, Way
 from tests.faults.sabotage import apply
-from tests.faults.stages import SINK, THREADS, TIGHT, Bench, await_true, relay_of
-from tests.services import MakeFlow
+from tests.faults.stages import THREADS, TIGHT, Bench, MakeBench, await_true, held_ingest
 
 pytestmark = [pytest.mark.faults, pytest.mark.servers]
 
@@ -34,12 +38,10 @@ def kill_a_reader_before_its_commit(bench: Bench, sabotage: str = "") -> None:
     """A batch is read from the stream, and whoever would store it is dead."""
     bench.sink.delay = 0.0
     bench.enqueue(30)
-    with psycopg.connect(bench.url) as lock:
-        lock.execute("LOCK TABLE event_key IN ACCESS EXCLUSIVE MODE")
-        with bench.child("ingest", sabotage) as process:
-            await_true(lambda: _waits_for_a_lock(bench))
-            process.kill()
-            process.join()
+    with held_ingest(bench.url), bench.child("ingest", sabotage) as process:
+        await_true(lambda: _waits_for_a_lock(bench))
+        process.kill()
+        process.join()
 
 
 def _waits_for_a_lock(bench: Bench) -> bool:
@@ -157,32 +159,145 @@ def test_a_claim_gives_each_message_to_one_sender(
     apply(sabotage, monkeypatch.setattr)
     bench.enqueue(5)
     bench.ingest()
-    deliver = bench.flow.services.deliver
 
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda _: deliver.run(ChannelName.EMAIL, "normal"), range(2)))
+        list(pool.map(lambda _: bench.deliver(), range(2)))
     bench.recover(timeout=5)
 
     flaws = bench.books().flaws()
     assert any("sent again" in flaw for flaw in flaws) if sabotage else flaws == []
 
 
-@pytest.mark.parametrize("sabotage", ["", "no_patience"])
+@pytest.mark.parametrize(("sabotage", "flaw"), [("", ""), ("no_patience", "buried")])
 def test_a_database_that_is_too_slow_buries_no_event(
-    make_flow: MakeFlow, database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch, sabotage: str
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch, sabotage: str, flaw: str
 ) -> None:
     """A statement that ran out of time says nothing against the event: it waits for a better hour."""
     apply(sabotage, monkeypatch.setattr)
-    with RecordingSink(SINK, delay=0.0) as sink:
-        flow = make_flow(relays={"default": relay_of(sink)}, tuning={**TIGHT, "database_timeout": "300ms"})
-        bench = Bench(flow, sink, database_url, redis_url)
-        bench.enqueue(2)
-        with psycopg.connect(database_url) as lock, contextlib.suppress(DatabaseUnavailable):
-            lock.execute("LOCK TABLE event_key IN ACCESS EXCLUSIVE MODE")
-            bench.ingest()
+    bench = make_bench(tuning={**TIGHT, "database_timeout": "300ms"})
+    bench.enqueue(2)
 
-        bench.flow = make_flow(relays={"default": relay_of(sink)}, tuning=TIGHT)
-        bench.recover(timeout=5)
+    with held_ingest(bench.url), contextlib.suppress(DatabaseUnavailable):
+        bench.ingest()
+    bench.recover(timeout=5)
 
-        flaws = bench.books().flaws()
-    assert any("buried" in flaw for flaw in flaws) if sabotage else flaws == []
+    bench.books().check_for(flaw)
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "flaw"), [("", ""), ("delete_before_commit", "lost: a receipt, but no event")]
+)
+def test_rows_leave_an_outbox_after_the_commit(
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch, database_url: str, sabotage: str, flaw: str
+) -> None:
+    """A drain that fails halfway leaves them to the next."""
+    apply(sabotage, monkeypatch.setattr)
+    install(database_url)
+    bench = make_bench(outboxes=[database_url], tuning={**TIGHT, "database_timeout": "300ms"})
+    bench.enqueue(5, way=Way.OUTBOX)
+
+    with held_ingest(bench.url), contextlib.suppress(DatabaseUnavailable):
+        bench.flow.services.outboxes[0].drain()
+    bench.recover(timeout=5)
+
+    bench.books().check_for(flaw)
+
+
+@pytest.mark.parametrize(("sabotage", "flaw"), [("", ""), ("keep_broken_connections", "lost: a receipt")])
+def test_connections_that_broke_are_replaced(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, sabotage: str, flaw: str
+) -> None:
+    """A database that restarts takes all of them along; the next statement needs a new one."""
+    apply(sabotage, monkeypatch.setattr)
+    bench.sink.delay = 0.0
+    bench.flow.services.sweep.run()
+    with psycopg.connect(bench.url, autocommit=True) as admin:
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    bench.enqueue(5)
+    bench.recover(timeout=1 if flaw else 15)
+
+    bench.books().check_for(flaw)
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "flaw"), [("", ""), ("no_sweep", "never"), ("flag_for_an_hour", "never")]
+)
+def test_a_wake_up_that_never_arrived_is_sent_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, sabotage: str, flaw: str
+) -> None:
+    """Killing a worker or Valkey may lose a wake-up: its flag runs out, and the sweep rings anew."""
+    monkeypatch.setattr(wakeups, "FLAG_SECONDS", 1)
+    apply(sabotage, monkeypatch.setattr)
+    bench.sink.delay = 0.0
+    rung: list[WakeUp] = []
+    bench.flow.services.wake_ups._publish = rung.append
+    bench.enqueue(5)
+    bench.ingest()
+    lost = rung.copy()
+    rung.clear()
+
+    end = time.monotonic() + (2 if flaw else 15)
+    while not rung and time.monotonic() < end:
+        bench.flow.services.sweep.run()
+    if rung:
+        bench.deliver()
+
+    assert lost == [WakeUp("deliver", "normal", "email")]
+    bench.books().check_for(flaw)
+
+
+class Latch(threading.Event):
+    """What a sender looks at between two tries to record: holds it there until it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_reached, self.go_on = threading.Event(), threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - as long as the test likes
+        """Stop here."""
+        self.is_reached.set()
+        self.go_on.wait(30)
+        return self.is_set()
+
+
+@pytest.mark.parametrize(("sabotage", "flaw"), [("", ""), ("no_grace", "unknown outcomes: 1")])
+def test_after_an_outage_who_knows_an_outcome_may_record_it_first(
+    make_bench: MakeBench, worker_url: str, monkeypatch: pytest.MonkeyPatch, sabotage: str, flaw: str
+) -> None:
+    """The lease ran out while the database was away: the sweep leaves it alone for a while."""
+    apply(sabotage, monkeypatch.setattr)
+    with Proxy(make_url(worker_url).port or 0) as line, ThreadPoolExecutor() as pool:
+        through = make_url(worker_url).set(port=line.port).render_as_string(hide_password=False)
+        bench = make_bench(database_url=through, tuning={**TIGHT, "lease_margin": "20s"})
+        bench.flow.services.stopping = latch = Latch()
+        bench.enqueue(1, name="-first")
+        bench.recover()
+        bench.sink.delay = 0.3
+        bench.enqueue(1)
+        bench.ingest()
+
+        sender = pool.submit(bench.deliver)
+        await_true(lambda: len(bench.sink.mails) > 1)
+        line.set_mode(Mode.CUT)
+        with psycopg.connect(bench.url) as admin:
+            admin.execute("UPDATE work SET lease_until = now() WHERE is_sending")
+        await_true(latch.is_reached.is_set)
+        line.set_mode(Mode.PASS)
+        await_true(lambda: _has_swept(bench))
+        latch.go_on.set()
+        with contextlib.suppress(psycopg.OperationalError, DatabaseUnavailable):
+            sender.result()
+        bench.recover()
+
+        bench.books().check_for(flaw)
+
+
+def _has_swept(bench: Bench) -> bool:
+    with contextlib.suppress(DatabaseUnavailable):
+        bench.flow.services.sweep.run()
+        return True
+    return False

@@ -9,10 +9,9 @@ import pytest
 from notifier.clock import VirtualClock
 from notifier.messages import ChannelName
 from tests.faults.ledger import Allowance
-from tests.faults.recording_sink import RecordingSink
 from tests.faults.rig import Rig
-from tests.faults.stages import SINK, TIGHT, Bench, relay_of
-from tests.services import MakeFlow
+from tests.faults.sabotage import apply
+from tests.faults.stages import Bench, MakeBench
 
 pytestmark = [pytest.mark.faults, pytest.mark.servers]
 
@@ -85,27 +84,29 @@ def test_a_claim_that_ran_out_while_its_owner_was_slow_is_not_sent_by_both(bench
     bench.books().check()
 
 
-@pytest.mark.parametrize("hours", [-30, -1, 1])
+@pytest.mark.parametrize(
+    ("hours", "sabotage", "flaw"),
+    [(-30, "", ""), (-1, "", ""), (1, "", ""), (1, "own_clock", "never settled")],
+)
 def test_a_worker_whose_clock_jumps_neither_repeats_nor_delays(
-    make_flow: MakeFlow, database_url: str, redis_url: str, hours: int
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch, hours: int, sabotage: str, flaw: str
 ) -> None:
     """Due times and leases are the database's, so one clock that is wrong moves none of them."""
+    apply(sabotage, monkeypatch.setattr)
     clock = VirtualClock(datetime.now(UTC))
-    with RecordingSink(SINK, delay=0.0) as sink:
-        flow = make_flow(clock=clock, relays={"default": relay_of(sink)}, tuning=TIGHT)
-        bench = Bench(flow, sink, database_url, redis_url)
-        bench.enqueue(10)
-        bench.ingest()
-        flow.services.deliver.run(ChannelName.EMAIL, "normal")
+    bench = make_bench(clock=clock)
+    bench.enqueue(10)
+    bench.ingest()
+    bench.deliver()
 
-        clock.advance(timedelta(hours=hours))
-        bench.enqueue(20)
-        bench.ingest()
-        bench.recover(timeout=5)
-        clock.advance(timedelta(hours=-hours))
-        bench.recover(timeout=5)
+    clock.advance(timedelta(hours=hours))
+    bench.enqueue(20)
+    bench.ingest()
+    bench.recover(timeout=1 if flaw else 5)
+    clock.advance(timedelta(hours=-hours))
+    bench.recover(timeout=1 if flaw else 5)
 
-        bench.books().check()
+    bench.books().check_for(flaw)
 
 
 def at_once(*calls: Callable[[], object]) -> None:
