@@ -8,6 +8,7 @@ import base64
 import os
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -241,9 +242,11 @@ def test_a_relay_nobody_can_connect_to_rests(make_flow: MakeFlow, smtp: SmtpServ
     with ExitStack() as opened:
         port = opened.enter_context(unconnectable(is_silent=is_silent))
         flow = two_relays(make_flow, port, smtp, connect_timeout=HURRY)
+        started = time.monotonic()
 
         deliver_beside(flow)
 
+        assert time.monotonic() - started < 4
         hit = assert_rests(flow, "connect", "timeout" if is_silent else "unreachable", "no answer")
         opened.close()
         with SmtpServer(port=port) as back:
@@ -378,6 +381,25 @@ def assert_cut(mail: MessageHistory, phase: str, outcome: str, reason: str) -> N
     assert ("it may have arrived" if outcome == "unknown" else f"{reason} at {phase}") in (mail.reason or "")
     assert mail.waiting is not None
     assert (mail.waiting.state, mail.waiting.attempts) == ("ready", 1)
+
+
+def test_a_relay_that_shuts_down_costs_one_mail_a_try(scene: Scene) -> None:
+    """It says 421 to one mail and is gone: the next, already marked as being sent, gets its try back."""
+    scene.bad.on(At.RCPT, Say("421 4.3.2 shutting down", then_close=True))
+    scene.bad.on(At.GREETING, Say("220 test.example"), Close())
+    flow = scene.make()
+
+    deliver_beside(flow)
+
+    told = [messages[0] for messages in orders(flow)]
+    tries = sorted((one.phase, one.outcome, one.reason) for mail in told for one in mail.tries)
+    assert tries == [("greeting", "deferred", "disconnected"), ("rcpt", "deferred", "service-unavailable")]
+    charged = {mail.tries[0].phase if mail.tries else None: mail.waiting for mail in told}
+    assert {phase: waits.attempts for phase, waits in charged.items() if waits is not None} == {
+        "rcpt": 1, "greeting": 0, None: 0,
+    }  # fmt: skip
+    go_on(flow)
+    assert sorted(mail.recipient for mail in scene.bad.received) == sorted(CUSTOMERS)
 
 
 def test_a_relay_that_hangs_up_after_each_mail_costs_nobody_a_try(scene: Scene) -> None:
