@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 
 from notifier.embedded.leash import signal_group
 from notifier.embedded.proxy import Mode
+from notifier.embedded.stack import DATABASE
 from tests.faults.ledger import Allowance, Ledger, Way
 from tests.faults.producers import Producers
 from tests.faults.rig import CONNECTIONS, PROCESSES, SENDERS, Rig, a_rig, some_moment
 from tests.faults.sabotage import SABOTAGES
+from tests.faults.stages import held_ingest
 
 KILLS_A_ROUND = 10
 FORGETFUL = frozenset({Way.STREAM, Way.DURABLE})
@@ -83,9 +85,11 @@ def empty_valkey(rig: Rig) -> Allowance:
 
 
 def flush_valkey(rig: Rig) -> Allowance:
-    """FLUSHALL under the running workers."""
-    rig.stack.valkey.wipe()
-    return Allowance(forgetful=FORGETFUL, forgot_at=time.monotonic())
+    """FLUSHALL under the running workers, while they can store nothing: there is something to forget."""
+    with held_ingest(rig.stack.postgres.url(DATABASE)):
+        some_moment(2.0)
+        rig.stack.valkey.wipe()
+        return Allowance(forgetful=FORGETFUL, forgot_at=time.monotonic())
 
 
 def restart_postgres(number: signal.Signals) -> Fault:

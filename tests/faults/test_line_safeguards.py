@@ -7,9 +7,10 @@ from sqlalchemy.engine import make_url
 
 from notifier.broker import connection as broker_connection
 from notifier.embedded.proxy import Mode, Proxy
+from notifier.store.database import Database
 from tests.faults.ledger import Allowance
 from tests.faults.sabotage import apply
-from tests.faults.sabotage_lines import in_no_hurry
+from tests.faults.sabotage_lines import FOR_EVER, in_no_hurry
 from tests.faults.stages import Bench, MakeBench, await_true, is_over_within
 
 pytestmark = [pytest.mark.faults, pytest.mark.servers]
@@ -149,3 +150,28 @@ def test_a_postgresql_that_does_not_answer_the_door_is_given_up_in_time(
         line.set_mode(Mode.PASS)
         bench.recover()
         bench.books().check()
+
+
+@pytest.mark.parametrize("sabotage", ["", "patient_with_postgres"])
+def test_a_line_to_postgresql_that_takes_no_more_is_given_up_in_time(
+    worker_url: str, monkeypatch: pytest.MonkeyPatch, sabotage: str
+) -> None:
+    """What was sent and never acknowledged, as behind a host that vanished, does not hang a thread for ever."""
+    in_no_hurry(monkeypatch.setattr, tcp_user_timeout=500)
+    apply(sabotage, monkeypatch.setattr)
+    server = make_url(worker_url)
+    with Proxy(server.port or 0) as line:
+        database = Database(server.set(port=line.port).render_as_string(hide_password=False))
+        database.one("SELECT 1")
+        # Reads one chunk and no more; what the kernels buffer, 20 MB fill.
+        line.set_mode(Mode.SLOW, latency=FOR_EVER)
+        more = "x" * 20_000_000
+
+        is_over = is_over_within(
+            LATE if sabotage else IN_TIME, lambda: database.one("SELECT length(%s::text)", [more])
+        )
+
+        assert is_over is not bool(sabotage)
+        line.set_mode(Mode.CUT)
+        await_true(lambda: database.engine.pool.status().endswith("out connections: 0"))
+        database.dispose()
