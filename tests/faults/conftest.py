@@ -32,10 +32,10 @@ def make_bench(make_flow: MakeFlow, database_url: str, redis_url: str) -> Iterat
     """Make a notifier run by hand, with settings of the test's choice and a proxy before the relay."""
     with contextlib.ExitStack() as opened:
 
-        def make(*, delay: float = 0.0, **settings: Any) -> Bench:
+        def make(*, delay: float = 0.0, dot_timeout: str = "1s", **settings: Any) -> Bench:
             sink = opened.enter_context(RecordingSink(SINK, delay=delay))
             line = opened.enter_context(Proxy(sink.ports[SINK]))
-            chosen = {"relays": {"default": relay_of(line.port)}, "tuning": TIGHT, **settings}
+            chosen = {"relays": {"default": relay_of(line.port, dot_timeout)}, "tuning": TIGHT, **settings}
             return Bench(make_flow(**chosen), sink, line, database_url, settings.get("redis_url", redis_url))
 
         yield make

@@ -43,12 +43,12 @@ _context.set_forkserver_preload([__name__])
 shipped_templates()
 
 
-def relay_of(port: int) -> dict[str, object]:
+def relay_of(port: int, dot_timeout: str) -> dict[str, object]:
     """Return settings of a relay on a port of this machine, with short time limits."""
     return {
         "host": "127.0.0.1", "port": port, "security": "none", "connections": 8,
         "connect_timeout": "200ms", "login_timeout": "400ms", "command_timeout": "400ms",
-        "data_timeout": "200ms", "dot_timeout": "1s",
+        "data_timeout": "200ms", "dot_timeout": dot_timeout,
     }  # fmt: skip
 
 

@@ -5,10 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import redis
 
 from notifier.client.outbox import install
+from notifier.client.wire import stream_key
 from notifier.embedded.stack import DATABASE
 from notifier.embedded.valkey import Appending, ValkeyServer
+from notifier.events import LANES
 from tests.faults.ledger import Allowance, Way
 from tests.faults.rig import Rig
 from tests.faults.sabotage import apply
@@ -51,10 +54,13 @@ def test_flushall_costs_exactly_what_only_redis_had(make_bench: MakeBench, datab
 @pytest.mark.xdist_group("faults")
 def test_flushall_under_running_workers_that_cannot_store_loses_only_what_redis_alone_had(rig: Rig) -> None:
     """Workers hold what they have read, the rest is forgotten, and everything later is told again."""
-    with rig.load() as producers:
+    with rig.load(rate=240) as producers, redis.Redis.from_url(rig.ways[Way.STREAM]) as store:
         rig.await_mails(producers.promises, 15)
         with held_ingest(rig.stack.postgres.url(DATABASE)):
-            producers.await_accepted(200)
+            # More than all threads of the core hold in their hands.
+            rig.await_true(
+                lambda: sum(int(store.xlen(stream_key(lane))) for lane in LANES) > 200, "events wait"
+            )
             rig.stack.valkey.wipe()
             forgot_at = time.monotonic()
         producers.await_accepted(40)

@@ -32,6 +32,7 @@ def test_a_line_cut_behind_the_dot_leaves_an_unknown_and_a_repeat_that_can_be_to
 ) -> None:
     """The log says that it may have arrived, and the second mail has the Message-ID of the first."""
     apply(sabotage, monkeypatch.setattr)
+    bench.sink.delay = 5.0
     bench.enqueue(3)
     bench.ingest()
     sending = threading.Thread(target=bench.deliver)
@@ -74,10 +75,11 @@ def test_a_relay_that_is_away_costs_no_message_a_try(
 
 @pytest.mark.parametrize(("sabotage", "flaw"), [("", ""), ("lease_without_deadlines", "unknown outcomes")])
 def test_a_slow_relay_is_not_taken_for_a_dead_sender(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, sabotage: str, flaw: str
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch, sabotage: str, flaw: str
 ) -> None:
     """The lease of a message being sent is longer than all deadlines of the dialogue together."""
     apply(sabotage, monkeypatch.setattr)
+    bench = make_bench(delay=0.5, dot_timeout="10s")
     bench.enqueue(2)
     bench.ingest()
     sending = threading.Thread(target=bench.deliver)

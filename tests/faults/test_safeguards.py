@@ -272,11 +272,11 @@ def test_after_an_outage_who_knows_an_outcome_may_record_it_first(
     apply(sabotage, monkeypatch.setattr)
     with Proxy(make_url(worker_url).port or 0) as line, ThreadPoolExecutor() as pool:
         through = make_url(worker_url).set(port=line.port).render_as_string(hide_password=False)
-        bench = make_bench(database_url=through, tuning={**TIGHT, "lease_margin": "20s"})
+        bench = make_bench(database_url=through, dot_timeout="10s", tuning={**TIGHT, "lease_margin": "20s"})
         bench.flow.services.stopping = latch = Latch()
         bench.enqueue(1, name="-first")
         bench.recover()
-        bench.sink.delay = 0.3
+        bench.sink.delay = 1.0
         bench.enqueue(1)
         bench.ingest()
 
