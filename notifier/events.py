@@ -79,7 +79,8 @@ class Recipient:
         """
         if isinstance(value, str):
             _check_text(value, where)
-            return cls(email=value) if "@" in value else cls(phone=value)
+            kind = "email" if "@" in value else "phone"
+            return cls(**{kind: _reachable(kind, value, where)})
         if not isinstance(value, Mapping):
             raise EventRefused("must be an address or an object", field=where)
         for key, item in value.items():
@@ -89,6 +90,9 @@ class Recipient:
                 )
             _check_text(item, f"{where}.{key}", is_empty_allowed=key not in _IDENTITIES)
         recipient = cls(**value)
+        for kind in _SHAPES:
+            if address := getattr(recipient, kind):
+                _reachable(kind, address, f"{where}.{kind}")
         if not recipient.identity:
             raise EventRefused("needs email, phone or contact", field=where)
         return recipient
@@ -100,6 +104,20 @@ class Recipient:
             EventRefused: with the path of the field that is wrong.
         """
         return Recipient.from_json(self.to_json(), where)
+
+
+# No more than that somebody could be meant; channels judge what they can reach.
+_SHAPES = {
+    "email": (re.compile(r"[^@\s]+@[^@\s]+|\".+\"@[^@\s]+"), "an email address, local@domain"),
+    "phone": (re.compile(r"\+?[\d\s()/.-]{3,}"), "a phone number, such as +49 30 123456"),
+}
+
+
+def _reachable(kind: str, address: str, where: str) -> str:
+    shape, words = _SHAPES[kind]
+    if not shape.fullmatch(address.strip()):
+        raise EventRefused(f"is not {words}", field=where)
+    return address
 
 
 _IDENTITIES = ("email", "phone", "contact")

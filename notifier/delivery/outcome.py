@@ -19,6 +19,8 @@ OUR_FAULTS = frozenset({Fault.CREDENTIALS, Fault.SENDER, Fault.TLS})
 OUR_PHASES = frozenset({Phase.CONNECT, Phase.GREETING, Phase.EHLO, Phase.TLS, Phase.AUTH, Phase.MAIL})
 """Before a recipient is named: what is refused here would be refused to every mail."""
 
+_MAYBE = "it may have arrived"
+
 # RFC 4954 §6 and RFC 3207 §4: log in, or start TLS, first. Some servers keep it back until RCPT.
 _FIRST_LOG_IN = 530
 
@@ -38,6 +40,8 @@ class Retry:
     delay: timedelta
     counts: bool
     reason: str
+    may_have_arrived: bool = False
+    """The try ended without an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +94,15 @@ class Standing:
     """Which of ``steps`` this message is."""
     channel_deadline: datetime
     deadline: datetime
+    may_have_arrived: bool = False
+    """An earlier try ended without an answer."""
 
     @property
     def next_channel(self) -> ChannelName | None:
-        """Return the channel after this one, or None when it is the last."""
+        """Return the channel that would take over; None where there is none, or it could tell twice."""
         following = self.position + 1
-        return self.steps[following].channel if following < len(self.steps) else None
+        is_last = self.may_have_arrived or following >= len(self.steps)
+        return None if is_last else self.steps[following].channel
 
     @property
     def ends_at(self) -> datetime:
@@ -127,7 +134,7 @@ def channel_deadlines(
 def before_try(standing: Standing) -> Next | None:
     """Return what happens instead of a try because time is up, or None: go ahead."""
     if standing.now >= standing.deadline:
-        return GiveUp(status=MessageStatus.EXPIRED, reason="the deadline passed before it could be sent")
+        return _give_up(standing, MessageStatus.EXPIRED, "the deadline passed before it could be sent")
     if standing.now >= standing.ends_at:
         return _leave(standing, MessageStatus.EXPIRED, "its time on this channel was over")
     return None
@@ -171,14 +178,19 @@ def _is_ours(failure: SendError) -> bool:
 
 
 def _after_unknown(standing: Standing, policy: RetryPolicy, jitter: float, on_unknown: str) -> Next:
-    cut = "the connection was cut before the answer: it may have arrived"
+    cut = f"the connection was cut before the answer: {_MAYBE}"
     if on_unknown == "hold":
         return Hold(reason=f"{cut}; a person decides")
     delay = policy.delay(standing.attempt, jitter)
     # Another channel could tell the same thing twice, so an unknown message never falls back.
     if standing.attempt >= policy.attempts or standing.now + delay >= standing.deadline:
         return GiveUp(status=MessageStatus.UNKNOWN, reason=f"{cut}; no try is left")
-    return Retry(delay=delay, counts=True, reason=f"{cut}; sent again with the same Message-ID")
+    return Retry(
+        delay=delay,
+        counts=True,
+        may_have_arrived=True,
+        reason=f"{cut}; sent again with the same Message-ID",
+    )
 
 
 def _pause(failure: SendError, standing: Standing, policy: RetryPolicy) -> Next:
@@ -218,8 +230,14 @@ def _try_again(failure: SendError, standing: Standing, policy: RetryPolicy, jitt
 
 def _leave(standing: Standing, status: MessageStatus, reason: str) -> Fallback | GiveUp:
     if standing.next_channel is None:
-        return GiveUp(status=status, reason=reason)
+        return _give_up(standing, status, reason)
     return Fallback(channel=standing.next_channel, status=status, reason=reason)
+
+
+def _give_up(standing: Standing, status: MessageStatus, reason: str) -> GiveUp:
+    if standing.may_have_arrived:
+        return GiveUp(status=MessageStatus.UNKNOWN, reason=f"{reason}; {_MAYBE} by an earlier try")
+    return GiveUp(status=status, reason=reason)
 
 
 def _retry_after(failure: SendError) -> timedelta | None:

@@ -41,6 +41,9 @@ from notifier.store.work import Claim
 
 log = get_logger("deliver")
 
+_BEFORE_MAIL = frozenset({Phase.CONNECT, Phase.GREETING, Phase.EHLO, Phase.TLS, Phase.AUTH})
+"""Where nobody has been told of a message yet: no message is to blame, and none loses a try."""
+
 _FIRST_REST, _LONGEST_REST = 1.0, 60.0
 
 
@@ -172,6 +175,9 @@ class Chunk:
             accepted = self.place.open_session.send(one.prepared)
         except Exception as error:  # noqa: BLE001 - an adapter's own mistake: it may have been sent
             failure = error if isinstance(error, SendError) else self._dropped(error)
+            if failure.reply.phase in _BEFORE_MAIL:
+                self.tools.insisting(lambda: self._rest_anew([one, *rest], failure))
+                return False
             then = self._failed(job, failure, self._try(job, started))
             self.is_resting = isinstance(then, PauseFlow) or self._is_silent(connection, failure)
             return following is not None and not self.is_resting and self._mark(connection, following)
@@ -220,6 +226,11 @@ class Chunk:
             lease=self.lease,
             partitions=self.tools.partitions,
         )
+
+    def _rest_anew(self, unsent: Sequence[Composed], failure: SendError) -> None:
+        """Let a relay rest that turned out to be away when the first message was marked already."""
+        with self.tools.database.connection() as connection:
+            self._rest(connection, unsent, failure)
 
     def _record_anew(self, one: Composed, attempt: AttemptRow, rest: Sequence[Composed]) -> None:
         """Record a mail over a new connection, and give back the others: one of them may be marked."""

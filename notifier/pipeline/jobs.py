@@ -89,6 +89,7 @@ class Job:
             position=self.row.position,
             channel_deadline=self.claim.expires_at,
             deadline=self.row.deadline,
+            may_have_arrived=self.claim.may_have_arrived,
         )
 
 

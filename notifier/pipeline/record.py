@@ -65,7 +65,13 @@ class Recorder:
         claim, message = job.claim, job.row.message_id
         match following:
             case Retry():
-                kept = work.postpone(connection, claim, following.delay, attempt=spent)
+                kept = work.postpone(
+                    connection,
+                    claim,
+                    following.delay,
+                    attempt=spent,
+                    may_have_arrived_until=job.row.deadline if following.may_have_arrived else None,
+                )
                 status = MessageStatus.DEFERRED
             case PauseFlow():
                 relays.pause_relay(connection, relay, following.delay, following.reason)

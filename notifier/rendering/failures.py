@@ -34,11 +34,13 @@ def explain(error: Exception, path: str, sources: Sources, context: Mapping[str,
 
 
 def _places(traceback: TracebackType | None, sources: Sources) -> Iterator[tuple[str, int]]:
-    """Return the template lines on the stack, the outermost first; Jinja writes them into the traceback."""
+    """Return the template lines on the stack, the outermost first."""
     while traceback is not None:
         file = traceback.tb_frame.f_code.co_filename
         if sources.text(file) is not None:
-            yield file, traceback.tb_lineno
+            # The line of the compiled Python, unless Jinja has rewritten the traceback already.
+            template, line = traceback.tb_frame.f_globals.get("__jinja_template__"), traceback.tb_lineno
+            yield file, line if template is None else template.get_corresponding_lineno(line)
         traceback = traceback.tb_next
 
 

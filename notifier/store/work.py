@@ -49,6 +49,8 @@ class Claim:
     token: UUID
     attempt: int
     expires_at: datetime
+    may_have_arrived: bool = False
+    """An earlier try ended without an answer."""
 
 
 _INSERT: LiteralString = """INSERT INTO work (message_id, tenant, channel, lane, relay, due_at, expires_at)
@@ -65,7 +67,7 @@ def insert_work(connection: Connection, rows: Iterable[WorkRow]) -> None:
 
 
 _TAKE: LiteralString = """UPDATE work SET state = 1, token = %s, is_sending = false, lease_until = now() + %s
-           WHERE message_id = ANY (ARRAY({wanted})) RETURNING message_id, attempt, expires_at"""
+           WHERE message_id = ANY (ARRAY({wanted})) RETURNING message_id, attempt, expires_at, may_have_arrived"""
 _DUE = _TAKE.replace(
     "{wanted}",
     """SELECT message_id FROM work
@@ -111,7 +113,7 @@ def _claims(
     connection: Connection, statement: LiteralString, token: UUID, values: list[object]
 ) -> list[Claim]:
     rows = connection.execute(statement, values, prepare=True).fetchall()
-    return [Claim(row[0], token, row[1], row[2]) for row in rows]
+    return [Claim(row[0], token, *row[1:]) for row in rows]
 
 
 def claim_stranded(
@@ -225,12 +227,31 @@ def release(connection: Connection, claims: Sequence[Claim]) -> None:
         )
 
 
-def postpone(connection: Connection, claimed: Claim, delay: timedelta, *, attempt: int) -> bool:
-    """Schedule the next try, with ``attempt`` tries off the budget so far. False = the claim was lost."""
+def postpone(
+    connection: Connection,
+    claimed: Claim,
+    delay: timedelta,
+    *,
+    attempt: int,
+    may_have_arrived_until: datetime | None = None,
+) -> bool:
+    """Schedule the next try, with ``attempt`` tries off the budget so far. False = the claim was lost.
+
+    A message that ``may_have_arrived_until`` its deadline keeps its channel: another could tell it twice.
+    """
     row = connection.execute(
-        """UPDATE work SET state = 0, token = NULL, due_at = now() + %s, attempt = %s
+        """UPDATE work SET state = 0, token = NULL, due_at = now() + %s, attempt = %s,
+                  may_have_arrived = may_have_arrived OR %s::timestamptz IS NOT NULL,
+                  expires_at = coalesce(%s, expires_at)
            WHERE message_id = %s AND token = %s RETURNING message_id""",
-        [delay, attempt, claimed.message_id, claimed.token],
+        [
+            delay,
+            attempt,
+            may_have_arrived_until,
+            may_have_arrived_until,
+            claimed.message_id,
+            claimed.token,
+        ],
     ).fetchone()
     return row is not None
 

@@ -221,6 +221,25 @@ def test_a_text_whose_time_is_over_becomes_a_mail_while_the_gateway_is_in_troubl
     assert (mail.channel, mail.status, other.status) == ("email", "sent", "sent")
 
 
+def test_a_text_that_may_have_arrived_waits_on_although_its_time_on_the_channel_is_over(
+    make_flow: MakeFlow, sms: SmsServer
+) -> None:
+    """The sweep hands on what waits too long: this one could be told twice, and stays where it is."""
+    sms.for_number(ANN, Answer(201, "garbage"))
+    flow = gateway(make_flow, sms)
+    deliver_beside(flow)
+    before = flow.query("SELECT deadline FROM notification ORDER BY id")
+    after = flow.query("SELECT expires_at FROM work WHERE may_have_arrived")
+
+    flow.services.sweep.run()
+
+    by_phone = {messages[0].to: messages for messages in texts(flow)}
+    (text,) = by_phone[ANN]
+    assert (text.status, [one.outcome for one in text.tries]) == ("deferred", ["unknown"])
+    assert len(after) == 1
+    assert after[0] in before
+
+
 def test_a_text_that_may_have_arrived_is_never_told_again_elsewhere(
     make_flow: MakeFlow, sms: SmsServer
 ) -> None:
@@ -256,8 +275,9 @@ def test_a_gateway_nobody_can_connect_to_rests(make_flow: MakeFlow, sms: SmsServ
     assert hit.status == "deferred"
     assert "unreachable at connect" in (hit.reason or "")
     assert other.tries == ()
+    assert hit.waiting is not None
     assert other.waiting is not None
-    assert other.waiting.attempts == 0
+    assert (hit.waiting.attempts, other.waiting.attempts) == (0, 0)
     assert "unreachable at connect" in (other.waiting.rests_because or "")
     with SmsServer(port=port) as back:
         flow.sms = back

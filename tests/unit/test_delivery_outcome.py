@@ -40,6 +40,8 @@ def standing(
     position: int = 0,
     window: timedelta = timedelta(days=1),
     left: timedelta = timedelta(days=3),
+    *,
+    may_have_arrived: bool = False,
 ) -> Standing:
     """Return where a message stands at noon."""
     return Standing(
@@ -49,6 +51,7 @@ def standing(
         position=position,
         channel_deadline=NOW + window,
         deadline=NOW + left,
+        may_have_arrived=may_have_arrived,
     )
 
 
@@ -329,6 +332,31 @@ def test_an_unknown_outcome_is_held_where_the_class_says_so() -> None:
 def test_an_unknown_outcome_never_falls_back(where: Standing) -> None:
     """It may have arrived; another channel would tell it twice (law 5)."""
     answer = after(unknown(), where)
+
+    assert isinstance(answer, GiveUp)
+    assert answer.status is MessageStatus.UNKNOWN
+
+
+@pytest.mark.parametrize("failure", [temporary(), permanent()])
+@pytest.mark.parametrize("attempt", [2, 5])
+def test_what_may_have_arrived_is_told_on_no_other_channel_whatever_comes_later(
+    failure: SendError, attempt: int
+) -> None:
+    """Neither a refusal, nor the last try, nor the end of the channel's time hands it on."""
+    where = standing(attempt=attempt, window=timedelta(0), may_have_arrived=True)
+
+    answer = after(failure, where)
+
+    assert before_try(where) is None
+    assert isinstance(answer, Retry | GiveUp)
+    if isinstance(answer, GiveUp):
+        assert answer.status is MessageStatus.UNKNOWN
+        assert "may have arrived" in answer.reason
+
+
+def test_what_may_have_arrived_ends_as_unknown_at_its_deadline() -> None:
+    """Not as expired, which would say that it was never sent."""
+    answer = before_try(standing(left=timedelta(0), may_have_arrived=True))
 
     assert isinstance(answer, GiveUp)
     assert answer.status is MessageStatus.UNKNOWN
