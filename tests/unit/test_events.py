@@ -20,7 +20,7 @@ EVENT = {
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=60)
 FIELDS = {name: st.none() | TEXT for name in ("email", "phone", "name", "locale", "zone", "contact", "role")}
 FIELDS["email"] = st.none() | st.from_regex(r"[a-z0-9.ü]{1,9}@[a-z0-9.ü-]{1,9}", fullmatch=True)
-FIELDS["phone"] = st.none() | st.from_regex(r"\+?[0-9 ()/.-]{3,15}", fullmatch=True).filter(str.strip)
+FIELDS["phone"] = st.none() | st.from_regex(r"\+?[0-9][0-9 ()/.-]{1,13}[0-9]", fullmatch=True)
 RECIPIENTS = st.builds(Recipient, **FIELDS).filter(lambda one: one.identity != "")
 CIDS = st.none() | st.from_regex(r"[a-z0-9.]{1,20}@[a-z]{1,9}", fullmatch=True)
 ATTACHMENTS = st.builds(Attachment, name=TEXT, content=st.binary(max_size=50), cid=CIDS) | st.builds(
