@@ -27,7 +27,11 @@ ATTACHMENTS = st.builds(Attachment, name=TEXT, content=st.binary(max_size=50), c
     Attachment, name=TEXT, url=st.just("https://files.example/a.pdf"), media_type=st.just("application/pdf")
 )
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, width=32) | TEXT,
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False, width=32)
+    | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=10,
 )
