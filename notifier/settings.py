@@ -131,7 +131,10 @@ class Tuning(Strict):
     claim_lease: Wait = timedelta(seconds=60)
     """After this long a claimed message whose worker died goes to another; longer than a chunk takes."""
     lease_margin: Wait = timedelta(seconds=15)
-    """A try to send may overrun the sum of its deadlines by this much before its outcome counts as unknown."""
+    """A try to send may overrun the sum of its deadlines by this much before its outcome counts as unknown.
+
+    So long, too, the sweep waits after an outage of the database for those who know an outcome.
+    """
     claim_idle: Wait = timedelta(seconds=30)
     """After this long a stream entry whose reader died goes to another."""
     database_timeout: Wait = timedelta(seconds=20)
