@@ -34,7 +34,7 @@ from notifier.pipeline.record import Try, attempt_of
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.tools import Report, Tools
 from notifier.store import messages, relays, work
-from notifier.store.database import Connection, Cursor
+from notifier.store.database import Connection, Cursor, DatabaseUnavailable
 from notifier.store.jobs import load_jobs
 from notifier.store.messages import AttemptRow
 from notifier.store.work import Claim
@@ -132,27 +132,40 @@ class Chunk:
         return None
 
     def _send(self, ready: Sequence[Composed]) -> None:
-        with self.tools.database.connection() as connection:
-            messages.save_bodies(
-                connection, [(one.job.row.message_id, one.job.row.tenant, one.body) for one in ready]
-            )
-            if not self._is_open(connection, ready):
+        unsent = list(ready)
+        try:
+            with self.tools.database.connection() as connection:
+                messages.save_bodies(
+                    connection, [(one.job.row.message_id, one.job.row.tenant, one.body) for one in ready]
+                )
+                self._send_each(connection, unsent)
+        except DatabaseUnavailable:
+            # The answer to a mark may be lost, and with it the knowledge that nothing was sent.
+            self.tools.insisting(lambda: self._give_back(unsent))
+            raise
+
+    def _send_each(self, connection: Connection, unsent: list[Composed]) -> None:
+        """Send one after the other; whatever happens, ``unsent`` holds those of which no byte has left."""
+        if not self._is_open(connection, unsent):
+            return
+        # One cursor for the statement that every mail takes: a new one each time costs as much again.
+        cursor = connection.cursor()
+        is_marked = self._mark(connection, unsent[0])
+        while unsent:
+            if self.tools.stopping.is_set() or self.is_resting:
+                work.release(connection, _claims(unsent))
                 return
-            # One cursor for the statement that every mail takes: a new one each time costs as much again.
-            cursor = connection.cursor()
-            is_marked = self._mark(connection, ready[0])
-            for index, one in enumerate(ready):
-                rest = ready[index + 1 :]
-                if self.tools.stopping.is_set() or self.is_resting:
-                    work.release(connection, _claims(ready[index:]))
-                    return
-                following = rest[0] if rest else None
-                if not is_marked:
-                    is_marked = following is not None and self._mark(connection, following)
-                elif not self._is_open(connection, ready[index:]):
-                    return
-                else:
-                    is_marked = self._one(cursor, one, rest)
+            if is_marked and not self._is_open(connection, unsent):
+                return
+            one = unsent.pop(0)
+            if is_marked:
+                is_marked = self._one(cursor, one, unsent)
+            else:
+                is_marked = bool(unsent) and self._mark(connection, unsent[0])
+
+    def _give_back(self, unsent: Sequence[Composed]) -> None:
+        with self.tools.database.connection() as connection:
+            work.release(connection, _claims(unsent))
 
     def _is_open(self, connection: Connection, unsent: Sequence[Composed]) -> bool:
         """Have a session to the relay, or let it rest and give everything back unblamed."""
@@ -184,8 +197,8 @@ class Chunk:
         attempt = attempt_of(job, self._try(job, started), accepted.reply, "sent", None)
         try:
             is_marked = self._record(cursor, one, attempt, following)
-        except (psycopg.OperationalError, psycopg.InterfaceError):
-            self.tools.insisting(lambda: self._record_anew(one, attempt, rest))
+        except (psycopg.OperationalError, psycopg.InterfaceError, DatabaseUnavailable):
+            self.tools.insisting(lambda: self._record_anew(one, attempt))
             raise
         self.report.sent(job.row.event_id, (attempt.finished_at - job.row.message_created_at).total_seconds())
         if self.failures:
@@ -232,11 +245,10 @@ class Chunk:
         with self.tools.database.connection() as connection:
             self._rest(connection, unsent, failure)
 
-    def _record_anew(self, one: Composed, attempt: AttemptRow, rest: Sequence[Composed]) -> None:
-        """Record a mail over a new connection, and give back the others: one of them may be marked."""
+    def _record_anew(self, one: Composed, attempt: AttemptRow) -> None:
+        """Record a mail over a new connection."""
         with self.tools.database.connection() as connection:
             self._record(connection.cursor(), one, attempt, None)
-            work.release(connection, _claims(rest))
 
     def _mark(self, connection: Connection, one: Composed) -> bool:
         return work.mark_sending(connection, one.job.claim, self.lease)
