@@ -19,6 +19,7 @@ from notifier.errors import NotifierError
 from notifier.health import Health
 from notifier.pipeline.ingest import describe
 from notifier.store.database import DatabaseUnavailable
+from notifier.store.database_clock import DatabaseClock
 from workers import pulse, threads
 from workers.app import app, publish, settings
 from workers.failures import DeliveryFailed, StageFailed
@@ -28,6 +29,7 @@ P = ParamSpec("P")
 log = logs.get_logger("worker")
 
 _services: list[Services] = []
+_clock = DatabaseClock()
 _loops: list[Loops] = []
 _CONFIG_ERROR = 78
 """EX_CONFIG of sysexits.h: a supervisor need not guess why."""
@@ -38,7 +40,9 @@ pulse.connect(health, settings.health_dir)
 def services() -> Services:
     """Return this process's services, made when the worker started."""
     if not _services:
-        _services.append(Services(settings, publish=publish, process=health.process, threads=_threads()))
+        made = Services(settings, publish=publish, clock=_clock, process=health.process, threads=_threads())
+        _clock.follow(made.database)
+        _services.append(made)
     return _services[0]
 
 
@@ -128,6 +132,7 @@ def _load(made: Services) -> None:
     pause = 0.2
     while True:
         try:
+            _clock.ask()
             for part in (made.deliver, made.sweep, made.ingest, made.templates):
                 log.debug("worker.loaded", part=type(part).__name__)
         except (DatabaseUnavailable, BrokerUnavailable) as error:

@@ -11,8 +11,10 @@ from datetime import timedelta
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
+from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
 from notifier.errors import NotifierError
@@ -23,6 +25,9 @@ ResultT = TypeVar("ResultT")
 
 _RETRIED = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 _TRIES = 5
+_INTERVAL_SECONDS = 0.1
+_ANSWER_MARGIN_SECONDS = 5.0
+"""How long after its own time limit a server may take to say so."""
 
 
 # Nothing that ran is to blame for these: connection, resources, shutdown and cancellation, system (Appendix A),
@@ -33,6 +38,27 @@ _PASSING_STATES = frozenset({"55P03", "25006"})
 
 class DatabaseUnavailable(NotifierError):
     """The database cannot be reached right now: wait and try again."""
+
+
+class BoundedConnection(psycopg.Connection[TupleRow]):
+    """A connection that does not wait for ever for a server that is silent while its machine still listens.
+
+    The server's own time limit ends what runs too long; keepalives and the like notice a machine that is
+    gone. Neither sees a server that was stopped, or a stuck pooler: the kernel goes on acknowledging.
+    """
+
+    answer_seconds: float | None = None
+
+    def wait(
+        self, gen: PQGen[ResultT], interval: float = _INTERVAL_SECONDS, timeout: float | None = None
+    ) -> ResultT:
+        """Run a step of the protocol, to its end or to the end of our patience; then the line is closed."""
+        try:
+            return super().wait(gen, interval, timeout or self.answer_seconds)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.pgconn.finish()  # nobody knows where the protocol stands
+            raise
 
 
 class Database:
@@ -118,7 +144,7 @@ def sqlalchemy_url(url: str) -> str:
 
 def _engine(url: str, size: int, timeout: timedelta, name: str) -> Engine:
     milliseconds = int(timeout.total_seconds() * 1000)
-    return create_engine(
+    engine = create_engine(
         sqlalchemy_url(url),
         pool_size=size,
         max_overflow=size,
@@ -138,6 +164,15 @@ def _engine(url: str, size: int, timeout: timedelta, name: str) -> Engine:
             "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds} -c timezone=UTC",
         },
     )
+
+    def connect(*call: Any) -> psycopg.Connection[TupleRow]:
+        _dialect, _record, arguments, named = call
+        connection = BoundedConnection.connect(*arguments, **named)
+        connection.answer_seconds = timeout.total_seconds() + _ANSWER_MARGIN_SECONDS
+        return connection
+
+    event.listen(engine, "do_connect", connect)
+    return engine
 
 
 def _is_passing(error: psycopg.Error) -> bool:

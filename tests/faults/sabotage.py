@@ -228,6 +228,7 @@ SABOTAGES: dict[str, Callable[[Put], None]] = {
     "patient_with_relays": lines.patient_with_relays,
     "patient_with_valkey": lines.patient_with_valkey,
     "patient_with_postgres": lines.patient_with_postgres,
+    "patient_with_answers": lines.patient_with_answers,
     "keep_broken_connections": lines.keep_broken_connections,
     "flag_for_an_hour": lines.flag_for_an_hour,
     "no_new_group": lines.no_new_group,

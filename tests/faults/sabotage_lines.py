@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import base
 
@@ -71,6 +72,11 @@ def patient_with_valkey(put: Put) -> None:
 def patient_with_postgres(put: Put) -> None:
     """Wait for PostgreSQL as long as it likes, for a connection or for an answer."""
     in_no_hurry(put, connect_timeout=FOR_EVER, tcp_user_timeout=FOR_EVER * 1000, keepalives=0)
+
+
+def patient_with_answers(put: Put) -> None:
+    """Trust in PostgreSQL's own time limit to end every statement."""
+    put(database.BoundedConnection, "wait", psycopg.Connection.wait)
 
 
 def in_no_hurry(put: Put, **limits: int) -> None:

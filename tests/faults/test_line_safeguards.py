@@ -1,13 +1,16 @@
 """What makes a broken line harmless, with and without it: rests, deadlines, leases, marks of what is unknown."""
 
+import contextlib
 import threading
+from datetime import timedelta
 
 import pytest
 from sqlalchemy.engine import make_url
 
 from notifier.broker import connection as broker_connection
 from notifier.embedded.proxy import Mode, Proxy
-from notifier.store.database import Database
+from notifier.store import database as store
+from notifier.store.database import Database, DatabaseUnavailable
 from tests.faults.ledger import Allowance
 from tests.faults.sabotage import apply
 from tests.faults.sabotage_lines import FOR_EVER, in_no_hurry
@@ -152,6 +155,31 @@ def test_a_postgresql_that_does_not_answer_the_door_is_given_up_in_time(
         line.set_mode(Mode.PASS)
         bench.recover()
         bench.books().check()
+
+
+@pytest.mark.parametrize("sabotage", ["", "patient_with_answers"])
+def test_a_postgresql_that_takes_a_question_and_never_answers_is_given_up_in_time(
+    worker_url: str, monkeypatch: pytest.MonkeyPatch, sabotage: str
+) -> None:
+    """Its machine acknowledges what we send, as that of a stopped server or a stuck pooler does."""
+    monkeypatch.setattr(store, "_ANSWER_MARGIN_SECONDS", 0.2)
+    apply(sabotage, monkeypatch.setattr)
+    server = make_url(worker_url)
+    with Proxy(server.port or 0) as line:
+        url = server.set(port=line.port).render_as_string(hide_password=False)
+        database = Database(url, timeout=timedelta(milliseconds=300))
+        database.one("SELECT 1")
+        line.set_mode(Mode.HALF_OPEN)
+
+        def ask() -> None:
+            with contextlib.suppress(DatabaseUnavailable):
+                database.one("SELECT 1")
+
+        assert is_over_within(LATE if sabotage else IN_TIME, ask) is not bool(sabotage)
+
+        line.set_mode(Mode.PASS)
+        await_true(lambda: database.one("SELECT 1") == (1,))
+        database.dispose()
 
 
 @pytest.mark.parametrize("sabotage", ["", "patient_with_postgres"])
