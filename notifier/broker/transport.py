@@ -10,8 +10,24 @@ from typing import Any
 from kombu.transport import redis as kombu_redis
 
 
+class QoS(kombu_redis.QoS):
+    """What a channel has taken and not acknowledged."""
+
+    def restore_unacked(self, client: Any = None) -> None:
+        """Put it back, unless the connection is gone: kombu 5.7 falls over that, and the worker with it.
+
+        Nothing is lost: a wake-up that nobody answers is rung again by the sweep.
+        """
+        if self.channel.connection.client is None:
+            self._delivered.clear()
+        else:
+            super().restore_unacked(client)
+
+
 class Channel(kombu_redis.Channel):
     """A channel that keeps its synchronous client."""
+
+    QoS = QoS
 
     _kept: Any = None
 
