@@ -14,6 +14,9 @@ from benchmarks.measure import Bench, quantile
 from benchmarks.sinks import sink
 from notifier.embedded.stack import Stack
 
+_THREADS = 4
+"""Of each sending process: a relay next door needs no more, and more of them get in each other's way."""
+
 OURS = ["core", "urgent", "deliver", "deliver2"]
 
 
@@ -118,12 +121,12 @@ def _start(bench: Bench, port: int) -> None:
         "NOTIFIER_RELAYS__DEFAULT__HOST": "127.0.0.1",
         "NOTIFIER_RELAYS__DEFAULT__PORT": str(port),
         "NOTIFIER_RELAYS__DEFAULT__SECURITY": "none",
-        "NOTIFIER_RELAYS__DEFAULT__CONNECTIONS": "16",
+        "NOTIFIER_RELAYS__DEFAULT__CONNECTIONS": str(_THREADS),
     }
     stack.core()
-    stack.urgent(threads=4)
-    stack.deliver("deliver", threads=8)
-    stack.deliver("deliver2", threads=8)
+    stack.urgent(threads=_THREADS)
+    stack.deliver("deliver", threads=_THREADS)
+    stack.deliver("deliver2", threads=_THREADS)
     stack.beat()
     measure.throughput(bench, "warm", 200)
 
@@ -157,7 +160,8 @@ def _slow(bench: Bench, port: int) -> dict[str, object]:
     stack = bench.stack
     for name in ("deliver", "deliver2"):
         stack.supervisor.stop(name)
-    stack.deliver("deliver3", threads=16, env={"NOTIFIER_RELAYS__DEFAULT__PORT": str(port)})
+    far = {"NOTIFIER_RELAYS__DEFAULT__PORT": str(port), "NOTIFIER_RELAYS__DEFAULT__CONNECTIONS": "16"}
+    stack.deliver("deliver3", threads=16, env=far)
     time.sleep(5)
     return {"rtt50_16_connections_per_s": round(measure.throughput(bench, "slow", 1500))}
 
