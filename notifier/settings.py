@@ -261,6 +261,15 @@ def load_settings(file: Path | None = None) -> Settings:
     return settings if settings.config_dir else settings.model_copy(update={"config_dir": path.parent})
 
 
+def defaults() -> Settings:
+    """Return the settings where nobody set anything but the folders: for a check whose settings are wrong."""
+    templates = os.environ.get("NOTIFIER_TEMPLATES_DIR")
+    # Without validation: that reads the environment, and what is wrong may stand there.
+    return Settings.model_construct(
+        config_dir=find_config(), templates_dir=Path(templates) if templates else None
+    )
+
+
 def find_config() -> Path:
     """Return the folder of the configuration: the variable's, ``./config``, or the shipped one."""
     if named := os.environ.get("NOTIFIER_CONFIG_DIR"):

@@ -34,7 +34,7 @@ from notifier.rendering.check import Finding as TemplateFinding
 from notifier.rendering.check import check
 from notifier.rendering.templates import Templates
 from notifier.rules.ruleset import RuleSet, Schedule
-from notifier.settings import Settings, find_config, load_settings
+from notifier.settings import Settings, defaults, find_config, load_settings
 from notifier.store.tenants import known_tenants
 
 PartT = TypeVar("PartT")
@@ -63,7 +63,7 @@ def inspect() -> list[Finding]:
     """Check settings, catalogue, rules, templates, and what they say of each other."""
     seen = Inspection()
     settings = seen.attempt(load_settings)
-    services = Services(settings or Settings(config_dir=find_config()))
+    services = Services(settings or defaults())
     for part in _parts(services) if settings is not None else ():
         seen.attempt(part)
     catalog = seen.attempt(lambda: services.catalog)

@@ -169,14 +169,14 @@ def test_the_next_page_repeats_the_moment_and_not_the_span() -> None:
     """Ten minutes later "2h" would be another page; words with blanks stay whole."""
     given = {
         "address": "o'neil@example.org", "type_": "order.shipped", "since": datetime(2026, 7, 1, tzinfo=UTC),
-        "limit": 50, "after": None, "is_json": False,
+        "statuses": ("queued", "deferred"), "limit": 50, "after": None, "is_json": False,
     }  # fmt: skip
 
     command = next_page(given, UUID(int=7))
 
     assert command == (
         """notifier log --to 'o'"'"'neil@example.org' --type order.shipped --since"""
-        " 2026-07-01T00:00:00+00:00 --after 00000000-0000-0000-0000-000000000007"
+        " 2026-07-01T00:00:00+00:00 --status queued --status deferred --after 00000000-0000-0000-0000-000000000007"
     )
 
 
@@ -227,6 +227,35 @@ def test_a_config_check_finds_everything_at_once(tmp_path: Path) -> None:
     assert "a.yaml" in {name for name, _ in places}
     assert shipped.exit_code == 0, shipped.stdout
     assert "error:" not in shipped.stdout
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("NOTIFIER_WEB_PORT", "abc", "NOTIFIER_WEB_PORT"),
+        ("NOTIFIER_RELAYS__DEFAULT__PORT", "xx", "NOTIFIER_RELAYS__DEFAULT__PORT"),
+        ("NOTIFIER_TUNING__CLAIM_LEASE", "5x", "NOTIFIER_TUNING__CLAIM_LEASE"),
+        ("NOTIFIER_LOG_LEVEL", "LOUD", "NOTIFIER_LOG_LEVEL"),
+        ("NOTIFIER_SMS__BASE_URL", "https://sms.example", "NOTIFIER_SMS__AUTH_TOKEN"),
+        ("NOTIFIER_LISTS", "no json", "NOTIFIER_LISTS"),
+    ],
+)
+def test_a_wrong_variable_is_a_finding_beside_those_of_the_files(
+    tmp_path: Path, variable: str, value: str, named: str
+) -> None:
+    """Catalogue and rules are checked all the same; nothing asks for a report of a bug."""
+    (tmp_path / "events").mkdir()
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "events" / "a.yaml").write_text("type: a.b\ntitle: A\n", encoding="utf-8")
+    env = {"NOTIFIER_CONFIG_DIR": str(tmp_path), variable: value}
+
+    checked = CliRunner().invoke(cli, ["config", "check", "--json"], env=env)
+
+    findings = [json.loads(line) for line in checked.stdout.splitlines()]
+    assert checked.exit_code == 1
+    assert named in {one["field"] for one in findings}
+    assert str(tmp_path / "events" / "a.yaml") in {one["file"] for one in findings}
+    assert "report it" not in checked.output
 
 
 def test_the_schema_of_rules_is_one_json_document() -> None:
