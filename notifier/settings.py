@@ -295,11 +295,20 @@ def _check_relays(settings: Settings, document: Document) -> None:
 
 def _explain(document: Document, item: ErrorDetails) -> ConfigError:
     variable = variable_of(item["loc"], os.environ)
+    if variable is None and item["type"] == "missing":
+        variable = _missing_beside(item["loc"])
     if variable is None:
         return document.explain(Settings, item)
     if item["type"] == "missing":
         return ConfigError("is required", field=variable, mend="set it, or remove those beside it")
     return ConfigError(item["msg"].removeprefix("Value error, "), field=variable)
+
+
+def _missing_beside(loc: tuple[str | int, ...]) -> str | None:
+    """Return the variable that would set what is missing in a table that others of ours began."""
+    parent, name = ("__".join(str(key).upper() for key in part) for part in (loc[:-1], loc))
+    is_begun = any(one.upper().startswith(f"{PREFIX}{parent}__") for one in os.environ)
+    return PREFIX + name if is_begun else None
 
 
 def _no_json(error: SettingsError) -> ConfigError:
