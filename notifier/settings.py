@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from notifier.documents import ConfigErrors, Document, Duration, Strict, load
 from notifier.errors import ConfigError
+from notifier.forms import Color, Link, mend_of
 from notifier.variables import PREFIX, is_set_by, secret_file_of, unknown_variables, variable_of
 
 SHIPPED = Path(__file__).parent / "_shipped"
@@ -98,8 +99,8 @@ class Brand(Strict):
     """What templates say about the sender."""
 
     name: str = "Notifier"
-    color: str = "#1f4e8c"
-    url: str = "https://example.com"
+    color: Color = "#1f4e8c"
+    url: Link = "https://example.com"
     support_email: str = "support@example.com"
     support_phone: str = ""
     address: str = ""
@@ -298,10 +299,17 @@ def _explain(document: Document, item: ErrorDetails) -> ConfigError:
     if variable is None and item["type"] == "missing":
         variable = _missing_beside(item["loc"])
     if variable is None:
-        return document.explain(Settings, item)
+        told = document.explain(Settings, item)
+        return told if told.mend else _mended(told, item)
     if item["type"] == "missing":
         return ConfigError("is required", field=variable, mend="set it, or remove those beside it")
-    return ConfigError(item["msg"].removeprefix("Value error, "), field=variable)
+    return _mended(ConfigError(item["msg"].removeprefix("Value error, "), field=variable), item)
+
+
+def _mended(told: ConfigError, item: ErrorDetails) -> ConfigError:
+    """Return the error with the mend that the kind of the mistake has."""
+    mend = mend_of(item["type"], item.get("ctx") or {})
+    return ConfigError(told.problem, file=told.file, line=told.line, field=told.field, mend=mend)
 
 
 def _missing_beside(loc: tuple[str | int, ...]) -> str | None:

@@ -1,5 +1,6 @@
 """Settings come from a file, from variables, and from files that variables name; a mistake names its source."""
 
+import json
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -226,6 +227,43 @@ def test_a_mistake_in_a_variable_names_the_variable(
     assert error.field == field
     assert said in error.problem
     assert "s3cret" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "mend"),
+    [
+        ("brand.color", "red", "write it as '#1d4ed8', in quotes"),
+        ("brand.url", "javascript:x", "write https://www.example.com"),
+    ],
+)
+def test_a_wrong_form_is_told_with_its_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, mend: str
+) -> None:
+    """At its line in the file, or by its variable; the value itself is not repeated."""
+    text = "\n".join("  " * depth + f"{key}:" for depth, key in enumerate(name.split(".")))
+    in_file = wrong(tmp_path, f"{text} {json.dumps(value)}\n")[0]
+    variable = "NOTIFIER_" + name.upper().replace(".", "__")
+    monkeypatch.setenv(variable, value)
+    in_variable = wrong(tmp_path)[0]
+
+    line = name.count(".") + 1
+    assert (str(in_file.file), in_file.line) == (str(tmp_path / "notifier.yaml"), line)
+    assert (in_file.field, in_file.mend) == (name, mend)
+    assert (in_variable.field, in_variable.mend) == (variable, mend)
+    assert value not in f"{in_file} {in_variable}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BRAND__COLOR", "#abc"), ("BRAND__COLOR", "#1F4E8C"), ("BRAND__URL", "mailto:a@example.com"),
+    ],
+)  # fmt: skip
+def test_what_is_right_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """The forms are no narrower than what reads them."""
+    monkeypatch.setenv(f"NOTIFIER_{name}", value)
+
+    assert read(tmp_path).model_fields_set
 
 
 def test_all_mistakes_come_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
