@@ -31,7 +31,10 @@ _COLUMNS = (
 @click.option("--to", "address", metavar="ADDRESS", help="Whom it went to: an address or a phone number.")
 @click.option("--subject", metavar="REF", help="What it was about, such as an order's number.")
 @click.option("--type", "type_", metavar="TYPE", help="The event's type.")
-@click.option("--status", type=click.Choice([one.value for one in MessageStatus]), help="How it stands.")
+@click.option(
+    "--status", "statuses", type=click.Choice([one.value for one in MessageStatus]), multiple=True,
+    help="How it stands; several times for any of them.",
+)  # fmt: skip
 @click.option("--channel", type=click.Choice([one.value for one in ChannelName]))
 @click.option("--tenant", help="One tenant's only.")
 @click.option("--since", type=moment, metavar="2h|TIME", help="Made since then.")
@@ -41,9 +44,9 @@ _COLUMNS = (
 @click.option("--after", type=click.UUID, metavar="ID", help="Go on below this message.")
 @json_option
 def log(
-    *, address: str | None, subject: str | None, type_: str | None, status: str | None, channel: str | None,
-    tenant: str | None, since: datetime | None, until: datetime | None, message_id: str | None, limit: int,
-    after: UUID | None, is_json: bool,
+    *, address: str | None, subject: str | None, type_: str | None, statuses: tuple[str, ...],
+    channel: str | None, tenant: str | None, since: datetime | None, until: datetime | None,
+    message_id: str | None, limit: int, after: UUID | None, is_json: bool,
 ) -> None:  # fmt: skip
     """Search the messages, newest first, a page at a time.
 
@@ -52,7 +55,7 @@ def log(
     with opened() as services:
         message = _message(message_id, services.keyring.token_key)
         query = LogQuery(
-            address=address, subject=subject, type=type_, status=status, channel=channel, tenant=tenant,
+            address=address, subject=subject, type=type_, statuses=statuses, channel=channel, tenant=tenant,
             since=since, until=until, message=message, after=after, limit=limit,
         )  # fmt: skip
         with services.database.connection() as connection:
@@ -67,14 +70,15 @@ def log(
 
 def next_page(given: Mapping[str, object], last: UUID) -> str:
     """Return the command that shows the next page."""
-    names = {"address": "to", "type_": "type", "message_id": "message-id"}
+    names = {"address": "to", "type_": "type", "statuses": "status", "message_id": "message-id"}
     parts = ["notifier", "log"]
     for name, value in given.items():
         if name in {"after", "is_json"} or value is None or (name, value) == ("limit", 50):
             continue
-        # A length of time would mean another moment by then: the moment itself is repeated.
-        text = value.isoformat(timespec="seconds") if isinstance(value, datetime) else str(value)
-        parts += [f"--{names.get(name, name)}", text]
+        for one in value if isinstance(value, tuple) else (value,):
+            # A length of time would mean another moment by then: the moment itself is repeated.
+            text = one.isoformat(timespec="seconds") if isinstance(one, datetime) else str(one)
+            parts += [f"--{names.get(name, name)}", text]
     return shlex.join([*parts, "--after", str(last)])
 
 

@@ -33,7 +33,8 @@ class LogQuery:
     address: str | None = None
     subject: str | None = None
     type: str | None = None
-    status: str | None = None
+    statuses: tuple[str, ...] = ()
+    """Any of these; all where empty."""
     channel: str | None = None
     tenant: str | None = None
     since: datetime | None = None
@@ -139,18 +140,18 @@ def _page(conditions: Sequence[sql.Composable]) -> sql.Composed:
 def _conditions(query: LogQuery) -> tuple[list[sql.Composable], dict[str, object]]:
     """Return what each set field asks for; times become bounds of ids, which prunes partitions."""
     wanted = {
-        "subject": ("subject =", query.subject),
-        "type": ("type =", query.type),
-        "status": ("status =", query.status),
-        "channel": ("channel =", query.channel),
-        "message": ("id =", query.message),
-        "after": ("id <", query.after),
-        "since": ("id >=", _floor(query.since)),
-        "until": ("id <", _floor(query.until)),
+        "subject": ("subject = {}", query.subject),
+        "type": ("type = {}", query.type),
+        "statuses": ("status = ANY({})", list(query.statuses) or None),
+        "channel": ("channel = {}", query.channel),
+        "message": ("id = {}", query.message),
+        "after": ("id < {}", query.after),
+        "since": ("id >= {}", _floor(query.since)),
+        "until": ("id < {}", _floor(query.until)),
     }
     held = {name: pair for name, pair in wanted.items() if pair[1] is not None}
     conditions: list[sql.Composable] = [
-        sql.SQL(f"message.{test} {{}}").format(sql.Placeholder(name)) for name, (test, _) in held.items()
+        sql.SQL(f"message.{test}").format(sql.Placeholder(name)) for name, (test, _) in held.items()
     ]
     return conditions, {name: value for name, (_, value) in held.items()}
 

@@ -1,6 +1,6 @@
-"""Chapter 1: the README's ten lines, run as they stand there, against a whole notifier.
+"""Chapter 1: the README's ten lines, and the how-to's, run as they stand there, against a whole notifier.
 
-The README cannot lie: the code is taken from it, and so is the output it promises.
+The pages cannot lie: the code is taken from them, and so is the output the README promises.
 """
 
 import os
@@ -15,14 +15,31 @@ from tests.services import ROOT, Flow
 
 pytestmark = pytest.mark.servers
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = "README.md"
+HOW_TO = "docs/how-to/client.md"
 
 
-def block(language: str) -> str:
-    """Return the README's first block in a language."""
-    found = re.search(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    assert found, f"the README has no {language} block"
+def block(page: str, language: str) -> str:
+    """Return a page's first block in a language."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = re.search(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert found, f"{page} has no {language} block"
     return found[1]
+
+
+def run(flow: Flow, code: str, redis_url: str) -> tuple[str, str]:
+    """Run a producer's lines beside a notifier at work, and return what they print."""
+    producer = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "NOTIFIER_URL": redis_url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while producer.poll() is None:
+        work(flow)
+    work(flow)
+    return producer.communicate()
 
 
 def work(flow: Flow) -> None:
@@ -38,18 +55,23 @@ def work(flow: Flow) -> None:
 
 def test_the_readme_s_lines_send_one_mail_and_print_what_it_says(flow: Flow, redis_url: str) -> None:
     """A program hands over an event, one mail arrives, and the program learns of it."""
-    producer = subprocess.Popen(
-        [sys.executable, "-c", block("python")],
-        env={**os.environ, "NOTIFIER_URL": redis_url},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-    while producer.poll() is None:
-        work(flow)
-    output, errors = producer.communicate()
+    output, errors = run(flow, block(README, "python"), redis_url)
 
     assert errors == ""
-    assert output == block("text")
+    assert output == block(README, "text")
+    assert [mail.recipient for mail in flow.smtp.received] == ["ada@example.com"]
+
+
+def test_the_how_to_s_first_lines_hand_over_one_event_and_one_mail_arrives(
+    flow: Flow, redis_url: str
+) -> None:
+    """Only the server's URL is another; the lines print the event's key and its lane."""
+    url = '"redis://127.0.0.1:6379/0"'
+    lines = block(HOW_TO, "python")
+    assert url in lines
+
+    output, errors = run(flow, lines.replace(url, repr(redis_url)), redis_url)
+
+    assert errors == ""
+    assert re.fullmatch(r"\('default', 'shop', '[-0-9a-f]+'\) normal\n", output)
     assert [mail.recipient for mail in flow.smtp.received] == ["ada@example.com"]

@@ -48,6 +48,10 @@ def test_the_log_finds_messages_by_everything_else(flow: Flow, run: Run) -> None
     assert ("A-1", "email") in everything
     assert found("--subject", "A-1") == [("A-1", "email")]
     assert found("--status", "failed") == [("A-2", "email")]
+    assert found("--status", "failed", "--status", "sent", "--channel", "email") == [
+        ("A-1", "email"),
+        ("A-2", "email"),
+    ]
     assert found("--type", "order.shipped", "--channel", "email") == [("A-1", "email"), ("A-2", "email")]
     assert found("--type", "order.delivered") == []
     assert found("--tenant", "default") == everything
