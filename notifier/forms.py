@@ -4,15 +4,28 @@ Pure: never looks up a host, and never repeats a value, which may be a secret.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, SecretStr
 from pydantic_core import PydanticCustomError
 
 # What the templates' filters take: css_color and url.
 _COLOR: Final = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 _LINK: Final = re.compile(r"(?:https?://|mailto:|tel:)[^\s<>\"]+", re.IGNORECASE)
+_LOCALE: Final = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
+_HOST_LIMIT: Final = 253
+_HOST: Final = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+)
+# As SQLAlchemy and redis-py cut it; a password may hold what is no part of an URL elsewhere.
+_URL: Final = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?:[^@]*@)?(?P<hosts>[^/?#]*)")
+_PLACE: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\s:\[\]]*)(?::(?P<port>[0-9]*))?")
+_HIGHEST_PORT: Final = 65535
+_WEB: Final = ("http", "https")
+_POSTGRESQL: Final = ("postgresql", "postgres", "postgresql+psycopg")
+_REDIS: Final = ("redis", "rediss", "sentinel")
 
 # By the start of pydantic's type of error; its context fills the braces.
 _MENDS: Final = {
@@ -51,6 +64,47 @@ def _link(value: str) -> str:
     return value
 
 
+def _locale(value: str) -> str:
+    if not _LOCALE.fullmatch(value):
+        raise wrong("must be a language, or a language and a region", "write it as en, de or de-AT")
+    return value
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (OSError, ValueError, ZoneInfoNotFoundError):  # a folder of zones is no zone, nor is ../x
+        raise wrong("is no time zone of the IANA database", "write it as UTC or Europe/Berlin") from None
+    return value
+
+
+def _host(value: str) -> str:
+    if len(value) > _HOST_LIMIT or not _HOST.fullmatch(value):
+        raise wrong("must be a host name", "write it as mail.example.com")
+    return value
+
+
+def _leading(schemes: tuple[str, ...], example: str) -> Callable[[SecretStr], SecretStr]:
+    """Return the check of an address with one of these schemes."""
+    mend = f"write {example}, with special characters of the password as %XX"
+
+    def check(value: SecretStr) -> SecretStr:
+        found = _URL.match(value.get_secret_value())
+        scheme = found["scheme"].lower() if found else None
+        if found is None or scheme not in schemes:
+            raise wrong("must start with " + " or ".join(f"{one}://" for one in schemes), mend)
+        places = found["hosts"].split(",") if scheme == "sentinel" else [found["hosts"]]
+        for place in places:
+            cut = _PLACE.fullmatch(place)
+            if cut is None or (cut["port"] and not 0 < int(cut["port"]) <= _HIGHEST_PORT):
+                raise wrong(f"must have a host, and a port from 1 to {_HIGHEST_PORT} or none", mend)
+            if scheme in _WEB and not cut["host"]:
+                raise wrong("must have a host", mend)
+        return value
+
+    return check
+
+
 def mend_of(kind: str, context: Mapping[str, Any]) -> str:
     """Return how to mend a mistake of one of pydantic's kinds, or of ours."""
     if mend := context.get("mend"):
@@ -64,3 +118,26 @@ Color = Annotated[str, AfterValidator(_color)]
 
 Link = Annotated[str, AfterValidator(_link)]
 """What a mail may link to; empty for none."""
+
+Locale = Annotated[str, AfterValidator(_locale)]
+"""A language, or a language and a region."""
+
+Zone = Annotated[str, AfterValidator(_zone)]
+"""A time zone that this machine knows."""
+
+Host = Annotated[str, AfterValidator(_host)]
+"""A host name in ASCII."""
+
+DatabaseUrl = Annotated[
+    SecretStr, AfterValidator(_leading(_POSTGRESQL, "postgresql://user:password@host:5432/database"))
+]
+"""Where a PostgreSQL is."""
+
+RedisUrl = Annotated[SecretStr, AfterValidator(_leading(_REDIS, "redis://:password@host:6379/0"))]
+"""Where a Redis or Valkey is, directly or through sentinels."""
+
+SourceUrl = Annotated[
+    SecretStr,
+    AfterValidator(_leading((*_POSTGRESQL, *_WEB), "postgresql://user@host/database or https://host")),
+]
+"""Where live data comes from."""

@@ -22,7 +22,7 @@ from pydantic_settings import (
 
 from notifier.documents import ConfigErrors, Document, Duration, Strict, load
 from notifier.errors import ConfigError
-from notifier.forms import Color, Link, mend_of
+from notifier.forms import Color, DatabaseUrl, Host, Link, Locale, RedisUrl, SourceUrl, Zone, mend_of
 from notifier.variables import PREFIX, is_set_by, secret_file_of, unknown_variables, variable_of
 
 SHIPPED = Path(__file__).parent / "_shipped"
@@ -72,7 +72,7 @@ class Relay(Strict):
 class Mail(Strict):
     """Who our mails come from."""
 
-    domain: str = "localhost"
+    domain: Host = "localhost"
     """The right-hand side of Message-IDs."""
     sender: str = "notifier@localhost"
     sender_name: str | None = None
@@ -109,7 +109,7 @@ class Brand(Strict):
 class LookupSource(Strict):
     """Where live data comes from: a database, or an HTTP service."""
 
-    url: SecretStr
+    url: SourceUrl
     headers: Mapping[str, SecretStr] = Field(default_factory=dict)
 
 
@@ -149,13 +149,13 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
     )
 
-    database_url: SecretStr = SecretStr("postgresql://notifier_worker@127.0.0.1/notifier")
+    database_url: DatabaseUrl = SecretStr("postgresql://notifier_worker@127.0.0.1/notifier")
     """PostgreSQL as the worker role."""
-    web_database_url: SecretStr | None = None
+    web_database_url: DatabaseUrl | None = None
     """PostgreSQL as the web role, under row-level security."""
-    migrator_database_url: SecretStr | None = None
+    migrator_database_url: DatabaseUrl | None = None
     """PostgreSQL as the owner of the tables; only ``notifier migrate`` uses it."""
-    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    redis_url: RedisUrl = SecretStr("redis://127.0.0.1:6379/0")
     result_url: SecretStr | None = None
     """Celery's result backend; ``redis_url`` where unset."""
     master_key: SecretStr | None = None
@@ -174,13 +174,13 @@ class Settings(BaseSettings):
     urgent_relay: str | None = None
     sms: Sms | None = None
     brand: Brand = Brand()
-    locale: str = "en"
-    zone: str = "UTC"
+    locale: Locale = "en"
+    zone: Zone = "UTC"
     lists: Mapping[str, tuple[Mapping[str, str] | str, ...]] = Field(default_factory=dict)
     """Named lists and roles: each entry an address, or an object with email, phone, name, locale, zone."""
     delivery: Mapping[str, Any] = Field(default_factory=dict)
     """Retry schedule and deadline per urgency; checked by ``notifier.delivery``."""
-    outboxes: tuple[SecretStr, ...] = ()
+    outboxes: tuple[DatabaseUrl, ...] = ()
     """Producers' databases that hold an outbox."""
     lookups: Mapping[str, LookupSource] = Field(default_factory=dict)
     limits: Limits = Limits()

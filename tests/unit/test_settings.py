@@ -11,6 +11,11 @@ from notifier.documents import ConfigErrors
 from notifier.errors import ConfigError
 from notifier.settings import Settings, load_settings
 
+_PASSWORD = "with special characters of the password as %XX"
+POSTGRESQL = f"write postgresql://user:password@host:5432/database, {_PASSWORD}"
+REDIS = f"write redis://:password@host:6379/0, {_PASSWORD}"
+SOURCE = f"write postgresql://user@host/database or https://host, {_PASSWORD}"
+
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,6 +239,18 @@ def test_a_mistake_in_a_variable_names_the_variable(
     [
         ("brand.color", "red", "write it as '#1d4ed8', in quotes"),
         ("brand.url", "javascript:x", "write https://www.example.com"),
+        ("zone", "Mars/X", "write it as UTC or Europe/Berlin"),
+        ("zone", "America", "write it as UTC or Europe/Berlin"),
+        ("locale", "xx-!!", "write it as en, de or de-AT"),
+        ("mail.domain", "a b", "write it as mail.example.com"),
+        ("database_url", "mysql://x", POSTGRESQL),
+        ("database_url", "postgresql://s3cret:hush@h:bad/x", POSTGRESQL),
+        ("database_url", "postgresql://h:65536/x", POSTGRESQL),
+        ("web_database_url", "h/x", POSTGRESQL),
+        ("redis_url", "amqp://x", REDIS),
+        ("redis_url", "sentinel://a:26379,b:x/main", REDIS),
+        ("lookups.x.url", "ftp://a", SOURCE),
+        ("lookups.x.url", "https:///path", SOURCE),
     ],
 )
 def test_a_wrong_form_is_told_with_its_mend(
@@ -257,6 +274,13 @@ def test_a_wrong_form_is_told_with_its_mend(
     ("name", "value"),
     [
         ("BRAND__COLOR", "#abc"), ("BRAND__COLOR", "#1F4E8C"), ("BRAND__URL", "mailto:a@example.com"),
+        ("ZONE", "America/Argentina/Ushuaia"), ("LOCALE", "zh-Hant-TW"), ("MAIL__DOMAIN", "localhost"),
+        ("DATABASE_URL", "postgresql://u:p%40:/?#s3@/x?host=/run/postgresql"),
+        ("DATABASE_URL", "postgres://u:p/a?b@[::1]:5432/x?options=-c%20a"),
+        ("MIGRATOR_DATABASE_URL", "postgresql+psycopg://h/x"),
+        ("REDIS_URL", "rediss://:p@h:6380/0"), ("REDIS_URL", "sentinel://:p@a:26379,b,[::1]:1/main?db=0"),
+        ("LOOKUPS__X__URL", "http://127.0.0.1:8080/base"), ("LOOKUPS__X__URL", "postgresql://h/x"),
+        ("OUTBOXES", '["postgresql://h/x"]'),
     ],
 )  # fmt: skip
 def test_what_is_right_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -264,6 +288,17 @@ def test_what_is_right_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n
     monkeypatch.setenv(f"NOTIFIER_{name}", value)
 
     assert read(tmp_path).model_fields_set
+
+
+def test_a_wrong_outbox_is_told_by_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the list of the file; from a variable, the variable that holds all."""
+    in_file = wrong(tmp_path, "outboxes:\n  - postgresql://a/b\n  - mysql://s3cret\n")[0]
+    monkeypatch.setenv("NOTIFIER_OUTBOXES", '["mysql://s3cret"]')
+    in_variable = wrong(tmp_path)[0]
+
+    assert (in_file.line, in_file.field, in_file.mend) == (3, "outboxes[1]", POSTGRESQL)
+    assert (in_variable.field, in_variable.mend) == ("NOTIFIER_OUTBOXES", POSTGRESQL)
+    assert "s3cret" not in f"{in_file} {in_variable}"
 
 
 def test_all_mistakes_come_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
