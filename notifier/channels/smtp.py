@@ -7,13 +7,14 @@ from notifier.channels.base import Prepared, Session, refuse_locally
 from notifier.channels.smtp_relay import SmtpRelay
 from notifier.channels.smtp_session import SmtpSession
 from notifier.clock import Clock, SystemClock
-from notifier.errors import Fault, PermanentFailure
+from notifier.errors import Fault, Phase, Reply, SendError, TemporaryFailure
 from notifier.messages import ChannelName, Outgoing
 from notifier.mime import HeaderError, serialize, validate_address
 
 __all__ = ["SmtpChannel", "SmtpRelay"]
 
 _QUIT_SECONDS = 2.0
+_OURS = frozenset({"From", "Reply-To"})
 _ADDRESSES = {"To": "address", "From": "sender address", "Reply-To": "reply address"}
 
 
@@ -56,6 +57,7 @@ class SmtpChannel:
 
         Raises:
             PermanentFailure: a header or address cannot be written, or TLS is required and not configured.
+            TemporaryFailure: our own sender or reply address cannot be written.
         """
         if message.is_tls_required and not self.is_encrypted:
             raise refuse_locally(
@@ -81,8 +83,11 @@ class SmtpChannel:
         return SmtpSession(self._settings, self._context)
 
 
-def _refusal(error: HeaderError) -> PermanentFailure:
+def _refusal(error: HeaderError) -> SendError:
     fault = Fault.RECIPIENT if error.field == "To" else Fault.CONTENT
     # The problem names the rule, never the value.
     reason = f"{_ADDRESSES.get(error.field, error.field)}: {error.problem}"
+    if error.field in _OURS:  # a mistake in the configuration, which can be mended while the mail waits
+        reply = Reply(phase=Phase.LOCAL, text=str(error))
+        return TemporaryFailure(str(error), fault=Fault.SENDER, reply=reply, reason=reason)
     return refuse_locally(reason, fault, str(error))

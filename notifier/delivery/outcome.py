@@ -118,14 +118,16 @@ def channel_deadlines(
     """Return by when each channel must be through.
 
     A step with ``within`` ends that long after the step before it; of the others, step i of n ends when
-    (i + 1) / n of the time is over. Nothing ends after the deadline or before its predecessor. After an early
+    (i + 1) / n of the time is over. The last has all that is left: ``within`` says when the next has its turn,
+    and there is none. Nothing ends after the deadline or before its predecessor. After an early
     fallback, call it again with the moment of the fallback and the steps that are left.
     """
     ends: list[datetime] = []
     before = created_at
     for index, step in enumerate(steps):
+        is_last = index + 1 == len(steps)
         share = created_at + (deadline - created_at) * (index + 1) / len(steps)
-        end = before + step.within if step.within is not None else share
+        end = share if step.within is None or is_last else before + step.within
         before = max(before, min(end, deadline))
         ends.append(before)
     return tuple(ends)
@@ -134,7 +136,7 @@ def channel_deadlines(
 def before_try(standing: Standing) -> Next | None:
     """Return what happens instead of a try because time is up, or None: go ahead."""
     if standing.now >= standing.deadline:
-        return _give_up(standing, MessageStatus.EXPIRED, "the deadline passed before it could be sent")
+        return give_up(standing, MessageStatus.EXPIRED, "the deadline passed before it could be sent")
     if standing.now >= standing.ends_at:
         return _leave(standing, MessageStatus.EXPIRED, "its time on this channel was over")
     return None
@@ -230,11 +232,12 @@ def _try_again(failure: SendError, standing: Standing, policy: RetryPolicy, jitt
 
 def _leave(standing: Standing, status: MessageStatus, reason: str) -> Fallback | GiveUp:
     if standing.next_channel is None:
-        return _give_up(standing, status, reason)
+        return give_up(standing, status, reason)
     return Fallback(channel=standing.next_channel, status=status, reason=reason)
 
 
-def _give_up(standing: Standing, status: MessageStatus, reason: str) -> GiveUp:
+def give_up(standing: Standing, status: MessageStatus, reason: str) -> GiveUp:
+    """Return the end of a message; unknown where an earlier try may have brought it."""
     if standing.may_have_arrived:
         return GiveUp(status=MessageStatus.UNKNOWN, reason=f"{reason}; {_MAYBE} by an earlier try")
     return GiveUp(status=status, reason=reason)

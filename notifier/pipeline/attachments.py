@@ -1,5 +1,6 @@
 """Bring the files of a message together: content as it came, references fetched from allowed places."""
 
+import time
 from collections.abc import Iterable
 
 import httpx
@@ -11,6 +12,7 @@ from notifier.pipeline.download import TooLong, download
 from notifier.settings import Limits
 
 _SECONDS = 20.0
+"""For all the files of a message: its chunk waits meanwhile, and loses its claims if that takes too long."""
 
 
 def fetch_files(attachments: Iterable[Attachment], limits: Limits) -> tuple[File, ...]:
@@ -20,8 +22,9 @@ def fetch_files(attachments: Iterable[Attachment], limits: Limits) -> tuple[File
         PermanentFailure: a reference points outside the allowed places, is gone, or all is too large.
         TemporaryFailure: a reference cannot be fetched right now.
     """
+    end = time.monotonic() + _SECONDS
     files = tuple(
-        File(name=one.name, media_type=one.media_type, cid=one.cid, content=_content(one, limits))
+        File(name=one.name, media_type=one.media_type, cid=one.cid, content=_content(one, limits, end))
         for one in attachments
     )
     if sum(len(file.content) for file in files) > limits.attachment_bytes:
@@ -29,18 +32,21 @@ def fetch_files(attachments: Iterable[Attachment], limits: Limits) -> tuple[File
     return files
 
 
-def _content(one: Attachment, limits: Limits) -> bytes:
+def _content(one: Attachment, limits: Limits, end: float) -> bytes:
     if one.content is not None:
         return one.content
     url = one.url or ""
     if not any(url.startswith(prefix) for prefix in limits.attachment_urls):
         raise _refuse("an attachment's address is not below any of limits.attachment_urls")
-    return _download(url, limits)
+    seconds = end - time.monotonic()
+    if seconds <= 0:
+        raise _later(f"the attachments take longer than {_SECONDS:g} s to fetch")
+    return _download(url, limits, seconds)
 
 
-def _download(url: str, limits: Limits) -> bytes:
+def _download(url: str, limits: Limits, seconds: float) -> bytes:
     try:
-        answer = download(url, seconds=_SECONDS, most=limits.attachment_bytes)
+        answer = download(url, seconds=seconds, most=limits.attachment_bytes)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError, OverflowError) as error:
         raise _refuse(f"an attachment's address is none: {type(error).__name__}") from None
     except TooLong:

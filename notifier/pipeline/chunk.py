@@ -112,7 +112,8 @@ class Chunk:
         """Write the message, unless its time is over, the gate refuses it, or it cannot be written."""
         tools, now = self.tools, self.tools.clock.now()
         over = before_try(job.standing(now, job.claim.attempt))
-        if over is not None and not isinstance(over, GiveUp):
+        # A deadline that passed is the gate's to record, unless an earlier try may have brought the message.
+        if over is not None and (not isinstance(over, GiveUp) or job.claim.may_have_arrived):
             self.settler.follow(job, over, self.report)
             return None
         verdict = tools.composer.gate(job, now, has_tls=self.adapter.is_encrypted)
@@ -189,7 +190,8 @@ class Chunk:
         except Exception as error:  # noqa: BLE001 - an adapter's own mistake: it may have been sent
             failure = error if isinstance(error, SendError) else self._dropped(error)
             if failure.reply.phase in _BEFORE_MAIL:
-                self.tools.insisting(lambda: self._rest_anew([one, *rest], failure))
+                tried = self._try(job, started)
+                self.tools.insisting(lambda: self._rest_anew([one, *rest], failure, tried))
                 return False
             then = self._failed(job, failure, self._try(job, started))
             self.is_resting = isinstance(then, PauseFlow) or self._is_silent(connection, failure)
@@ -240,10 +242,10 @@ class Chunk:
             partitions=self.tools.partitions,
         )
 
-    def _rest_anew(self, unsent: Sequence[Composed], failure: SendError) -> None:
+    def _rest_anew(self, unsent: Sequence[Composed], failure: SendError, tried: Try) -> None:
         """Let a relay rest that turned out to be away when the first message was marked already."""
         with self.tools.database.connection() as connection:
-            self._rest(connection, unsent, failure)
+            self._rest(connection, unsent, failure, tried)
 
     def _record_anew(self, one: Composed, attempt: AttemptRow) -> None:
         """Record a mail over a new connection."""
@@ -258,22 +260,28 @@ class Chunk:
             number=job.row.tries + 1, relay=self.relay, started_at=started, finished_at=self.tools.clock.now()
         )
 
-    def _rest(self, connection: Connection, unsent: Sequence[Composed], failure: SendError) -> None:
-        """Let the relay rest, longer each time; note on the first message why."""
+    def _rest(
+        self,
+        connection: Connection,
+        unsent: Sequence[Composed],
+        failure: SendError,
+        tried: Try | None = None,
+    ) -> None:
+        """Let the relay rest, longer each time; note on the first message why, if it is still ours."""
         first, now = unsent[0].job, self.tools.clock.now()
         seconds = self._rest_seconds()
         if isinstance(failure, PermanentFailure) or failure.fault in {Fault.CREDENTIALS, Fault.TLS}:
             seconds = max(seconds, self.tools.policy.of(first.urgency).pause.total_seconds())
         with connection.transaction():
             reason = self._pause(connection, failure, seconds)
-            messages.insert_attempt(
-                connection,
-                attempt_of(first, self._try(first, now), failure.reply, "deferred", failure.reason),
-            )
-            messages.set_status(
-                connection, first.row.message_id, MessageStatus.DEFERRED.value, reason, is_final=False
-            )
-            work.release(connection, _claims(unsent))
+            if first.row.message_id in work.release(connection, _claims(unsent)):
+                tried = tried or self._try(first, now)
+                messages.insert_attempt(
+                    connection, attempt_of(first, tried, failure.reply, "deferred", failure.reason)
+                )
+                messages.set_status(
+                    connection, first.row.message_id, MessageStatus.DEFERRED.value, reason, is_final=False
+                )
         self.report.counts["released"] += len(unsent)
 
     def _rest_seconds(self) -> float:

@@ -220,6 +220,15 @@ class Composer:
                 reason=f"template: {error}",
             ) from error
         prepared = adapter.prepare(self._outgoing(job, content, locale))
+        if len(prepared.wire) > self._limits.message_bytes:
+            most = self._limits.message_bytes
+            problem = f"the message has {len(prepared.wire)} bytes, limits.message_bytes is {most}"
+            raise PermanentFailure(
+                problem,
+                fault=Fault.CONTENT,
+                reply=Reply(phase=Phase.LOCAL, text=problem),
+                reason="too-large",
+            )
         body = pack(orjson.dumps(_kept(job, content, live, version)))
         return Composed(
             job=job, prepared=prepared, template_version=version, body=job.person_key.seal(body, b"body")

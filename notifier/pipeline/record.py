@@ -4,7 +4,7 @@ One transaction per failure; a success has a statement of its own (``store.work.
 A worker that lost its claim writes the attempt it made, and nothing else.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -70,7 +70,8 @@ class Recorder:
                     claim,
                     following.delay,
                     attempt=spent,
-                    may_have_arrived_until=job.row.deadline if following.may_have_arrived else None,
+                    may_have_arrived=following.may_have_arrived,
+                    keeps_channel_until=job.row.deadline if following.may_have_arrived else None,
                 )
                 status = MessageStatus.DEFERRED
             case PauseFlow():
@@ -130,12 +131,14 @@ class Try:
     relay: str
     started_at: datetime
     finished_at: datetime
+    id: UUID = field(default_factory=uuid7)
+    """Of the attempt: recorded again, after an answer of the database was lost, it is the same."""
 
 
 def attempt_of(job: Job, tried: Try, reply: Reply, outcome: str, reason: str | None) -> AttemptRow:
     """Return the row of one try; the server's text is sealed under the person's key."""
     return AttemptRow(
-        id=uuid7(),
+        id=tried.id,
         message_id=job.row.message_id,
         tenant=job.row.tenant,
         number=tried.number,
@@ -174,11 +177,21 @@ def finish(
     return database.retrying(write)
 
 
-def wait(database: Database, claim: Claim, delay: timedelta, words: str) -> None:
-    """Leave a message that cannot be opened by this process, now, for another one or later."""
+def stay(database: Database, claim: Claim, until: datetime) -> None:
+    """Leave a message on its channel, due when it was due, until its time there is over."""
+    database.retrying(lambda connection: work.put_back(connection, claim, until))
+
+
+def wait(
+    database: Database, claim: Claim, delay: timedelta, words: str, until: datetime | None = None
+) -> None:
+    """Leave a message that cannot be opened by this process, now, for another one or later.
+
+    ``until``: the end of its time on this channel from now on, where that was over already.
+    """
 
     def write(connection: Connection) -> None:
-        if work.postpone(connection, claim, delay, attempt=claim.attempt):
+        if work.postpone(connection, claim, delay, attempt=claim.attempt, keeps_channel_until=until):
             messages.set_status(
                 connection, claim.message_id, MessageStatus.DEFERRED.value, words, is_final=False
             )

@@ -6,12 +6,12 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 from notifier.broker.wakeups import WakeUp
-from notifier.delivery.outcome import Fallback, GiveUp, Next, Retry, after_failure, before_try
+from notifier.delivery.outcome import Fallback, GiveUp, Next, Retry, after_failure, before_try, give_up
 from notifier.errors import Fault, OutcomeUnknown, Phase, Reply, SendError
 from notifier.logs import get_logger
 from notifier.messages import MessageStatus
 from notifier.pipeline.jobs import Job, Unopenable, Unready
-from notifier.pipeline.record import Outcome, Try, attempt_of, finish, outcome_word, wait
+from notifier.pipeline.record import Outcome, Try, attempt_of, finish, outcome_word, stay, wait
 from notifier.pipeline.tools import Report, Tools
 from notifier.recipients.may_we import GateVerdict
 from notifier.store import work
@@ -53,7 +53,8 @@ class Settler:
             if row.deadline <= self._tools.clock.now():
                 self._end(claim, row, MessageStatus.EXPIRED, str(why), report)
             elif not is_sending:  # else the lease runs out again, and the message stays unknown until then
-                wait(self._tools.database, claim, _UNREADY, str(why))
+                is_over = claim.expires_at <= self._tools.clock.now()
+                wait(self._tools.database, claim, _UNREADY, str(why), row.deadline if is_over else None)
                 report.counts[MessageStatus.DEFERRED.value] += 1
         return None
 
@@ -93,8 +94,9 @@ class Settler:
 
     def refuse(self, job: Job, verdict: GateVerdict, report: Report) -> None:
         """Record that the message may not go out, or not now."""
-        following: Next = GiveUp(status=verdict.status or MessageStatus.FAILED, reason=verdict.reason)
-        channel = job.standing(self._tools.clock.now(), job.claim.attempt).next_channel
+        standing = job.standing(self._tools.clock.now(), job.claim.attempt)
+        following: Next = give_up(standing, verdict.status or MessageStatus.FAILED, verdict.reason)
+        channel = standing.next_channel
         if verdict.hold:
             following = Retry(delay=_PAUSED_TENANT, counts=False, reason=verdict.reason)
         elif verdict.is_channel_only and channel is not None and verdict.status is not None:
@@ -117,9 +119,13 @@ class Settler:
             rows = load_jobs(connection, [one.message_id for one in claims]) if claims else {}
         for claim in claims:
             if (job := self.open(claim, rows, report)) is not None:
-                over = before_try(job.standing(self._tools.clock.now(), claim.attempt))
-                early = Retry(delay=timedelta(seconds=1), counts=False, reason="its time is not over yet")
-                self.follow(job, over or early, report)
+                standing = job.standing(self._tools.clock.now(), claim.attempt)
+                over = before_try(standing)
+                if over is not None:
+                    self.follow(job, over, report)
+                else:  # no other channel has its turn; or it has, but not quite yet by our clock
+                    is_last = standing.next_channel is None
+                    stay(self._tools.database, claim, job.row.deadline if is_last else claim.expires_at)
         self._unserved(report)
         return report
 

@@ -80,6 +80,8 @@ _ATTEMPTS = BulkInsert(
     code="smallint",
     enhanced="text",
     sealed="bytea",
+    # An answer of the database that was lost has the try recorded again.
+    then="ON CONFLICT (id) DO NOTHING",
 )
 _BODIES = BulkInsert(
     "body",

@@ -216,15 +216,17 @@ def _in_tables(statement: LiteralString, attempt: str, message: str, notificatio
     return statement.format(attempt=attempt, message=message, notification=notification)
 
 
-def release(connection: Connection, claims: Sequence[Claim]) -> None:
-    """Give back messages that were not sent, marked or not, as they were."""
-    if claims:
-        connection.execute(
-            """UPDATE work SET state = 0, token = NULL, due_at = now(),
+def release(connection: Connection, claims: Sequence[Claim]) -> set[UUID]:
+    """Give back messages that were not sent, marked or not, as they were; return those that were still ours."""
+    if not claims:
+        return set()
+    rows = connection.execute(
+        """UPDATE work SET state = 0, token = NULL, due_at = now(),
                       attempt = attempt - CASE WHEN is_sending THEN 1 ELSE 0 END
-               WHERE message_id = ANY (%b::uuid[]) AND token = %s AND state = 1""",
-            [[one.message_id for one in claims], claims[0].token],
-        )
+               WHERE message_id = ANY (%b::uuid[]) AND token = %s AND state = 1 RETURNING message_id""",
+        [[one.message_id for one in claims], claims[0].token],
+    ).fetchall()
+    return {row[0] for row in rows}
 
 
 def postpone(
@@ -233,27 +235,37 @@ def postpone(
     delay: timedelta,
     *,
     attempt: int,
-    may_have_arrived_until: datetime | None = None,
+    may_have_arrived: bool = False,
+    keeps_channel_until: datetime | None = None,
 ) -> bool:
     """Schedule the next try, with ``attempt`` tries off the budget so far. False = the claim was lost.
 
-    A message that ``may_have_arrived_until`` its deadline keeps its channel: another could tell it twice.
+    A message that may have arrived keeps its channel until its deadline: another could tell it twice.
     """
     row = connection.execute(
         """UPDATE work SET state = 0, token = NULL, due_at = now() + %s, attempt = %s,
-                  may_have_arrived = may_have_arrived OR %s::timestamptz IS NOT NULL,
+                  may_have_arrived = may_have_arrived OR %s,
                   expires_at = coalesce(%s, expires_at)
            WHERE message_id = %s AND token = %s RETURNING message_id""",
         [
             delay,
             attempt,
-            may_have_arrived_until,
-            may_have_arrived_until,
+            may_have_arrived,
+            keeps_channel_until,
             claimed.message_id,
             claimed.token,
         ],
     ).fetchone()
     return row is not None
+
+
+def put_back(connection: Connection, claimed: Claim, until: datetime) -> None:
+    """Give a message back that was taken because its time on its channel was over; it has until ``until`` now."""
+    connection.execute(
+        """UPDATE work SET state = 0, token = NULL, expires_at = %s
+           WHERE message_id = %s AND token = %s""",
+        [until, claimed.message_id, claimed.token],
+    )
 
 
 def hold(connection: Connection, claimed: Claim) -> bool:

@@ -31,7 +31,9 @@ FOR_EVER = 3600
 def blame_the_message(put: Put) -> None:
     """Take a relay that is away for a failed try of each message, instead of letting the relay rest."""
 
-    def blame(self: Chunk, _connection: Connection, unsent: Sequence[Composed], failure: SendError) -> None:
+    def blame(
+        self: Chunk, _connection: Connection, unsent: Sequence[Composed], failure: SendError, *_: object
+    ) -> None:
         now = self.tools.clock.now()
         for one in unsent:
             tried = self._try(one.job, now)

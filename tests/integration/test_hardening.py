@@ -23,6 +23,7 @@ from notifier.events import Attachment, Event, Urgency
 from notifier.health import Health
 from notifier.pipeline import attachments, ingest
 from notifier.pipeline.attachments import fetch_files
+from notifier.pipeline.download import Download
 from notifier.pipeline.lookups import Lookups
 from notifier.pipeline.sweep import Sweep
 from notifier.settings import Limits, LookupSource
@@ -306,6 +307,26 @@ def test_a_file_that_drips_is_given_up(
         fetch_files([Attachment(name="a", url=url)], Limits(attachment_urls=(dripping[0],)))
 
     assert time.monotonic() - started < 2
+
+
+def test_all_the_files_of_a_mail_have_one_time_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four slow ones must not hold the chunk until its claims are lost."""
+    given: list[float] = []
+
+    def slow(_url: str, *, seconds: float, **_: object) -> Download:
+        given.append(seconds)
+        time.sleep(0.12)
+        return Download(status=200, content=b"x")
+
+    monkeypatch.setattr(attachments, "_SECONDS", 0.3)
+    monkeypatch.setattr(attachments, "download", slow)
+    files = [Attachment(name=f"{n}", url="https://files.example/a") for n in range(9)]
+
+    with pytest.raises(TemporaryFailure, match="take longer"):
+        fetch_files(files, Limits(attachment_urls=("https://files.example/",)))
+
+    assert given == sorted(given, reverse=True)
+    assert len(given) < 9
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,12 @@ from uuid import uuid4
 
 import pytest
 
+from notifier.channels.smtp_connection import network
 from notifier.crypto import MasterKeys, blind_index
+from notifier.errors import Phase
 from notifier.events import Urgency
 from notifier.messages import ChannelName
+from notifier.pipeline.flows import Place
 from notifier.store import suppressions, work
 from notifier.store.database import Database
 from notifier.store.keyrings import rotate
@@ -253,3 +256,100 @@ def test_two_relays_and_one_hangs_while_sms_goes_on(make_flow: MakeFlow) -> None
 
     assert while_hung
     assert len(flow.sms.received) == 1
+
+
+# Time on a channel
+
+
+def test_the_last_channel_of_a_plan_has_all_the_time_that_is_left(make_flow: MakeFlow) -> None:
+    """Without a gateway the mail is alone: its five minutes are over, and it is tried on (S3)."""
+    flow = make_flow(sms=None)
+    flow.smtp.on(At.RCPT, Say("451 4.7.1 greylisted"))
+    flow.ingest(flow.sample("account.password_reset"))
+
+    assert flow.query("SELECT w.expires_at = n.deadline FROM work w, notification n") == [(True,)]
+
+
+def test_what_has_no_other_channel_is_left_to_its_tries_by_the_sweep(make_flow: MakeFlow) -> None:
+    """Also where an older release wrote an earlier end: it neither postpones the try nor comes every second."""
+    flow = make_flow(sms=None)
+    flow.ingest(flow.sample("account.verification"))
+    with flow.services.database.connection() as connection:
+        connection.execute(
+            "UPDATE work SET expires_at = now() - interval '1 second', due_at = now() + interval '1 hour'"
+        )
+
+    flow.services.sweep.run()
+    again = flow.services.sweep.run()
+
+    assert again["expired"] == 0
+    rows = flow.query(
+        """SELECT w.state, w.expires_at = n.deadline, w.due_at > now() + interval '50 minutes'
+           FROM work w, notification n"""
+    )
+    assert rows == [(0, True, True)]
+
+
+def test_what_waits_for_another_process_does_not_come_every_second(flow: Flow) -> None:
+    """Its type is unknown here and its channel's time is over: it waits, and lets others be looked at."""
+    flow.ingest(flow.sample("order.shipped"))
+    del flow.services.catalog._types["order.shipped"]
+    with flow.services.database.connection() as connection:
+        connection.execute("UPDATE work SET expires_at = now() - interval '1 second'")
+
+    flow.services.sweep.run()
+
+    assert flow.query("SELECT w.expires_at = n.deadline FROM work w, notification n") == [(True,)]
+    assert flow.services.sweep.run()["expired"] == 0
+
+
+@pytest.mark.parametrize("end", ["suppressed", "deadline"])
+def test_what_may_have_arrived_ends_as_unknown_whatever_stops_it(flow: Flow, end: str) -> None:
+    """The gate, or the deadline: nobody may say that it was never sent."""
+    flow.ingest(flow.sample("returns.approved"))
+    with flow.services.database.connection() as connection:
+        connection.execute("UPDATE work SET may_have_arrived = true")
+        if end == "deadline":
+            connection.execute("UPDATE notification SET deadline = now() - interval '1 second'")
+        else:
+            email = flow.services.catalog["returns.approved"].sample["customer"]["email"]
+            index = blind_index(flow.services.keyring.index_key, "default", email)
+            suppressions.suppress(connection, "default", index, "hard bounce 5.1.1")
+
+    flow.deliver()
+
+    assert channels(flow) == [("email", "unknown")]
+    assert flow.states() == ["unknown"]
+    assert flow.smtp.received == []
+
+
+def test_a_relay_that_is_away_says_nothing_about_what_is_another_workers_by_now(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was slow, its claim ran out, and another one has sent the mail: the record stays as it is."""
+    flow.ingest(flow.sample("order.shipped"))
+
+    def taken(_place: Place) -> None:
+        with flow.services.database.connection() as connection:
+            connection.execute("UPDATE work SET token = gen_random_uuid()")
+            connection.execute("UPDATE message SET status = 'sent'")
+        raise network(Phase.CONNECT, "timeout")
+
+    monkeypatch.setattr(Place, "session", taken)
+
+    flow.deliver()
+
+    assert channels(flow) == [("email", "sent")]
+    assert flow.query("SELECT count(*) FROM attempt") == [(0,)]
+
+
+def test_a_message_above_the_limit_is_not_sent(make_flow: MakeFlow) -> None:
+    """Nobody need find out from a relay; the reason says the limit, and the next channel has its turn."""
+    flow = make_flow(limits={"message_bytes": 3000})
+
+    flow.ingest(flow.sample("returns.approved"))
+    flow.deliver()
+
+    assert channels(flow)[0] == ("email", "failed")
+    assert flow.smtp.received == []
+    assert "too-large" in (flow.messages()[0][2] or "")

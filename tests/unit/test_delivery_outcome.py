@@ -400,7 +400,8 @@ def minutes_of(within: Sequence[int | None], total: int = 120) -> list[float]:
         ([None, 10, None], [40, 50, 120]),
         ([500, None], [120, 120]),
         ([100, None, None], [100, 100, 120]),
-        ([10], [10]),
+        ([10], [120]),
+        ([10, 20], [10, 120]),
         ([], []),
     ],
 )
