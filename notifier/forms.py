@@ -19,6 +19,11 @@ _HOST_LIMIT: Final = 253
 _HOST: Final = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 )
+# What the mail's headers take (RFC 5321 §4.1.2, dot-string or quoted string), in ASCII: no SMTPUTF8.
+_LOCAL_LIMIT: Final = 64
+_ADDRESS_LIMIT: Final = 254
+_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LOCAL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*|\"(?:[!#-\[\]-~]|\\[!-~])*\"")
 # As SQLAlchemy and redis-py cut it; a password may hold what is no part of an URL elsewhere.
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?:[^@]*@)?(?P<hosts>[^/?#]*)")
 _PLACE: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[^\s:\[\]]*)(?::(?P<port>[0-9]*))?")
@@ -84,6 +89,29 @@ def _host(value: str) -> str:
     return value
 
 
+def _address(value: str) -> str:
+    local, _, domain = value.rpartition("@")
+    if len(local) > _LOCAL_LIMIT or not _LOCAL.fullmatch(local) or not _is_domain(domain):
+        raise wrong("must be a mail address alone, without a name", "write it as no-reply@example.com")
+    if len(value) > _ADDRESS_LIMIT:
+        raise wrong(f"must be no longer than {_ADDRESS_LIMIT} characters", "use a shorter address")
+    return value
+
+
+def _is_domain(text: str) -> bool:
+    try:
+        wire = text.encode("idna").decode()
+    except UnicodeError:
+        return False
+    return len(wire) <= _HOST_LIMIT and _HOST.fullmatch(wire) is not None
+
+
+def _one_line(value: str) -> str:
+    if not value.isprintable():
+        raise wrong("must be one line without control characters", "write the name alone")
+    return value
+
+
 def _leading(schemes: tuple[str, ...], example: str) -> Callable[[SecretStr], SecretStr]:
     """Return the check of an address with one of these schemes."""
     mend = f"write {example}, with special characters of the password as %XX"
@@ -127,6 +155,12 @@ Zone = Annotated[str, AfterValidator(_zone)]
 
 Host = Annotated[str, AfterValidator(_host)]
 """A host name in ASCII."""
+
+Address = Annotated[str, AfterValidator(_address)]
+"""A mail address without a display name; its domain may be international."""
+
+OneLine = Annotated[str, AfterValidator(_one_line)]
+"""A text that can stand in a header."""
 
 DatabaseUrl = Annotated[
     SecretStr, AfterValidator(_leading(_POSTGRESQL, "postgresql://user:password@host:5432/database"))

@@ -22,7 +22,19 @@ from pydantic_settings import (
 
 from notifier.documents import ConfigErrors, Document, Duration, Strict, load
 from notifier.errors import ConfigError
-from notifier.forms import Color, DatabaseUrl, Host, Link, Locale, RedisUrl, SourceUrl, Zone, mend_of
+from notifier.forms import (
+    Address,
+    Color,
+    DatabaseUrl,
+    Host,
+    Link,
+    Locale,
+    OneLine,
+    RedisUrl,
+    SourceUrl,
+    Zone,
+    mend_of,
+)
 from notifier.variables import PREFIX, is_set_by, secret_file_of, unknown_variables, variable_of
 
 SHIPPED = Path(__file__).parent / "_shipped"
@@ -74,10 +86,10 @@ class Mail(Strict):
 
     domain: Host = "localhost"
     """The right-hand side of Message-IDs."""
-    sender: str = "notifier@localhost"
-    sender_name: str | None = None
-    reply_to: str | None = None
-    envelope_sender: str | None = None
+    sender: Address = "notifier@localhost"
+    sender_name: OneLine | None = None
+    reply_to: Address | None = None
+    envelope_sender: Address | None = None
     """Where bounces go; the sender where unset."""
 
 

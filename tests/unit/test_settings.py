@@ -9,9 +9,11 @@ import pytest
 
 from notifier.documents import ConfigErrors
 from notifier.errors import ConfigError
-from notifier.settings import Settings, load_settings
+from notifier.mime import validate_address
+from notifier.settings import Mail, Settings, load_settings
 
 _PASSWORD = "with special characters of the password as %XX"
+ADDRESS = "write it as no-reply@example.com"
 POSTGRESQL = f"write postgresql://user:password@host:5432/database, {_PASSWORD}"
 REDIS = f"write redis://:password@host:6379/0, {_PASSWORD}"
 SOURCE = f"write postgresql://user@host/database or https://host, {_PASSWORD}"
@@ -243,6 +245,15 @@ def test_a_mistake_in_a_variable_names_the_variable(
         ("zone", "America", "write it as UTC or Europe/Berlin"),
         ("locale", "xx-!!", "write it as en, de or de-AT"),
         ("mail.domain", "a b", "write it as mail.example.com"),
+        ("mail.sender", "s3cret", ADDRESS),
+        ("mail.sender", "Shop <shop@a.example>", ADDRESS),
+        ("mail.sender", "a..b@a.example", ADDRESS),
+        ("mail.sender", "kö@a.example", ADDRESS),
+        ("mail.reply_to", "a@b@c d", ADDRESS),
+        ("mail.reply_to", "a@b.example\r\nBcc: x@y.example", ADDRESS),
+        ("mail.envelope_sender", "<>", ADDRESS),
+        ("mail.envelope_sender", f"{'a' * 65}@a.example", ADDRESS),
+        ("mail.sender_name", "Shop\nBcc: x", "write the name alone"),
         ("database_url", "mysql://x", POSTGRESQL),
         ("database_url", "postgresql://s3cret:hush@h:bad/x", POSTGRESQL),
         ("database_url", "postgresql://h:65536/x", POSTGRESQL),
@@ -275,6 +286,9 @@ def test_a_wrong_form_is_told_with_its_mend(
     [
         ("BRAND__COLOR", "#abc"), ("BRAND__COLOR", "#1F4E8C"), ("BRAND__URL", "mailto:a@example.com"),
         ("ZONE", "America/Argentina/Ushuaia"), ("LOCALE", "zh-Hant-TW"), ("MAIL__DOMAIN", "localhost"),
+        ("MAIL__SENDER", "notifier@localhost"), ("MAIL__SENDER", "o'neil+a.b@shop.example"),
+        ("MAIL__REPLY_TO", "post@bücher.example"), ("MAIL__ENVELOPE_SENDER", '"a..b"@a.example'),
+        ("MAIL__SENDER_NAME", "Müller & Söhne"),
         ("DATABASE_URL", "postgresql://u:p%40:/?#s3@/x?host=/run/postgresql"),
         ("DATABASE_URL", "postgres://u:p/a?b@[::1]:5432/x?options=-c%20a"),
         ("MIGRATOR_DATABASE_URL", "postgresql+psycopg://h/x"),
@@ -288,6 +302,18 @@ def test_what_is_right_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n
     monkeypatch.setenv(f"NOTIFIER_{name}", value)
 
     assert read(tmp_path).model_fields_set
+
+
+def test_a_sender_of_the_settings_can_stand_in_a_mail() -> None:
+    """The settings take no address that the writer of mails refuses."""
+    for address in (
+        "notifier@localhost",
+        "o'neil+a.b@shop.example",
+        "post@bücher.example",
+        '"a..b"@a.example',
+    ):
+        assert Mail(sender=address).sender == address
+        assert validate_address(address)
 
 
 def test_a_wrong_outbox_is_told_by_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
