@@ -346,7 +346,7 @@ def test_an_older_schema_is_brought_to_this_one(flow: Flow, database_url: str) -
     with psycopg.connect(database_url) as admin:  # a copy of a database is the copier's
         admin.execute("GRANT CREATE ON SCHEMA public TO notifier_migrator")
     with psycopg.connect(url) as owner:
-        owner.execute("DROP INDEX notification_person")
+        owner.execute("DROP INDEX notification_person, contact_person, dead_letter_waiting")
         owner.execute("ALTER TABLE work DROP COLUMN may_have_arrived")
         owner.execute("UPDATE alembic_version SET version_num = '0001'")
 

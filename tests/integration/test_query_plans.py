@@ -1,0 +1,163 @@
+"""What is asked for each message finds its rows by an index, however many contacts there are."""
+
+from collections.abc import Sequence
+from typing import LiteralString
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from notifier.crypto import blind_index
+from notifier.decisions import Contact
+from notifier.store.contacts import _FIND, find_contacts, save_contact
+from notifier.store.jobs import _QUERY
+from notifier.store.persons import erase
+from tests.services import Flow
+
+pytestmark = pytest.mark.servers
+
+CONTACTS = 20_000
+WANTED = 50
+
+
+@pytest.fixture
+def crowded(flow: Flow, database_url: str) -> Flow:
+    """A notifier with many contacts and dead letters of whom nobody asks."""
+    with psycopg.connect(database_url, autocommit=True) as admin:
+        admin.execute(
+            """INSERT INTO person (id, tenant, address_index, data_key)
+               SELECT gen_random_uuid(), 'default', sha256(n::text::bytea), 'key' FROM generate_series(1, %s) n""",
+            [CONTACTS],
+        )
+        admin.execute(
+            """INSERT INTO contact (tenant, reference, person_id, email_index, phone_index, sealed)
+               SELECT tenant, id::text, id, address_index, sha256(address_index), '' FROM person"""
+        )
+        admin.execute(
+            """INSERT INTO dead_letter (id, kind, tenant, source, external_id, error, lane, data_key, sealed)
+               SELECT gen_random_uuid(), 'refused', 'default', 'shop', n::text, 'no', 'normal', 'key',
+                      convert_to(repeat(n::text, 20), 'UTF8') FROM generate_series(1, %s) n""",
+            [CONTACTS],
+        )
+        # As autovacuum does within a minute.
+        admin.execute("VACUUM ANALYZE person, contact, dead_letter")
+    return flow
+
+
+def plan(flow: Flow, statement: LiteralString, values: Sequence[object], mode: LiteralString) -> str:
+    """Return how the database would do it, once it has settled on a plan."""
+    with flow.services.database.transaction() as connection:
+        connection.execute(f"SET LOCAL plan_cache_mode = {mode}")
+        rows = connection.execute("EXPLAIN (ANALYZE) " + statement, values).fetchall()
+    return "\n".join(row[0] for row in rows)
+
+
+def some(flow: Flow, column: LiteralString) -> list[object]:
+    """Return a column of a few contacts."""
+    return [row[0] for row in flow.query(f"SELECT {column} FROM contact ORDER BY reference LIMIT {WANTED}")]
+
+
+def test_a_chunk_of_messages_reads_only_its_own_contacts(crowded: Flow) -> None:
+    """One look into the index a message, for what its person does not want."""
+    crowded.ingest(*[crowded.sample("order.shipped") for _ in range(WANTED)])
+    messages: list[UUID] = [row[0] for row in crowded.query("SELECT id FROM message")]
+
+    text = plan(crowded, _QUERY, [messages], "force_generic_plan")
+
+    assert "Index Scan using contact_person on contact" in text
+    assert "Seq Scan on contact" not in text
+    assert "Seq Scan on person" not in text
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+def test_contacts_of_a_batch_are_found_by_three_indexes(crowded: Flow, mode: LiteralString) -> None:
+    """By reference, by mail address and by phone number, and none else is read."""
+    tenants = ["default"] * WANTED
+    values = [
+        tenants, some(crowded, "reference"), tenants, some(crowded, "email_index"),
+        tenants, some(crowded, "phone_index"),
+    ]  # fmt: skip
+
+    text = plan(crowded, _FIND, values, mode)
+
+    assert {index for index in ("contact_pkey", "contact_email", "contact_phone") if index in text} == {
+        "contact_pkey", "contact_email", "contact_phone",
+    }  # fmt: skip
+    assert "Seq Scan" not in text
+
+
+def test_what_is_erased_is_found_by_the_person(crowded: Flow) -> None:
+    """Also without the tenant, and on a server that cannot skip an index's first column."""
+    text = plan(
+        crowded, "SELECT reference FROM contact WHERE person_id = %s", some(crowded, "person_id")[:1],
+        "force_generic_plan",
+    )  # fmt: skip
+
+    assert "contact_person" in text
+
+
+def test_dead_letters_are_counted_without_being_read(crowded: Flow) -> None:
+    """Each look at /metrics counts them."""
+    text = plan(
+        crowded,
+        """SELECT kind, count(*) FROM dead_letter WHERE retried_at IS NULL AND data_key IS NOT NULL
+           GROUP BY kind""",
+        [],
+        "force_generic_plan",
+    )
+
+    assert "Index Only Scan using dead_letter_waiting" in text
+
+
+def save(flow: Flow, contact: Contact, tenant: str = "default") -> None:
+    """Put somebody into the address book."""
+    services = flow.services
+    key = (tenant, index_of(flow, contact.email or "", tenant))
+    with services.database.transaction() as connection:
+        person = services.persons.hold(connection, [key])[key]
+        save_contact(connection, services.keyring, tenant, contact, person)
+
+
+def index_of(flow: Flow, address: str, tenant: str = "default") -> bytes:
+    """Return an address's blind index."""
+    return blind_index(flow.services.keyring.index_key, tenant, address)
+
+
+def test_a_contact_is_found_by_reference_mail_address_and_phone_number(flow: Flow) -> None:
+    """Once, however often it is asked for; not one of another tenant, nor one who was erased."""
+    people = {name: f"{name}@example.org" for name in ("ref", "mail", "phone", "twice", "gone", "other")}
+    for name, email in people.items():
+        save(flow, Contact(reference=name, email=email, phone=f"+49{name}", opt_outs=frozenset({name})))
+    save(flow, Contact(reference="ref", email="ref@example.org"), tenant="acme")
+    with flow.services.database.transaction() as connection:
+        erase(connection, "default", index_of(flow, people["gone"]))
+
+    with flow.services.database.connection() as connection:
+        found = find_contacts(
+            connection,
+            flow.services.keyring,
+            [("default", one) for one in ("ref", "twice", "gone", "nobody")],
+            [
+                ("default", index_of(flow, address))
+                for address in (people["mail"], "+49phone", people["twice"], "+49twice", people["gone"])
+            ],
+        )
+
+    assert sorted(found.by_reference) == [("default", one) for one in ("mail", "phone", "ref", "twice")]
+    assert {one.reference: one.email for one in found.by_reference.values()} == {
+        one: people[one] for one in ("mail", "phone", "ref", "twice")
+    }
+    assert found.by_address["default", index_of(flow, people["twice"])].opt_outs == {"twice"}
+    assert len(found.by_address) == 8
+
+
+def test_of_two_contacts_with_one_address_the_newest_counts(flow: Flow) -> None:
+    """Whichever order they are stored in."""
+    for reference in ("b", "a"):
+        save(flow, Contact(reference=reference, email="shared@example.org"))
+
+    with flow.services.database.connection() as connection:
+        index = ("default", index_of(flow, "shared@example.org"))
+        found = find_contacts(connection, flow.services.keyring, [], [index])
+
+    assert found.by_address[index].reference == "a"
