@@ -25,13 +25,14 @@ from notifier.rules.schedules import fire_key, latest_due, next_fire
 from notifier.store.database import Connection, Database, DatabaseUnavailable
 from notifier.store.dead_letters import DeadLetter, bury
 from notifier.store.tenants import known_tenants
-from notifier.store.timers import TimerRow, known_keys, set_timers, take_due
+from notifier.store.timers import TimerRow, set_timers, take_due, waiting_keys
 
 log = get_logger("sweep")
 
 SOURCE = "notifier"
 _BATCH = 100
 _PREFIX = "schedule:"
+_PLAN_INTERVAL = timedelta(minutes=1)
 
 
 class Timers:
@@ -50,15 +51,13 @@ class Timers:
         self._database, self._decider, self._catalog = database, decider, catalog
         self._keyring, self._clock = keyring, clock
         self._schedules = {_schedule_key(one): one for one in rules.schedules if one.is_enabled}
-        self._is_planned = False
+        self._planned_at: datetime | None = None
 
     def fire(self) -> set[tuple[str, str]]:
         """Make the events that are due; return the (channel, lane) pairs that have new work."""
-        if not self._is_planned:
-            self._plan()
-            self._is_planned = True
         flows: set[tuple[str, str]] = set()
         now, limit = self._clock.now(), _BATCH
+        self._plan(now)
         while True:
             try:
                 taken, found = self._database.retrying(functools.partial(self._take, now=now, limit=limit))
@@ -73,19 +72,20 @@ class Timers:
             if taken < limit:
                 return flows
 
-    def _plan(self) -> None:
-        """Give each schedule its first due time, unless it waits for one already."""
-        now = self._clock.now()
+    def _plan(self, now: datetime) -> None:
+        """Now and then, give each schedule a due time, unless it waits for one already.
+
+        A core with other rules forgets the schedules it does not know. What would have become due since the
+        last look is due then; had it been fired already, its event's id would tell.
+        """
+        before = self._planned_at
+        if before is not None and abs(now - before) < _PLAN_INTERVAL:
+            return
+        keys = {(schedule.tenant, key): schedule for key, schedule in self._schedules.items()}
         with self._database.transaction() as connection:
-            waiting = known_keys(connection, _PREFIX)
-            set_timers(
-                connection,
-                [
-                    self._row(schedule, next_fire(schedule.cron, schedule.zone, now))
-                    for key, schedule in self._schedules.items()
-                    if key not in waiting
-                ],
-            )
+            missing = keys.keys() - waiting_keys(connection, keys)
+            set_timers(connection, [self._next(keys[key], before or now) for key in missing])
+        self._planned_at = now
 
     def _bury(
         self, connection: Connection, now: datetime, error: Exception
@@ -94,6 +94,8 @@ class Timers:
         due = take_due(connection, now, 1)
         for row in due:
             bury(connection, self._letter(row, kind="poison", error=describe(error), field=None))
+            if (schedule := self._schedules.get(row.key)) is not None:  # one firing is lost, not all to come
+                set_timers(connection, [self._next(schedule, now)])
             log.error("sweep.buried", type=row.event_type, error=describe(error))
         return len(due), set()
 
@@ -136,7 +138,7 @@ class Timers:
             return None
         before = row.due_at - timedelta(microseconds=1)
         due = latest_due(schedule.cron, schedule.zone, previous=before, now=now) or row.due_at
-        set_timers(connection, [self._row(schedule, next_fire(schedule.cron, schedule.zone, due))])
+        set_timers(connection, [self._next(schedule, due)])
         return self._event(
             connection,
             row,
@@ -203,13 +205,14 @@ class Timers:
             sealed=key.seal(orjson.dumps(event), b"dead-letter"),
         )
 
-    def _row(self, schedule: Schedule, due: datetime) -> TimerRow:
+    def _next(self, schedule: Schedule, after: datetime) -> TimerRow:
+        """Return the timer for the schedule's first due time after a moment."""
         return timer_row(
             self._keyring,
             schedule.tenant,
             SetTimer(
                 key=_schedule_key(schedule),
-                due_at=due,
+                due_at=next_fire(schedule.cron, schedule.zone, after),
                 event_type=schedule.event_type,
                 subject=schedule.subject,
                 data={},

@@ -67,7 +67,15 @@ def take_due(connection: Connection, now: datetime, limit: int) -> list[TimerRow
     return [TimerRow(*row) for row in rows]
 
 
-def known_keys(connection: Connection, prefix: str) -> set[str]:
-    """Return the keys of waiting timers that begin with ``prefix``."""
-    rows = connection.execute("SELECT key FROM timer WHERE starts_with(key, %s)", [prefix]).fetchall()
-    return {row[0] for row in rows}
+def waiting_keys(connection: Connection, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return those of the (tenant, key) pairs that have a timer."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return set()
+    rows = connection.execute(
+        """SELECT tenant, key FROM timer JOIN unnest(%b::text[], %b::text[]) AS wanted (tenant, key)
+           USING (tenant, key)""",
+        [list(column) for column in zip(*wanted, strict=True)],
+        prepare=True,
+    ).fetchall()
+    return {(row[0], row[1]) for row in rows}
