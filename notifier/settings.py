@@ -177,7 +177,7 @@ class Settings(BaseSettings):
     health_dir: Path | None = None
     """Where each process keeps a small file that says how it is; none by default."""
     web_host: str = "127.0.0.1"
-    web_port: Port = 8025
+    web_port: Port = 8000
 
     mail: Mail = Mail()
     relays: Mapping[str, Relay] = Field(default_factory=dict)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from notifier.documents import ConfigErrors
+from notifier.embedded.__main__ import catcher
 from notifier.errors import ConfigError
 from notifier.mime import validate_address
 from notifier.settings import Mail, Settings, load_settings
@@ -335,6 +336,13 @@ def test_all_mistakes_come_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     found = {error.field for error in wrong(tmp_path, "redis: 1\nlocal: de")}
 
     assert found == {"NOTIFIER_XYZZY", "NOTIFIER_WEB_PORT", "redis", "local"}
+
+
+def test_web_and_catcher_run_beside_each_other(tmp_path: Path) -> None:
+    """On one machine, with the defaults of both."""
+    (port,) = (one.default for one in catcher.params if one.name == "http_port")
+
+    assert read(tmp_path).web_port != port
 
 
 def test_secrets_are_not_shown_by_accident(tmp_path: Path) -> None:
