@@ -131,7 +131,8 @@ class Limits(Strict):
     event_bytes: int = Field(default=262_144, ge=1)
     attachment_bytes: int = Field(default=10_485_760, ge=1)
     message_bytes: int = Field(default=20_971_520, ge=1)
-    intake_entries: int = Field(default=200_000, ge=1)
+    intake_entries: int = Field(default=100_000, ge=1)
+    """Of one lane; published for the producers, who may set their own."""
     attachment_urls: tuple[str, ...] = ()
     """URL prefixes attachments may be fetched from; none by default."""
 

@@ -106,7 +106,8 @@ class _Lanes:
         if now < self._look:
             return
         if now >= self._due or not has_lanes(client):
-            publish_lanes(client, self._services.catalog.lanes())
+            limit = self._services.settings.limits.intake_entries
+            publish_lanes(client, self._services.catalog.lanes(), limit=limit)
             self._due = now + _LANES_SECONDS
         self._look = now + _LANES_CHECK
 

@@ -1,19 +1,20 @@
-"""Publish each event type's lane, so that clients put events where they belong."""
+"""Publish each type's lane and how much a lane may hold, so that clients put events where they belong."""
 
 from collections.abc import Mapping
 
 import redis
 
 from notifier.broker.connection import speaking
-from notifier.client.wire import LANES_KEY
+from notifier.client.wire import LANES_KEY, LIMIT_FIELD
 
 
-def publish_lanes(client: redis.Redis, lanes: Mapping[str, str]) -> None:
-    """Replace the map."""
+def publish_lanes(client: redis.Redis, lanes: Mapping[str, str], *, limit: int | None = None) -> None:
+    """Replace the map; ``limit`` is how many entries one lane may hold."""
+    published = [*lanes.items(), *([] if limit is None else [(LIMIT_FIELD, str(limit))])]
     with speaking(), client.pipeline() as pipe:
         pipe.delete(LANES_KEY)
-        if lanes:
-            pipe.hset(LANES_KEY, mapping={str(name): lane for name, lane in lanes.items()})
+        if published:
+            pipe.hset(LANES_KEY, mapping={str(name): value for name, value in published})
         pipe.execute()
 
 

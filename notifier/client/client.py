@@ -37,7 +37,8 @@ class Client:
         source: who you are; an event is stored once per tenant, source and id.
         seal_to: the server's public key (base64): seals data, recipients and attachments.
         results_url: a Redis URL to ask for results, where ``url`` leads to an outbox.
-        max_pending: events one lane may hold before :class:`~notifier.errors.IntakeFull`.
+        max_pending: events one lane may hold before :class:`~notifier.errors.IntakeFull`; what the server
+            says (``limits.intake_entries``) if not given.
         limits: how large one event may be.
         durable: return only once an event is on the server's disk. Needs its append-only file.
         durable_timeout: seconds to wait for the disk.
@@ -55,7 +56,7 @@ class Client:
         source: str,
         seal_to: str | None = None,
         results_url: str | None = None,
-        max_pending: int = wire.MAX_PENDING,
+        max_pending: int | None = None,
         limits: Limits | None = None,
         durable: bool = False,
         durable_timeout: float = 5.0,

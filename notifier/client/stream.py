@@ -37,19 +37,22 @@ end
 return added"""
 
 BATCH: Final = 500
-_LANES_FRESH: Final = 60.0
+_PUBLISHED_FRESH: Final = 60.0
 
 
 class StreamTransport:
     """The intake streams behind a Redis URL."""
 
-    def __init__(self, url: str, *, max_pending: int, durable_timeout: float, retry_for: float) -> None:
+    def __init__(
+        self, url: str, *, max_pending: int | None, durable_timeout: float, retry_for: float
+    ) -> None:
         self._url, self._max_pending, self._retry_for = url, max_pending, retry_for
         self._durable_timeout = durable_timeout
         # WAITAOF holds its answer back for as long as we let it: the socket must wait longer.
         self._redis = open_redis(url, answer_timeout=max(ANSWER_TIMEOUT, durable_timeout + 2))
         self._lanes: Mapping[str, Urgency] = {}
-        self._lanes_until = 0.0
+        self._published_limit = wire.MAX_PENDING
+        self._published_until = 0.0
         self._is_durability_checked = False
         self._asker = RedisAsker(self._redis, url)
 
@@ -101,17 +104,28 @@ class StreamTransport:
         ]
 
     def _lane_of(self, event_type: str) -> Urgency:
-        if time.monotonic() >= self._lanes_until:
-            published = self._redis.hgetall(wire.LANES_KEY)
-            self._lanes = {
-                _text(name): Urgency(lane) for name, raw in published.items() if (lane := _text(raw)) in LANES
-            }
-            self._lanes_until = time.monotonic() + _LANES_FRESH
+        self._look()
         return self._lanes.get(event_type, Urgency.NORMAL)
+
+    def _limit(self) -> int:
+        if self._max_pending is not None:
+            return self._max_pending
+        self._look()
+        return self._published_limit
+
+    def _look(self) -> None:
+        """Read what the server published, unless that was done within the minute."""
+        if time.monotonic() < self._published_until:
+            return
+        published = {_text(name): _text(raw) for name, raw in self._redis.hgetall(wire.LANES_KEY).items()}
+        limit = published.pop(wire.LIMIT_FIELD, "")
+        self._published_limit = int(limit) if limit.isdecimal() and int(limit) else wire.MAX_PENDING
+        self._lanes = {name: Urgency(lane) for name, lane in published.items() if lane in LANES}
+        self._published_until = time.monotonic() + _PUBLISHED_FRESH
 
     def _add(self, lane: Urgency, batch: Sequence[Written]) -> Command:
         payloads = (event.payload for event in batch)
-        return ("EVAL", ADD_SCRIPT, 1, wire.stream_key(lane), self._max_pending, *payloads)
+        return ("EVAL", ADD_SCRIPT, 1, wire.stream_key(lane), self._limit(), *payloads)
 
     def _exchange(self, commands: Sequence[Command]) -> list[object]:
         """Send the commands in one go and read their replies; refusals come back in the place of replies.
@@ -160,7 +174,7 @@ class StreamTransport:
                 f"{place(self._url)} is at its maxmemory: wait until ingest has caught up, or raise it"
             )
         return IntakeFull(
-            f"the {lane} lane holds {self._max_pending} events or more, its limit: "
+            f"the {lane} lane holds {self._limit()} events or more, its limit: "
             "wait until ingest has caught up, then send the rest again with the same ids"
         )
 

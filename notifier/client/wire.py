@@ -18,8 +18,11 @@ LANES_KEY: Final = "notifier:lanes"
 ASKED_KEY: Final = "notifier:asked"
 """A list: requests for results, pushed by clients with RPUSH, popped by the server from the left."""
 
+LIMIT_FIELD: Final = "#limit"
+"""The field of that hash which is no event type: how many entries one lane may hold."""
+
 MAX_PENDING: Final = 100_000
-"""Entries one lane's stream may hold before a client gets ``IntakeFull``."""
+"""Entries one lane's stream may hold before a client gets ``IntakeFull``, where no server said otherwise."""
 
 MAX_EVENT_BYTES: Final = 256 * 1024
 """JSON bytes of an event, not counting the content of attachments."""

@@ -14,11 +14,13 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
+from notifier.broker.lanes import publish_lanes
 from notifier.client import Client, EventSpec, Urgency, event, wire
 from notifier.embedded.proxy import Mode, Proxy
 from notifier.embedded.valkey import ValkeyServer
 from notifier.errors import EventRefused, IntakeFull, IntakeUnavailable, NotDurable
 from notifier.events import Event
+from notifier.settings import Limits
 
 pytestmark = pytest.mark.servers
 
@@ -217,6 +219,24 @@ def test_at_the_limit_the_intake_is_full_and_nothing_is_trimmed(redis_url: str, 
         producer.enqueue("order.placed", subject="s", data={}, urgency="urgent")
 
     assert [stored.id for stored in entries(store)] == [f"e-{n}" for n in range(600)]
+
+
+def test_the_server_says_the_limit_unless_the_client_has_its_own(redis_url: str, store: redis.Redis) -> None:
+    """For events that name their lane, too; what is no number leaves the client's usual limit."""
+    with Client(redis_url, source="shop") as usual:
+        usual.enqueue("order.placed", subject="s", data={})
+    publish_lanes(store, {"order.placed": "bulk"}, limit=3)
+
+    with Client(redis_url, source="shop") as told, pytest.raises(IntakeFull, match="urgent lane holds 3 "):
+        told.enqueue_many(specs(4, urgency="urgent"))
+    with Client(redis_url, source="shop", max_pending=5) as own, pytest.raises(IntakeFull, match="holds 5 "):
+        own.enqueue_many(specs(6))
+    store.hset(wire.LANES_KEY, wire.LIMIT_FIELD, "many")
+    with Client(redis_url, source="shop") as unsure:
+        unsure.enqueue("order.placed", subject="s", data={})
+
+    assert [len(entries(store, lane)) for lane in ("urgent", "normal", "bulk")] == [3, 1, 6]
+    assert Limits().intake_entries == wire.MAX_PENDING
 
 
 def test_a_patient_client_waits_for_room(redis_url: str, store: redis.Redis) -> None:
