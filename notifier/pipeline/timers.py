@@ -25,7 +25,7 @@ from notifier.rules.schedules import fire_key, latest_due, next_fire
 from notifier.store.database import Connection, Database, DatabaseUnavailable
 from notifier.store.dead_letters import DeadLetter, bury
 from notifier.store.tenants import known_tenants
-from notifier.store.timers import TimerRow, set_timers, take_due, waiting_keys
+from notifier.store.timers import TimerRow, set_timers, take_due, take_this, waiting_keys
 
 log = get_logger("sweep")
 
@@ -59,17 +59,23 @@ class Timers:
         now, limit = self._clock.now(), _BATCH
         self._plan(now)
         while True:
+            due: list[TimerRow] = []
+            take = functools.partial(self._take, now=now, limit=limit, due=due)
             try:
-                taken, found = self._database.retrying(functools.partial(self._take, now=now, limit=limit))
+                flows |= self._database.retrying(take)
             except DatabaseUnavailable:
                 raise
             except PROCESSING_ERRORS as error:
-                if limit > 1:  # one of them is poison: take them one by one
+                if not due:  # no timer is to blame
+                    raise
+                if len(due) > 1:  # one of them is poison: take them one by one
                     limit = 1
                     continue
-                taken, found = self._database.retrying(functools.partial(self._bury, now=now, error=error))
-            flows |= found
-            if taken < limit:
+                bury_it = functools.partial(self._bury, row=due[0], now=now, error=error)
+                self._database.retrying(bury_it)
+                limit = _BATCH
+                continue
+            if len(due) < limit:
                 return flows
 
     def _plan(self, now: datetime) -> None:
@@ -87,22 +93,22 @@ class Timers:
             set_timers(connection, [self._next(keys[key], before or now) for key in missing])
         self._planned_at = now
 
-    def _bury(
-        self, connection: Connection, now: datetime, error: Exception
-    ) -> tuple[int, set[tuple[str, str]]]:
-        """Move the timer that cannot be processed to the dead letters."""
-        due = take_due(connection, now, 1)
-        for row in due:
-            bury(connection, self._letter(row, kind="poison", error=describe(error), field=None))
-            if (schedule := self._schedules.get(row.key)) is not None:  # one firing is lost, not all to come
-                set_timers(connection, [self._next(schedule, now)])
-            log.error("sweep.buried", type=row.event_type, error=describe(error))
-        return len(due), set()
+    def _bury(self, connection: Connection, row: TimerRow, now: datetime, error: Exception) -> None:
+        """Move the timer that cannot be processed to the dead letters, unless somebody else has it by now."""
+        if not take_this(connection, row):
+            return
+        bury(connection, self._letter(row, kind="poison", error=describe(error), field=None))
+        if (schedule := self._schedules.get(row.key)) is not None:  # one firing is lost, not all to come
+            set_timers(connection, [self._next(schedule, now)])
+        log.error("sweep.buried", type=row.event_type, error=describe(error))
 
-    def _take(self, connection: Connection, now: datetime, limit: int) -> tuple[int, set[tuple[str, str]]]:
-        due = take_due(connection, now, limit)
+    def _take(
+        self, connection: Connection, now: datetime, limit: int, due: list[TimerRow]
+    ) -> set[tuple[str, str]]:
+        """Fire up to so many timers; ``due`` then says which, also where this fails."""
+        due[:] = take_due(connection, now, limit)
         if not due:
-            return 0, set()
+            return set()
         tenants = known_tenants(connection)
         made = [(row, self._incoming(connection, row, now)) for row in due]
         batch = [
@@ -110,7 +116,7 @@ class Timers:
         ]
         flows = self._decider.run(connection, batch, now).flows if batch else set()
         log.info("sweep.fired", timers=len(due), events=len(batch))
-        return len(due), flows
+        return flows
 
     def _incoming(self, connection: Connection, row: TimerRow, now: datetime) -> Incoming | None:
         if row.key.startswith(_PREFIX):

@@ -67,6 +67,17 @@ def take_due(connection: Connection, now: datetime, limit: int) -> list[TimerRow
     return [TimerRow(*row) for row in rows]
 
 
+def take_this(connection: Connection, row: TimerRow) -> bool:
+    """Remove a timer; False where it was moved or cancelled since, or is in somebody else's hands."""
+    taken = connection.execute(
+        """DELETE FROM timer WHERE (tenant, key) IN
+             (SELECT tenant, key FROM timer WHERE tenant = %s AND key = %s AND due_at = %s
+              FOR UPDATE SKIP LOCKED)""",
+        [row.tenant, row.key, row.due_at],
+    )
+    return taken.rowcount > 0
+
+
 def waiting_keys(connection: Connection, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
     """Return those of the (tenant, key) pairs that have a timer."""
     wanted = sorted(set(keys))

@@ -1,17 +1,25 @@
 """Each due time makes its event, whatever other cores do and whatever becomes of the timer beside it."""
 
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 
+import psycopg
 import pytest
 
 from notifier.clock import VirtualClock
+from notifier.pipeline.decide import Decided
+from notifier.pipeline.incoming import Incoming
 from notifier.pipeline.timers import Timers
 from notifier.rules.ruleset import RuleSet
+from notifier.store.database import Connection
 from tests.services import Flow, MakeFlow
 
 pytestmark = pytest.mark.servers
 
-DIGEST = "notifier.digest.failures"
+ResultT = TypeVar("ResultT")
+
+STUCK, DIGEST = "returns.stuck", "notifier.digest.failures"
 MINUTE = timedelta(minutes=1)
 
 
@@ -112,3 +120,69 @@ def test_a_schedule_that_could_not_be_fired_is_fired_the_next_time(
 def fail(*_: object) -> None:
     """Trip over anything."""
     raise ValueError
+
+
+# Timers that cannot be processed
+
+
+def make_stuck(flow: Flow, count: int) -> None:
+    """Let so many returns be stuck, R-0 the longest."""
+    flow.ingest(*[{**flow.sample("returns.requested"), "subject": f"R-{n}"} for n in range(count)])
+    with flow.services.database.connection() as connection:
+        connection.execute(
+            """UPDATE timer SET due_at = now() - interval '1 hour' + substr(subject, 3)::int * interval '1 second'
+               WHERE key LIKE 'stuck:%'"""
+        )
+
+
+def poison(flow: Flow, monkeypatch: pytest.MonkeyPatch, *subjects: str) -> None:
+    """Let us trip over what comes of some subjects."""
+    run = flow.services.decider.run
+
+    def trip(connection: Connection, batch: Sequence[Incoming], now: datetime) -> Decided:
+        if any(one.event.subject in subjects for one in batch):
+            raise ValueError
+        return run(connection, batch, now)
+
+    monkeypatch.setattr(flow.services.decider, "run", trip)
+
+
+def test_a_poisoned_timer_is_alone_in_the_dead_letters(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those before it, between and behind fire."""
+    make_stuck(flow, 6)
+    poison(flow, monkeypatch, "R-1", "R-4")
+
+    timers_of(flow).fire()
+
+    letters = flow.query("SELECT split_part(external_id, '@', 1) FROM dead_letter ORDER BY id")
+    assert [key[0][-3:] for key in letters] == ["R-1", "R-4"]
+    assert events(flow, STUCK) == 4
+    assert flow.query("SELECT count(*) FROM timer WHERE key LIKE 'stuck:%%'") == [(0,)]
+
+
+def test_no_timer_is_buried_for_another(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep fails on one, and another sweep has it before the first can bury it: the next one is healthy."""
+    make_stuck(flow, 2)
+    poison(flow, monkeypatch, "R-0")
+    database, failures = flow.services.database, list[int]()
+    retrying = database.retrying
+    with psycopg.connect(database.url) as other:
+
+        def lock_in_between(work: Callable[[Connection], ResultT]) -> ResultT:
+            try:
+                return retrying(work)
+            except ValueError:
+                failures.append(1)
+                if len(failures) == 2:  # alone, this time
+                    other.execute("SELECT FROM timer WHERE subject = 'R-0' FOR UPDATE")
+                raise
+
+        with monkeypatch.context() as patched:
+            patched.setattr(database, "retrying", lock_in_between)
+            timers_of(flow).fire()
+        meanwhile = flow.query("SELECT count(*) FROM dead_letter"), events(flow, STUCK)
+    timers_of(flow).fire()
+
+    assert meanwhile == ([(0,)], 1)
+    assert flow.query("SELECT subject FROM timer WHERE key LIKE 'stuck:%%'") == []
+    assert flow.query("SELECT count(*) FROM dead_letter WHERE kind = 'poison'") == [(1,)]
