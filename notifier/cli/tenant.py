@@ -49,8 +49,19 @@ def add(*, name: str, title: str | None, is_json: bool) -> None:
 @click.argument("name", metavar="ID")
 @json_option
 def pause(*, name: str, is_json: bool) -> None:
-    """Let a tenant's messages wait; events go on coming in."""
-    _set(name, paused=True, is_json=is_json)
+    """Let a tenant's messages wait; events go on coming in.
+
+    What is being sent at this moment still goes out. A message whose time runs out meanwhile ends as it does
+    elsewhere: on its next channel, or as expired.
+    """
+    count = _set(name, paused=True)
+    _report(
+        name,
+        "paused",
+        is_json=is_json,
+        messages=count,
+        words=f"; {_many(count)} set aside until it is resumed",
+    )
 
 
 @tenant.command()
@@ -58,18 +69,24 @@ def pause(*, name: str, is_json: bool) -> None:
 @json_option
 def resume(*, name: str, is_json: bool) -> None:
     """Send again; what waited goes out now, as far as it is still of use."""
-    _set(name, paused=False, is_json=is_json)
+    count = _set(name, paused=False)
+    _report(name, "resumed", is_json=is_json, messages=count, words=f"; {_many(count)} no longer set aside")
 
 
-def _set(name: str, *, paused: bool, is_json: bool) -> None:
+def _set(name: str, *, paused: bool) -> int:
     with opened() as services, services.database.connection() as connection:
-        if not set_paused(connection, name, paused=paused):
-            raise NotFound(f"there is no tenant {name!r}; `notifier tenant list` lists them")
-    _report(name, "paused" if paused else "resumed", is_json=is_json)
+        count = set_paused(connection, name, paused=paused)
+    if count is None:
+        raise NotFound(f"there is no tenant {name!r}; `notifier tenant list` lists them")
+    return count
 
 
-def _report(name: str, did: str, *, is_json: bool) -> None:
+def _many(count: int) -> str:
+    return f"{count} waiting message{'' if count == 1 else 's'}"
+
+
+def _report(name: str, did: str, *, is_json: bool, words: str = "", **counts: int) -> None:
     if is_json:
-        show_json({"id": name, "did": did})
+        show_json({"id": name, "did": did, **counts})
     else:
-        say(f"tenant {name}: {did}")
+        say(f"tenant {name}: {did}{words}")

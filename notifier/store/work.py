@@ -14,6 +14,7 @@ from uuid import UUID
 
 import psycopg
 
+from notifier.store import tenants
 from notifier.store.database import Connection, Cursor
 from notifier.store.messages import AttemptRow
 from notifier.store.partitions import Partitions
@@ -24,6 +25,8 @@ class WorkState(IntEnum):
 
     READY = 0
     TAKEN = 1
+    PAUSED = 2
+    """With its tenant: what is claimed by age must not have to step over it."""
     HELD = 3
 
 
@@ -53,18 +56,22 @@ class Claim:
     """An earlier try ended without an answer."""
 
 
-_INSERT: LiteralString = """INSERT INTO work (message_id, tenant, channel, lane, relay, due_at, expires_at)
-    SELECT message_id, tenant, channel, lane, relay, coalesce(due_at, now()), expires_at
+_INSERT: LiteralString = """INSERT INTO work (message_id, tenant, channel, lane, relay, due_at, expires_at, state)
+    SELECT message_id, tenant, channel, lane, relay, coalesce(due_at, now()), expires_at,
+           CASE WHEN new.tenant IN (SELECT id FROM tenant WHERE paused_at IS NOT NULL) THEN 2 ELSE 0 END
     FROM unnest(%b::uuid[], %b::text[], %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::timestamptz[])
          AS new (message_id, tenant, channel, lane, relay, due_at, expires_at)"""
 
 
 def insert_work(connection: Connection, rows: Iterable[WorkRow]) -> None:
-    """Queue messages."""
+    """Queue messages; those of a tenant that is paused wait with it."""
     values = [[getattr(row, name) for name in WorkRow.__slots__] for row in rows]
     if values:
         connection.execute(_INSERT, [list(column) for column in zip(*values, strict=True)], prepare=True)
 
+
+_READY_OR_PAUSED: LiteralString = """CASE WHEN EXISTS (
+    SELECT 1 FROM tenant WHERE id = work.tenant AND paused_at IS NOT NULL) THEN 2 ELSE 0 END"""
 
 _TAKE: LiteralString = """UPDATE work SET state = 1, token = %s, is_sending = false, lease_until = now() + %s
            WHERE message_id = ANY (ARRAY({wanted})) RETURNING message_id, attempt, expires_at, may_have_arrived"""
@@ -76,7 +83,7 @@ _DUE = _TAKE.replace(
 )
 _EXPIRED = _TAKE.replace(
     "{wanted}",
-    """SELECT message_id FROM work WHERE expires_at <= now() AND state = 0
+    """SELECT message_id FROM work WHERE expires_at <= now() AND state IN (0, 2)
        ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED""",
 )
 # Stays in sending: should the sweep die before it decides, the outcome is as unknown as before.
@@ -100,7 +107,7 @@ def claim(
 
 
 def claim_expired(connection: Connection, *, limit: int, token: UUID, lease: timedelta) -> list[Claim]:
-    """Take waiting messages whose channel has had its time, whatever they wait for."""
+    """Take waiting messages whose channel has had its time, whatever they wait for: a paused tenant, too."""
     return _claims(connection, _EXPIRED, token, [token, lease, limit])
 
 
@@ -133,7 +140,11 @@ def reroute(connection: Connection, claimed: Claim, relay: str) -> None:
 
 
 def take_back(connection: Connection) -> int:
-    """Make ready again what vanished workers had taken and not begun to send; return how many."""
+    """Make ready again what vanished workers had taken and not begun to send; return how many.
+
+    And, uncounted, what came to rest with a tenant that was resumed at that moment.
+    """
+    tenants.wake_forgotten(connection)
     return connection.execute(
         """UPDATE work SET state = 0, token = NULL, due_at = now()
            WHERE message_id = ANY (ARRAY(
@@ -240,10 +251,11 @@ def postpone(
 ) -> bool:
     """Schedule the next try, with ``attempt`` tries off the budget so far. False = the claim was lost.
 
-    A message that may have arrived keeps its channel until its deadline: another could tell it twice.
+    A message that may have arrived keeps its channel until its deadline: another could tell it twice. One of a
+    paused tenant is not taken again before the tenant is resumed, or the message's time is over.
     """
     row = connection.execute(
-        """UPDATE work SET state = 0, token = NULL, due_at = now() + %s, attempt = %s,
+        f"""UPDATE work SET state = {_READY_OR_PAUSED}, token = NULL, due_at = now() + %s, attempt = %s,
                   may_have_arrived = may_have_arrived OR %s,
                   expires_at = coalesce(%s, expires_at)
            WHERE message_id = %s AND token = %s RETURNING message_id""",
@@ -262,7 +274,7 @@ def postpone(
 def put_back(connection: Connection, claimed: Claim, until: datetime) -> None:
     """Give a message back that was taken because its time on its channel was over; it has until ``until`` now."""
     connection.execute(
-        """UPDATE work SET state = 0, token = NULL, expires_at = %s
+        f"""UPDATE work SET state = {_READY_OR_PAUSED}, token = NULL, expires_at = %s
            WHERE message_id = %s AND token = %s""",
         [until, claimed.message_id, claimed.token],
     )
@@ -322,10 +334,14 @@ def relays_with_work(connection: Connection) -> list[str]:
 
 
 def backlog(connection: Connection) -> list[tuple[str, str, int, float]]:
-    """Return (channel, lane, waiting, seconds the oldest due one has waited) of what is ready or claimed."""
+    """Return (channel, lane, waiting, seconds the oldest due one has waited) of what is not held.
+
+    What rests with its tenant waits, and is not late.
+    """
     rows = connection.execute(
         """SELECT channel, lane, count(*),
-                  coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE due_at <= now())), 0)::float8
+                  coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE state < 2 AND due_at <= now())),
+                           0)::float8
            FROM work WHERE state < 3 GROUP BY channel, lane ORDER BY channel, lane"""
     ).fetchall()
     return [(row[0], row[1], row[2], row[3]) for row in rows]
