@@ -43,10 +43,10 @@ def test_live_data_comes_from_the_lookups_samples() -> None:
 
 def test_given_live_data_replaces_the_sample() -> None:
     """Lookup by lookup."""
-    live = context_of(digest(), live={"totals": {"messages": 1, "sent": 1}})["live"]
+    live = context_of(digest(), live={"totals": {"told": 1, "arrived": 1}})["live"]
 
     assert isinstance(live, dict)
-    assert live["totals"] == {"messages": 1, "sent": 1}
+    assert live["totals"] == {"told": 1, "arrived": 1}
     assert live["failures"] == digest().entry.lookup["failures"].sample
 
 

@@ -41,7 +41,8 @@ LIVE = {
         {"type": "order.shipped", "channel": "email", "status": "failed", "reason": "550 5.1.1", "count": 12},
         {"type": "returns.approved", "channel": "sms", "status": "expired", "reason": "", "count": 1},
     ],
-    "totals": {"messages": 2210, "sent": 2197},
+    "totals": {"told": 2210, "arrived": 2197, "lost": 9, "unknown": 1, "withheld": 3},
+    "dead_letters": {"refused": 2, "poison": 0},
 }
 
 # Data that takes a branch of a template the sample does not take, by type.
