@@ -83,3 +83,11 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
     local = [target for target in targets if "://" not in target]
 
     assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "how-to").glob("*.md")), ids=lambda page: page.name)
+def test_every_how_to_is_found_from_the_front(page: Path) -> None:
+    """The README and the documentation's list link to it."""
+    for index in (ROOT / "README.md", ROOT / "docs" / "README.md"):
+        targets = re.findall(r"\]\(([^)#]+)\)", index.read_text(encoding="utf-8"))
+        assert page in {(index.parent / target).resolve() for target in targets}, index.name
