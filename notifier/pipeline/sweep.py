@@ -3,6 +3,7 @@
 Runs each second, from any number of beats; everything it takes it takes with SKIP LOCKED.
 """
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -45,15 +46,25 @@ class Sweep:
         self._database, self._intake, self._wake_ups = database, intake, wake_ups
         self._ingest, self._settler, self._timers = ingest, settler, timers
         self._counters, self._grace = counters, grace.total_seconds()
+        self._running = threading.Lock()
 
     def run(self) -> Counter[str]:
-        """Do one round; return what was found.
+        """Do one round; return what was found: nothing where another thread of this process does one already.
 
-        A part that stumbles does not stop the others: each is the safety net of somebody else.
+        Beat rings each second and sweeps go first: rounds that take long would take every thread. A part
+        that stumbles does not stop the others: each is the safety net of somebody else.
 
         Raises:
             DatabaseUnavailable: there is nothing to sweep.
         """
+        if not self._running.acquire(blocking=False):
+            return Counter()
+        try:
+            return self._round()
+        finally:
+            self._running.release()
+
+    def _round(self) -> Counter[str]:
         found: Counter[str] = Counter()
         parts: dict[str, Callable[[Counter[str]], None]] = {
             "timers": self._fire,

@@ -6,6 +6,7 @@ many sweeps there are, each due time makes one event.
 
 import contextlib
 import functools
+import time
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -33,6 +34,8 @@ SOURCE = "notifier"
 _BATCH = 100
 _PREFIX = "schedule:"
 _PLAN_INTERVAL = timedelta(minutes=1)
+_STINT_SECONDS = 0.5
+"""A sweep fires timers for so long at most: what is left is due in the next one too."""
 
 
 class Timers:
@@ -54,15 +57,17 @@ class Timers:
         self._planned_at: datetime | None = None
 
     def fire(self) -> set[tuple[str, str]]:
-        """Make the events that are due; return the (channel, lane) pairs that have new work."""
+        """Make the events that are due, for a stint at most; return the (channel, lane) pairs with new work."""
         flows: set[tuple[str, str]] = set()
         now, limit = self._clock.now(), _BATCH
+        end = time.monotonic() + _STINT_SECONDS
         self._plan(now)
         while True:
             due: list[TimerRow] = []
             take = functools.partial(self._take, now=now, limit=limit, due=due)
             try:
                 flows |= self._database.retrying(take)
+                is_over = len(due) < limit
             except DatabaseUnavailable:
                 raise
             except PROCESSING_ERRORS as error:
@@ -71,11 +76,9 @@ class Timers:
                 if len(due) > 1:  # one of them is poison: take them one by one
                     limit = 1
                     continue
-                bury_it = functools.partial(self._bury, row=due[0], now=now, error=error)
-                self._database.retrying(bury_it)
-                limit = _BATCH
-                continue
-            if len(due) < limit:
+                self._database.retrying(functools.partial(self._bury, row=due[0], now=now, error=error))
+                limit, is_over = _BATCH, False
+            if is_over or time.monotonic() > end:
                 return flows
 
     def _plan(self, now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from notifier.store.database import DatabaseUnavailable
 from notifier.store.work import WorkRow, insert_work
 from tests.contracts.smtp_server import At, Hang, SmtpServer
 from tests.services import Flow, MakeFlow
+from workers import threads
 
 
 def test_a_sweep_with_nothing_due_is_cheap_however_much_waits(flow: Flow) -> None:
@@ -130,14 +132,40 @@ def test_two_sweeps_at_once_fire_each_timer_once(flow: Flow, make_flow: MakeFlow
         connection.execute("UPDATE timer SET due_at = now() - interval '1 second' WHERE key LIKE 'stuck:%%'")
     others = [flow, make_flow(), make_flow()]
 
-    threads = [threading.Thread(target=one.services.sweep.run) for one in others]
-    for thread in threads:
+    at_once = [threading.Thread(target=one.services.sweep.run) for one in others]
+    for thread in at_once:
         thread.start()
-    for thread in threads:
+    for thread in at_once:
         thread.join()
 
     assert flow.query("SELECT count(*) FROM event WHERE type = 'returns.stuck'") == [(30,)]
     assert flow.query("SELECT count(*) FROM timer WHERE key LIKE 'stuck:%%'") == [(0,)]
+
+
+def test_thousands_of_due_timers_leave_a_thread_to_an_urgent_event(flow: Flow) -> None:
+    """A core's threads, a sweep each second for longer than there are threads, then an urgent event."""
+    services = flow.services
+    flow.ingest(flow.sample("returns.requested"))
+    services.sweep.run()
+    with services.database.connection() as connection:
+        connection.execute(
+            """INSERT INTO timer SELECT tenant, key || n, now() - interval '1 second', event_type, subject || n,
+                      data_key, sealed FROM timer, generate_series(1, 5000) AS n WHERE key LIKE 'stuck:%%'"""
+        )
+    services.intake.put(Urgency.URGENT, flow.payload(flow.sample("server.down")))
+
+    with ThreadPoolExecutor(threads.CORE) as pool:
+        for _ in range(threads.CORE):
+            pool.submit(services.sweep.run)
+        urgent = pool.submit(services.ingest.run, Urgency.URGENT).result()
+        ((left,),) = flow.query("SELECT count(*) FROM timer WHERE due_at <= now()")
+    ((still,),) = flow.query("SELECT count(*) FROM timer WHERE due_at <= now()")
+    services.sweep.run()
+    ((then,),) = flow.query("SELECT count(*) FROM timer WHERE due_at <= now()")
+
+    assert urgent["stored"] == 1
+    assert left > 2500
+    assert still > then
 
 
 def test_a_relay_that_hangs_stops_only_its_own_messages(make_flow: MakeFlow) -> None:
