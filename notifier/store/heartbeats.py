@@ -2,7 +2,10 @@
 
 from datetime import timedelta
 
+from notifier.logs import get_logger
 from notifier.store.database import Connection
+
+log = get_logger("sweep")
 
 
 def beat(connection: Connection, name: str) -> None:
@@ -28,6 +31,20 @@ def is_older(connection: Connection, name: str, limit: timedelta) -> bool:
 
 
 def make_partitions(connection: Connection) -> None:
-    """Make the log's partitions of this month and the next, where absent."""
-    connection.execute("SELECT notifier_make_partitions(1)")
-    beat(connection, "upkeep")
+    """Make the log's partitions of this month and the next, where absent.
+
+    Each on its own, under a lock that nobody can write beside: where one cannot be made, the next try comes
+    only after a pause.
+    """
+    if not is_older(connection, _TRIED, _PAUSE):
+        return
+    beat(connection, _TRIED)
+    (missing,) = connection.execute("SELECT notifier_make_partitions(1)").fetchone() or (None,)
+    if missing:
+        log.error("sweep.unpartitioned", missing=missing)
+    else:
+        beat(connection, "upkeep")
+
+
+_TRIED = "upkeep-try"
+_PAUSE = timedelta(minutes=5)

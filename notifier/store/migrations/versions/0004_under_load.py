@@ -1,4 +1,4 @@
-"""Under load: what is asked for each message has its index; a paused tenant stands in nobody's way."""
+"""Under load: indexes for what is asked for each message; paused tenants aside; partitions despite stray rows."""
 
 from pathlib import Path
 
@@ -9,6 +9,6 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Add the indexes, and the state of what rests."""
+    """Add the indexes, the state of what rests, and a function that makes partitions one by one."""
     driver = op.get_bind().connection.dbapi_connection
     driver.execute(Path(__file__).with_suffix(".sql").read_text("utf-8"))  # type: ignore[union-attr]
