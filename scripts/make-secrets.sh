@@ -31,6 +31,8 @@ keep master_key "$(date +%Y-%m):$(random 32)"
 keep flower_basic_auth "operator:$(password)"
 # Empty = the relay asks for no password.
 keep smtp_password ""
+# Empty = no text messages.
+keep sms_auth_token ""
 
 echo "secrets/ is complete; Flower's login is in secrets/flower_basic_auth."
 echo "Keep a copy of secrets/master_key apart from the backups: without it nothing stored can be read."

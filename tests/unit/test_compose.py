@@ -132,8 +132,8 @@ def test_no_secret_stands_in_the_environment(services: dict[str, dict[str, Any]]
     """Passwords, URLs with passwords and keys come from files, and each service gets its own only."""
     for name, service in services.items():
         environment = service.get("environment", {})
-        # The catcher's key protects nothing: its service names the file its own way.
-        others = environment.keys() - {"MP_SMTP_TLS_KEY"}
+        # The catcher's key protects nothing: its service names the file its own way. A gateway's URL has no password.
+        others = environment.keys() - {"MP_SMTP_TLS_KEY", "NOTIFIER_SMS__BASE_URL"}
         secret = [key for key in others if re.search("PASSWORD|URL|KEY|AUTH", key)]
         assert all(key.endswith("_FILE") for key in secret), name
         granted = {f"/run/secrets/{secret}" for secret in service.get("secrets", [])}
@@ -217,7 +217,7 @@ def test_the_catcher_speaks_tls_with_a_certificate_its_clients_trust(
     assert environment["NOTIFIER_RELAYS__DEFAULT__CA_FILE"] == words[4]
     assert catcher["environment"]["MP_SMTP_TLS_CERT"] == catcher["environment"]["MP_SMTP_TLS_KEY"] == words[4]
     for service in (catcher, worker):
-        assert service["volumes"] == ["catcher:/run/catcher:ro"]
+        assert "catcher:/run/catcher:ro" in service["volumes"]
         assert service["depends_on"]["certificate"]["condition"] == "service_completed_successfully"
     assert "/run/catcher" in (ROOT / "Dockerfile").read_text("utf-8")
 
@@ -268,3 +268,44 @@ def test_the_secrets_are_made_once_and_fit(compose: dict[str, Any], tmp_path: Pa
     urls = [make_url(made[name]) for name in ("migrator_database_url", "database_url", "web_database_url")]
     roles = [url.username for url in urls]
     assert roles == ["notifier_migrator", "notifier_worker", "notifier_web"]
+
+
+def test_rules_and_templates_are_changed_without_building_anew(services: dict[str, dict[str, Any]]) -> None:
+    """Whoever reads the configuration reads this folder's, where the image has its own, and cannot write it."""
+    workdir = re.findall(r"^WORKDIR (\S+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)[-1]
+    for name in ("core", "urgent", "deliver", "web"):
+        for folder in ("config", "templates"):
+            assert f"./{folder}:{workdir}/{folder}:ro" in services[name]["volumes"], name
+            assert (ROOT / folder).is_dir()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, None),
+        (
+            {"SMS_BASE_URL": "https://sms.example", "SMS_ACCOUNT_SID": "AC1", "SMS_SENDER": "Shop"},
+            ("https://sms.example", "AC1", "Shop", "token"),
+        ),
+    ],
+)
+def test_sms_is_sent_where_env_names_a_gateway(
+    text: str,
+    given: dict[str, str],
+    expected: tuple[str, ...] | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The worker's own settings, as Compose hands them over; without a gateway they are valid as well."""
+    secret = tmp_path / "sms_auth_token"
+    secret.write_text(f"{expected[-1] if expected else ''}\n", "utf-8")
+    filled = VARIABLE.sub(lambda found: given.get(found[1], found[2] or ""), text)
+    environment = yaml.safe_load(filled)["services"]["deliver"]["environment"]
+    for name, value in environment.items():
+        if name.startswith("NOTIFIER_SMS__"):
+            monkeypatch.setenv(name, str(secret) if name.endswith("_FILE") else value or "")
+
+    sms = Settings().sms
+
+    found = sms and (sms.base_url, sms.account_sid, sms.sender, sms.auth_token.get_secret_value())
+    assert found == expected
