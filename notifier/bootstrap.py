@@ -28,7 +28,6 @@ from notifier.channels.smtp import SmtpChannel
 from notifier.clock import Clock, SystemClock
 from notifier.crypto import Keyring, MasterKeys
 from notifier.delivery.policy import DeliveryPolicy
-from notifier.errors import ConfigError
 from notifier.events import Recipient
 from notifier.pipeline.answer import Answers
 from notifier.pipeline.decide import Decider
@@ -47,7 +46,7 @@ from notifier.pipeline.tools import Tools
 from notifier.recipients.lists import read_list
 from notifier.rendering.templates import Templates
 from notifier.rules.ruleset import RuleSet
-from notifier.settings import LookupSource, Settings, load_settings
+from notifier.settings import LookupSource, Settings, explained, load_settings
 from notifier.store.database import Database
 from notifier.store.keyrings import open_keyring
 from notifier.store.partitions import Partitions
@@ -140,9 +139,8 @@ class Services:
         try:
             return DeliveryPolicy.model_validate(dict(self.settings.delivery))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(key) for key in first["loc"])
-            raise ConfigError(first["msg"], file="notifier.yaml", field=f"delivery.{where}") from None
+            file = self.settings.config_path / "notifier.yaml"
+            raise explained(file, DeliveryPolicy, error, ("delivery",)) from None
 
     # Stages
 

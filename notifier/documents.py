@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from notifier.errors import ConfigError
+from notifier.forms import mend_of
 
 Path_ = tuple[str | int, ...]
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -127,14 +128,24 @@ class Document:
             return self.error("unknown key", where, f"did you mean {near[0]!r}?" if near else "remove it")
         if item["type"] == "missing":
             return self.error(f"{item['loc'][-1]!r} is required", where, "add it")
-        return self.error(item["msg"].removeprefix("Value error, "), where)
+        return self.error(item["msg"].removeprefix("Value error, "), where, mend_of(item))
 
     def _existing(self, path: Path_, loc: Path_) -> Iterator[str | int]:
         here = path
         for key in loc:
-            if (*here, key) in self.lines:
-                here = (*here, key)
-                yield key
+            found = self._step(here, key)
+            here = (*here, *found)
+            yield from found
+
+    def _step(self, here: Path_, key: str | int) -> Path_:
+        """Return what leads to a key of the model: in the file, ``[sms: {within: 5m}]`` is shorter."""
+        if (*here, key) in self.lines:
+            return (key,)
+        below = [path[-1] for path in self.lines if len(path) == len(here) + 1 and path[:-1] == here]
+        if isinstance(key, int):
+            return (below[key],) if key < len(below) and isinstance(below[key], str) else ()
+        is_wrapped = len(below) == 1 and (*here, below[0], key) in self.lines
+        return (below[0], key) if is_wrapped else ()
 
 
 class Documents:

@@ -5,11 +5,12 @@ Pure: never looks up a host, and never repeats a value, which may be a secret.
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, SecretStr
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 # What the templates' filters take: css_color and url.
 _COLOR: Final = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
@@ -34,20 +35,21 @@ _REDIS: Final = ("redis", "rediss", "sentinel")
 
 # By the start of pydantic's type of error; its context fills the braces.
 _MENDS: Final = {
-    "int": "write a whole number, without quotes or unit",
-    "bool": "write true or false",
+    "int_": "write a whole number, without quotes or unit",
+    "bool_": "write true or false",
     "greater_than_equal": "write {ge} or more",
     "less_than_equal": "write {le} or less",
     "greater_than": "write more than {gt}",
     "literal_error": "write one of {expected}",
-    "string": "write a text, in quotes where YAML takes it for something else",
-    "tuple": "write a list: one `- entry` a line",
-    "mapping": "write `name: value` lines below it",
-    "dict": "write `name: value` lines below it",
-    "model": "write `name: value` lines below it",
-    "path": "write the path of a file or folder",
-    "value_error": "write a duration such as 500ms, 90s, 10m, 1h30m or 3d",
+    "enum": "write one of {expected}",
+    "string_type": "write a text, in quotes where YAML takes it for something else",
+    "tuple_": "write a list: one `- entry` a line",
+    "mapping_": "write `name: value` lines below it",
+    "dict_": "write `name: value` lines below it",
+    "model_": "write `name: value` lines below it",
+    "path_": "write the path of a file or folder",
 }
+_DURATION: Final = "write a duration such as 500ms, 90s, 10m, 1h30m or 3d"
 
 
 def wrong(problem: str, mend: str) -> PydanticCustomError:
@@ -133,12 +135,19 @@ def _leading(schemes: tuple[str, ...], example: str) -> Callable[[SecretStr], Se
     return check
 
 
-def mend_of(kind: str, context: Mapping[str, Any]) -> str:
-    """Return how to mend a mistake of one of pydantic's kinds, or of ours."""
+def mend_of(item: ErrorDetails) -> str | None:
+    """Return how to mend a mistake of one of pydantic's kinds, or of ours; None where its text says it all."""
+    kind, context = item["type"], item.get("ctx") or {}
     if mend := context.get("mend"):
         return str(mend)
+    if "duration" in item["msg"] or "longer than 0s" in item["msg"] or _is_span(context):
+        return _DURATION
     form = next((form for known, form in _MENDS.items() if kind.startswith(known)), None)
-    return form.format(**context) if form else "write it as docs/operations.md has it, under Settings"
+    return form.format(**context) if form else None
+
+
+def _is_span(context: Mapping[str, Any]) -> bool:
+    return any(isinstance(value, timedelta) for value in context.values())
 
 
 Color = Annotated[str, AfterValidator(_color)]

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -20,7 +20,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from notifier.documents import ConfigErrors, Document, Duration, Strict, load
+from notifier.documents import ConfigErrors, Document, Duration, Path_, Strict, dotted, load
 from notifier.errors import ConfigError
 from notifier.forms import (
     Address,
@@ -33,10 +33,10 @@ from notifier.forms import (
     RedisUrl,
     SourceUrl,
     Zone,
-    mend_of,
 )
 from notifier.variables import PREFIX, is_set_by, secret_file_of, unknown_variables, variable_of
 
+_REFERENCE = "write it as docs/operations.md has it, under Settings"
 SHIPPED = Path(__file__).parent / "_shipped"
 ROOT = Path(__file__).parent.parent
 
@@ -258,7 +258,7 @@ def load_settings(file: Path | None = None) -> Settings:
         ConfigErrors: every wrong field, with file and line or the variable's name.
     """
     path = file or find_config() / "notifier.yaml"
-    document = load(path) if path.exists() else Document(file=path, value={}, lines={})
+    document = read_document(path)
     if not isinstance(document.value, dict):
         raise document.error("must be a mapping of settings", mend="write `name: value` lines")
     strangers = unknown_variables(os.environ, Settings)
@@ -267,12 +267,32 @@ def load_settings(file: Path | None = None) -> Settings:
     except SettingsError as error:
         raise ConfigErrors([*strangers, _no_json(error)]) from None
     except ValidationError as error:
-        wrong = [_explain(document, item) for item in error.errors()]
+        wrong = _explain(document, Settings, error)
         raise ConfigErrors([*strangers, *wrong]) from None
     if strangers:
         raise ConfigErrors(strangers)
     _check_relays(settings, document)
     return settings if settings.config_dir else settings.model_copy(update={"config_dir": path.parent})
+
+
+def placed(document: Document, path: Path_, problem: str, mend: str | None) -> ConfigError:
+    """Return the error for a setting, naming the variable it came from, or else its line in the file."""
+    variable = variable_of(path, os.environ)
+    if variable is None:
+        return document.error(problem, path, mend)
+    # A variable may hold a whole table: say what in it.
+    is_whole = variable.removesuffix("_FILE") == PREFIX + "__".join(str(key).upper() for key in path)
+    return ConfigError(problem if is_whole else f"{dotted(path)}: {problem}", field=variable, mend=mend)
+
+
+def read_document(file: Path) -> Document:
+    """Return the file of settings; one that is not there says nothing."""
+    return load(file) if file.exists() else Document(file=file, value={}, lines={})
+
+
+def explained(file: Path, model: type[BaseModel], error: ValidationError, below: Path_) -> ConfigErrors:
+    """Return what is wrong with a table of the settings that another part checks."""
+    return ConfigErrors(_explain(read_document(file), model, error, below))
 
 
 def defaults() -> Settings:
@@ -295,33 +315,30 @@ def _check_relays(settings: Settings, document: Document) -> None:
     for field in ("relay", "urgent_relay"):
         name = getattr(settings, field)
         if settings.relays and name is not None and name not in settings.relays:
-            raise document.error(
-                f"no relay {name!r} under relays", (field,), f"one of {', '.join(settings.relays)}"
-            )
+            mend = f"one of {', '.join(settings.relays)}"
+            raise placed(document, (field,), f"no relay {name!r} under relays", mend)
     for name, relay in settings.relays.items():
         if relay.username and relay.security == "none":
-            raise document.error(
-                "a password must not travel without TLS",
-                ("relays", name),
-                "set security to starttls or implicit",
-            )
+            problem, mend = "a password must not travel without TLS", "set security to starttls or implicit"
+            raise placed(document, ("relays", name), problem, mend)
 
 
-def _explain(document: Document, item: ErrorDetails) -> ConfigError:
-    variable = variable_of(item["loc"], os.environ)
-    if variable is None and item["type"] == "missing":
-        variable = _missing_beside(item["loc"])
-    if variable is None:
-        told = document.explain(Settings, item)
-        return told if told.mend else _mended(told, item)
+def _explain(
+    document: Document, model: type[BaseModel], error: ValidationError, below: Path_ = ()
+) -> list[ConfigError]:
+    return [_explain_one(document, model, item, below) for item in error.errors()]
+
+
+def _explain_one(document: Document, model: type[BaseModel], item: ErrorDetails, below: Path_) -> ConfigError:
+    path = (*below, *item["loc"])
+    told = document.explain(model, item, below)
+    mend = told.mend or _REFERENCE
     if item["type"] == "missing":
-        return ConfigError("is required", field=variable, mend="set it, or remove those beside it")
-    return _mended(ConfigError(item["msg"].removeprefix("Value error, "), field=variable), item)
-
-
-def _mended(told: ConfigError, item: ErrorDetails) -> ConfigError:
-    """Return the error with the mend that the kind of the mistake has."""
-    mend = mend_of(item["type"], item.get("ctx") or {})
+        variable = variable_of(path, os.environ) or _missing_beside(path)
+        if variable is not None:
+            return ConfigError("is required", field=variable, mend="set it, or remove those beside it")
+    if variable_of(path, os.environ) is not None:
+        return placed(document, path, told.problem, mend)
     return ConfigError(told.problem, file=told.file, line=told.line, field=told.field, mend=mend)
 
 

@@ -25,16 +25,17 @@ from notifier.cli.crosschecks import (
 )
 from notifier.cli.failures import lines
 from notifier.cli.findings import Finding, finding_of
-from notifier.cli.places import Places
-from notifier.documents import ConfigErrors, load
+from notifier.cli.places import Places, located
+from notifier.documents import ConfigErrors, Document, load
 from notifier.errors import ConfigError, NotifierError, TemplateError
 from notifier.events import Json
 from notifier.pipeline.samples import sample_context, unsampled, uses
+from notifier.recipients.lists import read_list
 from notifier.rendering.check import Finding as TemplateFinding
 from notifier.rendering.check import check
 from notifier.rendering.templates import Templates
 from notifier.rules.ruleset import RuleSet, Schedule
-from notifier.settings import Settings, defaults, find_config, load_settings
+from notifier.settings import Settings, defaults, find_config, load_settings, read_document
 from notifier.store.tenants import known_tenants
 
 PartT = TypeVar("PartT")
@@ -46,14 +47,14 @@ class Inspection:
 
     findings: list[Finding] = field(default_factory=list)
 
-    def attempt(self, load: Callable[[], PartT]) -> PartT | None:
-        """Load a part; keep what is wrong with it."""
+    def attempt(self, load: Callable[[], PartT], document: Document | None = None) -> PartT | None:
+        """Load a part; keep what is wrong with it, at its place in the document of settings."""
         try:
             return load()
         except ConfigErrors as wrong:
-            self.findings += [finding_of(error) for error in wrong.errors]
+            self.findings += [_found(error, document) for error in wrong.errors]
         except ConfigError as wrong:
-            self.findings.append(finding_of(wrong))
+            self.findings.append(_found(wrong, document))
         except TemplateError as wrong:
             self.findings.append(_of_template(wrong))
         return None
@@ -64,8 +65,10 @@ def inspect() -> list[Finding]:
     seen = Inspection()
     settings = seen.attempt(load_settings)
     services = Services(settings or defaults())
-    for part in _parts(services) if settings is not None else ():
-        seen.attempt(part)
+    if settings is not None:
+        document = read_document(settings.config_path / "notifier.yaml")
+        for part in _parts(services):
+            seen.attempt(part, document)
     catalog = seen.attempt(lambda: services.catalog)
     templates = seen.attempt(lambda: services.templates)
     if catalog is None:
@@ -152,7 +155,9 @@ def _tenants(schedules: list[Schedule], services: Services, places: Places) -> I
 def _parts(services: Services) -> Iterator[Callable[[], object]]:
     settings = services.settings
     yield lambda: services.policy
-    yield lambda: services.lists
+    # Each by itself: one wrong list must not hide the next.
+    for name, entries in settings.lists.items():
+        yield lambda name=name, entries=entries: read_list(name, entries)  # type: ignore[misc]
     for name, relay in settings.relays.items():
         yield lambda name=name, relay=relay: smtp_relay(name, relay, settings).tls_context()  # type: ignore[misc]
     if settings.sms is not None:
@@ -160,6 +165,10 @@ def _parts(services: Services) -> Iterator[Callable[[], object]]:
         yield lambda: sms_provider(sms)
     if settings.master_key is not None:
         yield lambda: services.master_keys
+
+
+def _found(error: ConfigError, document: Document | None) -> Finding:
+    return finding_of(located(error, document) if document is not None else error)
 
 
 def _of_template(error: TemplateError) -> Finding:

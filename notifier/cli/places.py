@@ -3,13 +3,27 @@
 Finds lines by names; judges nothing.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from notifier.documents import Document, Documents
+from notifier.documents import Document, Documents, Path_
+from notifier.errors import ConfigError
 from notifier.events import Json
 from notifier.rules.checks import Place
 from notifier.rules.ruleset import Rule, StageRule
+from notifier.settings import Settings, placed
+
+# By the setting, or by the table it stands in.
+_MENDS = {
+    "lists": "write an address, or {email, phone, name, locale, zone}",
+    "ca_file": "name a file with certificates in PEM that this user can read",
+    "username": "set both or neither",
+    "base_url": "write https://api.example.com",
+    "account_sid": "copy it from the gateway's console",
+    "sender": "write a number as +4930123456, or a name",
+    "helo": "write a host name as mail.example.com: helo of the relay, or mail.domain",
+}
 
 
 class Places:
@@ -37,6 +51,18 @@ class Places:
         own, given = (place.document.at(place.path) for place in (stage, journey))
         has_own = "channels" in own or "channels" not in (given.get("defaults") or {})
         return (stage if has_own else below).at("channels")
+
+
+def located(error: ConfigError, document: Document) -> ConfigError:
+    """Return the error about a setting with its line in the file, or its variable, and a mend."""
+    path: Path_ = tuple(
+        int(index) if index else key
+        for key, index in re.findall(r"([^.\[\]]+)(?!\])|\[(\d+)\]", error.field or "")
+    )
+    if error.line is not None or not path or path[0] not in Settings.model_fields:
+        return error
+    mend = error.mend or _MENDS.get(str(path[-1])) or _MENDS.get(str(path[0]))
+    return placed(document, path, error.problem, mend)
 
 
 def _types(folder: Path) -> Iterator[tuple[str, Place]]:

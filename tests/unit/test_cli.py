@@ -2,14 +2,17 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from notifier.cli import cli
@@ -220,8 +223,8 @@ def test_a_config_check_finds_everything_at_once(tmp_path: Path) -> None:
     broken = CliRunner().invoke(cli, ["config", "check", "--json"], env=env)
     shipped = CliRunner().invoke(cli, ["config", "check"], env={"NOTIFIER_CONFIG_DIR": str(ROOT / "config")})
 
-    findings = [json.loads(line) for line in broken.stdout.splitlines()]
-    places = {(Path(one["file"]).name, one["line"]) for one in findings}
+    found = [json.loads(line) for line in broken.stdout.splitlines()]
+    places = {(Path(one["file"]).name, one["line"]) for one in found}
     assert broken.exit_code == 1
     assert ("notifier.yaml", 2) in places
     assert "a.yaml" in {name for name, _ in places}
@@ -247,15 +250,55 @@ def test_a_wrong_variable_is_a_finding_beside_those_of_the_files(
     (tmp_path / "events").mkdir()
     (tmp_path / "rules").mkdir()
     (tmp_path / "events" / "a.yaml").write_text("type: a.b\ntitle: A\n", encoding="utf-8")
-    env = {"NOTIFIER_CONFIG_DIR": str(tmp_path), variable: value}
+    found = findings({"NOTIFIER_CONFIG_DIR": str(tmp_path), variable: value})
 
+    assert named in {one["field"] for one in found}
+    assert str(tmp_path / "events" / "a.yaml") in {one["file"] for one in found}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "field", "mend"),
+    [
+        ("delivery:\n  urgent:\n    frist: 1s\n", 3, "delivery.urgent.frist", "did you mean 'first'?"),
+        ("delivery:\n  bulk: {attempts: 0}\n", 2, "delivery.bulk.attempts", "write 1 or more"),
+        ("delivery:\n  bulk: {first: 5x}\n", 2, "delivery.bulk.first", "write a duration such as 500ms"),
+        ("lists:\n  ops:\n    - ops@example.com\n    - nobody\n", 4, "lists.ops[1]", "write an address, or"),
+        ("relays:\n  default:\n    host: a\n    ca_file: none.pem\n", 4, "relays.default.ca_file", "name a file"),
+        (
+            "sms:\n  account_sid: AC1\n  auth_token: t\n  sender: '+491'\n  base_url: ftp://a\n",
+            5, "sms.base_url", "write https://",
+        ),
+        ("web_port: eighty\n", 1, "web_port", "write a whole number"),
+        ("log_level: loud\n", 1, "log_level", "write one of 'DEBUG'"),
+    ],
+)  # fmt: skip
+def test_a_finding_about_a_setting_has_its_line_and_mend(
+    tmp_path: Path, text: str, line: int, field: str, mend: str
+) -> None:
+    """Also where another part checks the value; the variable where the value came from one."""
+    (tmp_path / "notifier.yaml").write_text(text, encoding="utf-8")
+    table, rest = yaml.safe_load(text).popitem()
+    shutil.copytree(ROOT / "config", tmp_path / "other")
+    (tmp_path / "other" / "notifier.yaml").write_text("", encoding="utf-8")
+    variable = f"NOTIFIER_{table.upper()}"
+    value = rest if isinstance(rest, str) else json.dumps(rest)
+
+    in_file = findings({"NOTIFIER_CONFIG_DIR": str(tmp_path)})
+    in_variable = findings({"NOTIFIER_CONFIG_DIR": str(tmp_path / "other"), variable: value})
+
+    (one,) = [one for one in in_file if one["field"] == field]
+    assert (one["file"], one["line"]) == (str(tmp_path / "notifier.yaml"), line)
+    assert one["mend"].startswith(mend)
+    (other,) = [one for one in in_variable if one["field"] == variable]
+    assert (other["file"], other["mend"]) == (None, one["mend"])
+
+
+def findings(env: dict[str, str]) -> list[dict[str, Any]]:
+    """Return what the check finds; without templates, which take the longest."""
+    env = {**env, "NOTIFIER_TEMPLATES_DIR": str(Path(env["NOTIFIER_CONFIG_DIR"]) / "none")}
     checked = CliRunner().invoke(cli, ["config", "check", "--json"], env=env)
-
-    findings = [json.loads(line) for line in checked.stdout.splitlines()]
     assert checked.exit_code == 1
-    assert named in {one["field"] for one in findings}
-    assert str(tmp_path / "events" / "a.yaml") in {one["file"] for one in findings}
-    assert "report it" not in checked.output
+    return [json.loads(line) for line in checked.stdout.splitlines()]
 
 
 def test_the_schema_of_rules_is_one_json_document() -> None:
