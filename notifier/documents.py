@@ -164,9 +164,28 @@ class Documents:
         Raises:
             ConfigError: the folder is missing, or a file is not YAML.
         """
+        documents, errors = cls.readable(folder)
+        if errors:
+            raise errors[0] if len(errors) == 1 else ConfigErrors(errors)
+        return documents
+
+    @classmethod
+    def readable(cls, folder: Path) -> tuple["Documents", list[ConfigError]]:
+        """Read what can be read below ``folder``, and return what is wrong with the other files.
+
+        Raises:
+            ConfigError: the folder is missing.
+        """
         if not folder.is_dir():
             raise ConfigError("the folder does not exist", file=folder, mend="create it, or set the path")
-        return cls([load(file) for file in sorted(folder.rglob("*.yaml"))])
+        documents: list[Document] = []
+        errors: list[ConfigError] = []
+        for file in sorted(folder.rglob("*.yaml")):
+            try:
+                documents.append(load(file))
+            except ConfigError as wrong:
+                errors.append(wrong)
+        return cls(documents), errors
 
 
 def load(file: Path) -> Document:

@@ -106,8 +106,8 @@ class Catalog:
             ConfigErrors: every entry that is wrong, with file and line.
         """
         types: dict[str, EventType] = {}
-        errors: list[ConfigError] = []
-        for document in Documents.of(folder):
+        documents, errors = Documents.readable(folder)
+        for document in documents:
             errors += _strangers(document)
             for path in _entries(document):
                 try:

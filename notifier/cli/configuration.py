@@ -71,16 +71,16 @@ def inspect() -> list[Finding]:
             seen.attempt(part, document)
     catalog = seen.attempt(lambda: services.catalog)
     templates = seen.attempt(lambda: services.templates)
-    if catalog is None:
-        return seen.findings
     has_template = (lambda name: name in templates.names()) if templates is not None else None
     lists = list(services.settings.lists) if settings is not None else _named_lists()
     rules = seen.attempt(
         lambda: RuleSet.load(
-            services.settings.config_path / "rules", types=[entry.type for entry in catalog], lists=lists,
-            templates=has_template,
+            services.settings.config_path / "rules", lists=lists,
+            types=None if catalog is None else [entry.type for entry in catalog], templates=has_template,
         )
     )  # fmt: skip
+    if catalog is None:
+        return seen.findings
     if settings is not None:
         try:
             seen.findings += _cross_checks(catalog, rules, services)

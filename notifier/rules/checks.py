@@ -34,7 +34,7 @@ class Place:
 class Checks:
     """What exists, and the errors so far; by their text, as a journey's default fails once per stage."""
 
-    types: Collection[str]
+    types: Collection[str] | None
     templates: Callable[[str], bool] | None
     lists: Collection[str]
     errors: dict[str, ConfigError] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Checks:
 
     def event_type(self, place: Place, name: str) -> None:
         """Check that an event type is in the catalogue."""
-        if name not in self.types:
+        if self.types is not None and name not in self.types:
             mend = _near(name, self.types) or "add it to config/events"
             self.wrong(place.error(f"unknown event type {name!r}", mend))
 
@@ -55,7 +55,7 @@ class Checks:
         for pattern in patterns:
             if "*" not in pattern and "?" not in pattern:
                 self.event_type(place, pattern)
-            elif not any(matches((pattern,), name) for name in self.types):
+            elif self.types is not None and not any(matches((pattern,), name) for name in self.types):
                 self.wrong(place.error(f"{pattern!r} matches no event type", "see config/events"))
 
     def recipients(self, place: Place, sources: Sequence[Source]) -> None:
@@ -81,7 +81,7 @@ class Checks:
         if telling.template is not None:
             self._template(named_at, telling.template)
             return
-        for name in sorted(self.types):
+        for name in sorted(self.types or ()):
             if matches(patterns, name):
                 self._template(place, default_template(name))
 

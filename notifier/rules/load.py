@@ -36,23 +36,25 @@ _DEFAULT_STEPS = (ChannelStep(channel=ChannelName.EMAIL),)
 def read_rules(
     folder: Path,
     *,
-    types: Collection[str],
+    types: Collection[str] | None,
     templates: Callable[[str], bool] | None = None,
     lists: Collection[str] = (),
 ) -> RuleSet:
-    """Read every rule below ``folder``.
+    """Read every rule below ``folder``; without ``types`` nobody knows which event types there are.
 
     Raises:
         ConfigErrors: everything that is wrong.
     """
     checks = Checks(types=types, templates=templates, lists=lists)
     reader = _Reader(checks=checks)
-    for document in Documents.of(folder):
+    documents, errors = Documents.readable(folder)
+    checks.wrong(*errors)
+    for document in documents:
         reader.read(document)
     if checks.errors:
         raise ConfigErrors(tuple(checks.errors.values()))
     return RuleSet(
-        reader.rules, types=types, schedules=reader.schedules, rules_hash=_hash(reader.entries.values())
+        reader.rules, types=types or (), schedules=reader.schedules, rules_hash=_hash(reader.entries.values())
     )
 
 

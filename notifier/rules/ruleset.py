@@ -113,11 +113,13 @@ class RuleSet:
         cls,
         folder: Path,
         *,
-        types: Collection[str],
+        types: Collection[str] | None,
         templates: Callable[[str], bool] | None = None,
         lists: Collection[str] = (),
     ) -> "RuleSet":
         """Read and check every rule below ``folder``; ``templates`` tells whether a template exists.
+
+        Without ``types``, for a catalogue that is broken, types are not checked.
 
         Raises:
             ConfigErrors: everything that is wrong, with file, line and mend.

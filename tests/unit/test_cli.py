@@ -293,6 +293,28 @@ def test_a_finding_about_a_setting_has_its_line_and_mend(
     assert (other["file"], other["mend"]) == (None, one["mend"])
 
 
+def test_what_is_wrong_in_one_file_hides_nothing_in_another(tmp_path: Path) -> None:
+    """A wrong class, YAML that is none in both folders, a wrong rule; and no type is called unknown for it."""
+    texts = {
+        "events/a.yaml": "type: a.b\ntitle: A\ncategory: c\nschema: {}\nclass: wrong\n",
+        "events/b.yaml": "type: [b.c\n",
+        "events/c.yaml": "type: c.d\ntitel: C\n",
+        "rules/a.yaml": "rules: [\n",
+        "rules/b.yaml": "rules:\n  - notify: x\n    on: [b.c, a.*]\n    recipients: [{list: nobody}]\n",
+        "rules/c.yaml": "rules:\n  - notify: y\n    on: a.b\n    recipient: []\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+
+    found = findings({"NOTIFIER_CONFIG_DIR": str(tmp_path)})
+
+    places = {str(Path(str(one["file"])).relative_to(tmp_path)) for one in found if one["file"]}
+    assert set(texts) <= places
+    assert "unknown list 'nobody'" in {one["problem"] for one in found}
+    assert [one for one in found if "event type" in one["problem"]] == []
+
+
 def findings(env: dict[str, str]) -> list[dict[str, Any]]:
     """Return what the check finds; without templates, which take the longest."""
     env = {**env, "NOTIFIER_TEMPLATES_DIR": str(Path(env["NOTIFIER_CONFIG_DIR"]) / "none")}
