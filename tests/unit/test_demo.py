@@ -1,17 +1,27 @@
 """The demo's judgement: it must see what is not as expected, or its exit code means nothing."""
 
+import importlib
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
+from click.testing import CliRunner
 
 from notifier.catalog import Catalog
 from notifier.client import EventSpec, Result
+from notifier.embedded.__main__ import demo
 from notifier.embedded.demo.evidence import Told
 from notifier.embedded.demo.judge import differences, miscounts
 from notifier.embedded.demo.scenarios import Expected, Script
 from notifier.errors import EventRefused
 
+# The package has a function of the same name.
+show = importlib.import_module("notifier.embedded.demo.show")
 CATALOG = Catalog.load(Path(__file__).parents[2] / "config" / "events")
 EXPECTED = Expected(told=("email failed", "sms sent"), tries=2, replies=("550",), says="told by email")
 RESULT = Result(state="settled", verdict="notified", reasons=("order-shipped: told by email, then sms",))
@@ -76,3 +86,43 @@ def is_refused(spec: EventSpec) -> bool:
     except EventRefused:
         return True
     return False
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A demo whose servers are all doubles; its threads, its rows, its count and its exit code are its own."""
+    client = MagicMock()
+    client.__enter__.return_value.enqueue.return_value.result.return_value = RESULT
+    evidence = MagicMock()
+    evidence.told.return_value = (MAIL, TEXT)
+    doubles: Mapping[str, object] = {
+        "Machine": lambda _: nullcontext(MagicMock(pages=dict, urls=SimpleNamespace(worker="", redis=""))),
+        "Client": lambda *_, **__: client,
+        "Evidence": lambda *_, **__: evidence,
+        "Database": MagicMock(),
+        "kill_in_the_middle": lambda *_: None,
+        "miscounts": lambda *_: [],
+    }
+    for name, double in doubles.items():
+        monkeypatch.setattr(show, name, double)
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize(("wrong", "code"), [(0, 0), (1, 1), (2, 1)])
+def test_once_ends_with_a_code_that_tells_whether_all_was_as_expected(
+    wrong: int, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What calls `demo --once` needs no eyes; one outcome that differs is enough."""
+    verdicts = iter([["expected 1, found 2"]] * wrong)
+    monkeypatch.setattr(show, "differences", lambda *_: next(verdicts, []))
+
+    ended = CliRunner().invoke(demo, ["--once", "--directory", str(tmp_path)])
+
+    assert ended.exit_code == code
+    assert ended.output.count("not as expected:") == wrong
+    script = Script(CATALOG, run="aaaa")
+    rows = len(script.scenarios()) + 1
+    assert f"{rows - wrong} of {rows} outcomes as expected" in ended.output
