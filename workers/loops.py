@@ -79,9 +79,15 @@ class Loops:
         if not services.asks.wait(1):
             return
         for ask in services.asks.take(_seconds(services.clock)):
-            result = services.answers.result(ask)
-            if result is not None:
-                services.asks.answer(ask, result)
+            try:
+                result = services.answers.result(ask)
+                if result is not None:
+                    services.asks.answer(ask, result)
+            except (BrokerUnavailable, DatabaseUnavailable):
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other requests are not at fault
+                log.error("worker.ask_dropped", error=type(error).__name__)
+                services.asks.drop(ask)
         self._stopping.wait(_ASK_INTERVAL)
 
     def _outbox(self, outbox: Outbox) -> Callable[[], None]:

@@ -1,6 +1,8 @@
 """Take producers' requests for results, and answer them."""
 
 import json
+from dataclasses import replace
+from math import isnan
 from typing import Any
 
 import redis
@@ -10,6 +12,9 @@ from notifier.client.receipts import Result
 from notifier.client.wire import ASKED_KEY, Ask, result_key
 
 _PENDING = "notifier:asks:pending"
+
+LONGEST_SECONDS = 3600.0
+"""How long a request is kept at most: who listens for longer asks again, every half a minute."""
 
 
 class Asks:
@@ -25,13 +30,18 @@ class Asks:
             for text in asked or []:
                 ask = _read(text)
                 if ask is not None:
-                    self._client.hset(_PENDING, ask.reply, text)
-            pending: Any = self._client.hvals(_PENDING)
-            asks = [ask for ask in map(_read, pending) if ask is not None]
-            late = [ask.reply for ask in asks if ask.expires_at <= now]
-            if late:
-                self._client.hdel(_PENDING, *late)
-        return [ask for ask in asks if ask.expires_at > now]
+                    ask = replace(ask, expires_at=min(ask.expires_at, now + LONGEST_SECONDS))
+                    self._client.hset(_PENDING, ask.reply, ask.dumps())
+            pending: Any = self._client.hgetall(_PENDING)
+            asks = {key: _read(text) for key, text in pending.items()}
+            open_asks = {
+                key: ask
+                for key, ask in asks.items()
+                if ask is not None and now < ask.expires_at <= now + LONGEST_SECONDS
+            }
+            if over := asks.keys() - open_asks.keys():
+                self._client.hdel(_PENDING, *over)
+        return list(open_asks.values())
 
     def answer(self, ask: Ask, result: Result) -> None:
         """Send the result to who asked."""
@@ -40,6 +50,11 @@ class Asks:
             pipe.expireat(ask.reply, int(ask.expires_at) + 1)
             pipe.hdel(_PENDING, ask.reply)
             pipe.execute()
+
+    def drop(self, ask: Ask) -> None:
+        """Let a request go that cannot be answered."""
+        with speaking():
+            self._client.hdel(_PENDING, ask.reply)
 
     def wait(self, seconds: int) -> bool:
         """Block until a new request comes, at most ``seconds``; return whether any request is open."""
@@ -52,8 +67,10 @@ def _read(text: bytes) -> Ask | None:
     """Read a request, or None: one that could never be answered must not stand before the others."""
     try:
         ask = Ask.loads(text)
-    except ValueError:
+        texts = (ask.tenant, ask.source, ask.id, ask.reply)
+        # What the database and Redis cannot hold: NUL, and half of a surrogate pair.
+        is_sound = not any(b"\0" in one.encode() for one in texts) and isinstance(ask.expires_at, int | float)
+        ask = replace(ask, expires_at=float(ask.expires_at))
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-    texts = (ask.tenant, ask.source, ask.id, ask.reply)
-    is_sound = all(isinstance(one, str) for one in texts) and isinstance(ask.expires_at, int | float)
-    return ask if is_sound and ask.reply.startswith(result_key("")) else None
+    return ask if is_sound and not isnan(ask.expires_at) and ask.reply.startswith(result_key("")) else None

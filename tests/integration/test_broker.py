@@ -5,6 +5,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -12,7 +13,7 @@ from uuid import uuid4
 import pytest
 import redis
 
-from notifier.broker.asks import Asks
+from notifier.broker.asks import LONGEST_SECONDS, Asks
 from notifier.broker.connection import BrokerUnavailable, connect, speaking
 from notifier.broker.counters import Counters
 from notifier.broker.intake import GROUP, Intake
@@ -200,16 +201,17 @@ def ask(**changes: Any) -> Ask:
 
 def test_an_ask_is_pending_until_it_is_answered_or_late(client: redis.Redis) -> None:
     """Over restarts of who answers."""
-    wanted, late = ask(expires_at=4e9), ask(expires_at=50.0)
+    now = time.time()
+    wanted, late = ask(expires_at=now + 60), ask(expires_at=now - 60)
     client.rpush(ASKED_KEY, wanted.dumps(), late.dumps(), wanted.dumps())
     asks = Asks(client)
 
     assert asks.wait(1)
-    assert asks.take(now=60.0) == [wanted]
-    assert Asks(client).take(now=60.0) == [wanted]
+    assert asks.take(now) == [wanted]
+    assert Asks(client).take(now) == [wanted]
     asks.answer(wanted, Result(state="decided", verdict="silent"))
 
-    assert asks.take(now=60.0) == []
+    assert asks.take(now) == []
     answer: Any = client.lpop(wanted.reply)
     assert Result.from_json(json.loads(answer)) == Result(state="decided", verdict="silent")
 
@@ -219,6 +221,9 @@ def test_an_ask_is_pending_until_it_is_answered_or_late(client: redis.Redis) -> 
     [
         b"no json", b"\xff", b"[1]", b"{}", ask(until="maybe").dumps(), ask(expires_at="soon").dumps(),
         ask(reply=stream_key(LANE)).dumps(), ask(reply=["x"]).dumps(), ask(id=None).dumps(),
+        ask(expires_at=float("nan")).dumps(), ask(expires_at=-float("inf")).dumps(), ask(expires_at="100").dumps(),
+        ask(expires_at=10**400).dumps(), ask(id="nul\0").dumps(), ask(source="half \ud800").dumps(),
+        ask(reply=result_key("\ud800")).dumps(), ask(until=["decided"]).dumps(), b"[" * 100_000,
     ],
 )  # fmt: skip
 def test_an_ask_that_can_never_be_answered_stands_before_none(client: redis.Redis, text: str | bytes) -> None:
@@ -228,6 +233,34 @@ def test_an_ask_that_can_never_be_answered_stands_before_none(client: redis.Redi
 
     assert Asks(client).take(now=1.0) == [sound]
     assert client.llen(ASKED_KEY) == 0
+
+
+@pytest.mark.parametrize("ends", [float("inf"), 1e300])
+def test_an_ask_without_end_is_kept_for_a_while(client: redis.Redis, ends: float) -> None:
+    """It is answered as any other, and forgotten where nobody asks again."""
+    endless = ask(expires_at=ends)
+    client.rpush(ASKED_KEY, endless.dumps())
+    asks = Asks(client)
+
+    (taken,) = asks.take(now=1.0)
+    kept = asks.take(now=LONGEST_SECONDS)
+    asks.answer(taken, Result(state="decided", verdict="silent"))
+
+    assert kept == [taken] == [replace(endless, expires_at=1.0 + LONGEST_SECONDS)]
+    client.rpush(ASKED_KEY, endless.dumps())
+    assert asks.take(now=1.0) == [taken]
+    assert asks.take(now=2.0 + LONGEST_SECONDS) == []
+
+
+def test_what_was_kept_by_an_older_release_does_not_stay_for_ever(client: redis.Redis) -> None:
+    """Whatever it wrote there."""
+    for number, text in enumerate(
+        (b"no json", ask(expires_at=float("inf")).dumps(), ask(id="nul\0").dumps())
+    ):
+        client.hset("notifier:asks:pending", str(number), text)
+
+    assert Asks(client).take(now=1.0) == []
+    assert client.exists("notifier:asks:pending") == 0
 
 
 def test_the_map_of_lanes_is_replaced(client: redis.Redis) -> None:

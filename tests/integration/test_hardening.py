@@ -16,7 +16,7 @@ import redis
 from notifier.broker.connection import BrokerUnavailable
 from notifier.broker.wakeups import WakeUp, WakeUps
 from notifier.catalog import Catalog, Lookup
-from notifier.client.wire import LANES_KEY, PAYLOAD, stream_key
+from notifier.client.wire import ASKED_KEY, LANES_KEY, PAYLOAD, Ask, result_key, stream_key
 from notifier.crypto import blind_index
 from notifier.errors import PermanentFailure, TemporaryFailure
 from notifier.events import Attachment, Event, Urgency
@@ -470,6 +470,30 @@ def test_the_lanes_come_back_after_redis_lost_its_memory(flow: Flow) -> None:
 
     assert before
     assert services.redis.hgetall(LANES_KEY) == before
+
+
+def test_a_request_that_cannot_be_answered_stops_no_other(flow: Flow) -> None:
+    """Its list is something else: the next one is answered, and it is not tried again."""
+    flow.ingest(flow.sample("order.shipped", id="e-1", source="shop"))
+    ends, client = time.time() + 60, flow.services.redis
+    broken, sound = (
+        Ask(
+            tenant="default",
+            source="shop",
+            id="e-1",
+            until="decided",
+            reply=result_key(name),
+            expires_at=ends,
+        )
+        for name in ("1", "2")
+    )
+    client.set(broken.reply, "no list")
+    client.rpush(ASKED_KEY, broken.dumps(), sound.dumps())
+
+    Loops(flow.services, Health("test", None))._asks()
+
+    assert client.llen(sound.reply) == 1
+    assert flow.services.asks.take(time.time()) == []
 
 
 @pytest.mark.parametrize("text", ["OOM command not allowed", "NOPERM no", "MISCONF disk"])
