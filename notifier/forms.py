@@ -123,7 +123,8 @@ def _leading(schemes: tuple[str, ...], example: str) -> Callable[[SecretStr], Se
         scheme = found["scheme"].lower() if found else None
         if found is None or scheme not in schemes:
             raise wrong("must start with " + " or ".join(f"{one}://" for one in schemes), mend)
-        places = found["hosts"].split(",") if scheme == "sentinel" else [found["hosts"]]
+        has_many = scheme == "sentinel" or scheme in _POSTGRESQL  # libpq tries one after the other
+        places = found["hosts"].split(",") if has_many else [found["hosts"]]
         for place in places:
             cut = _PLACE.fullmatch(place)
             if cut is None or (cut["port"] and not 0 < int(cut["port"]) <= _HIGHEST_PORT):

@@ -295,7 +295,7 @@ def test_a_wrong_form_is_told_with_its_mend(
         ("MIGRATOR_DATABASE_URL", "postgresql+psycopg://h/x"),
         ("REDIS_URL", "rediss://:p@h:6380/0"), ("REDIS_URL", "sentinel://:p@a:26379,b,[::1]:1/main?db=0"),
         ("LOOKUPS__X__URL", "http://127.0.0.1:8080/base"), ("LOOKUPS__X__URL", "postgresql://h/x"),
-        ("OUTBOXES", '["postgresql://h/x"]'),
+        ("OUTBOXES", '["postgresql://h/x"]'), ("DATABASE_URL", "postgresql://u@one,two/x"),
     ],
 )  # fmt: skip
 def test_what_is_right_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
