@@ -1,9 +1,11 @@
 """Live data is fetched when the message is rendered, and kept with it (S2)."""
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator
+from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -27,6 +29,7 @@ class _Shop(BaseHTTPRequestHandler):
         self.asked.append(self.path)
         status, body = {
             "/orders/A%2F1": (200, b'{"eta": "tomorrow"}'),
+            "/returns/R-1": (200, b'{"ship_by": "2026-12-24"}'),
             "/broken": (200, b"not json"),
             "/file.pdf": (200, b"%PDF"),
             "/moved": (302, b""),
@@ -136,6 +139,36 @@ def test_live_data_reaches_the_mail_is_asked_once_per_chunk_and_is_kept(
     assert kept["live"] == {"order": {"eta": "tomorrow"}}
 
 
+@pytest.mark.parametrize(
+    ("returned", "day"),
+    [
+        (("R-1", "en"), "24 December 2026"),
+        (("R-1", "de"), "24. Dezember 2026"),
+        (("R-unknown", "en"), "30 November 2026"),
+    ],
+)
+def test_an_approved_return_names_the_day_the_shop_says(
+    returned: tuple[str, str], day: str, make_flow: MakeFlow, shop: str, tmp_path: Path
+) -> None:
+    """The look-up that config/events/returns.yaml has as a comment, with the marks taken away; shipped templates."""
+    number, locale = returned
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    file = tmp_path / "config" / "events" / "returns.yaml"
+    text, marks = re.subn(r"^    # (lookup:$|  +\S.*)", r"    \1", file.read_text(), flags=re.MULTILINE)
+    assert marks == 7
+    file.write_text(text)
+    flow = make_flow(config_dir=tmp_path / "config", lookups={"shop": {"url": shop}})
+    customer = {"name": "Ada", "email": "ada@example.org", "locale": locale}
+
+    flow.ingest({**flow.sample("returns.approved", data={"customer": customer}), "subject": number})
+    flow.deliver()
+
+    (mail,) = flow.smtp.received
+    body = message_from_bytes(mail.data, policy=policy.default).get_body(("plain",))
+    assert body is not None
+    assert day in body.get_content()
+
+
 def test_a_look_up_that_fails_leaves_the_mail_waiting(make_flow: MakeFlow, shop: str, tmp_path: Path) -> None:
     """Nothing half-true goes out; the reason is on record."""
     flow = make_flow(config_dir=live_config(tmp_path / "config"), lookups={"shop": {"url": shop}})
@@ -151,7 +184,6 @@ def test_a_look_up_that_fails_leaves_the_mail_waiting(make_flow: MakeFlow, shop:
 def test_a_file_by_content_goes_with_the_mail(make_flow: MakeFlow) -> None:
     """Attachments arrive with their names, whatever is in them."""
     import base64
-    from email import message_from_bytes
     from email.policy import default
 
     flow = make_flow()
