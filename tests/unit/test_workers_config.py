@@ -3,7 +3,9 @@
 import ssl
 from typing import Any
 
-from notifier.broker.transport import Channel
+from kombu.transport import get_transport_cls
+
+from notifier.broker.transport import Channel, SentinelChannel, SentinelTransport
 from notifier.settings import Settings
 from workers.config import QUEUES, celery_config
 
@@ -28,7 +30,8 @@ def test_sentinels_are_said_in_kombus_words() -> None:
     found = config("sentinel://a:1,b:2/main?db=3&password=p%40ss")
 
     assert found["broker_url"] == "sentinel://:p%40ss@a:1/3;sentinel://:p%40ss@b:2/3"
-    assert found["broker_transport"] == "sentinel"
+    assert found["broker_transport"] == "notifier.broker.transport:SentinelTransport"
+    assert get_transport_cls(found["broker_transport"]) is get_transport_cls("sentinel") is SentinelTransport
     assert found["broker_transport_options"]["master_name"] == "main"
     assert found["result_backend_transport_options"]["master_name"] == "main"
 
@@ -57,3 +60,4 @@ def test_kombus_private_hooks_are_still_there() -> None:
     for name in ("_create_client", "_disconnect_pools"):
         assert callable(getattr(kombu_redis.Channel, name))
         assert name in vars(Channel)
+        assert getattr(SentinelChannel, name) is getattr(Channel, name)
