@@ -1,14 +1,16 @@
 """Ingest: read a batch of one lane, check, store once, decide; then let go of it.
 
 An entry leaves its stream only after the commit. A batch that fails is halved until the poison event is
-alone in the dead letters; refused events go there at once, with the reason.
+alone in the dead letters; refused events go there at once, with the reason. What the database is too slow for
+stays where it is.
 """
 
 import hashlib
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from uuid import UUID
 
 import orjson
 import psycopg
@@ -30,7 +32,7 @@ from notifier.pipeline.incoming import (
     entry_time,
 )
 from notifier.settings import Tuning
-from notifier.store.database import Database, DatabaseUnavailable
+from notifier.store.database import Database, DatabaseSlow, DatabaseUnavailable
 from notifier.store.dead_letters import DeadLetter, bury
 from notifier.store.tenants import known_tenants
 
@@ -38,6 +40,43 @@ log = get_logger("ingest")
 
 _STINT_SECONDS = 1.0
 """A lane's task ends after this long and wakes its successor: no lane holds a thread for ever."""
+_PATIENCE = 2
+"""Events of a batch that each run out of time alone: then the database is to blame, and not an event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What became of a batch: counts, and which of it has to stay where it is."""
+
+    counts: Counter[str]
+    left: frozenset[int]
+    """Places in the batch."""
+    why: NotifierError | None
+
+    def check(self) -> None:
+        """Say so where something had to stay.
+
+        Raises:
+            DatabaseSlow: the database took too long for it.
+        """
+        if self.why is not None:
+            raise self.why
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Events of a batch that have to stay where they are."""
+
+    ids: set[UUID] = field(default_factory=set)
+    slow: int = 0
+    why: NotifierError | None = None
+
+    def add(self, one: Incoming, why: NotifierError) -> Counter[str]:
+        """Leave an event where it is."""
+        self.ids.add(one.id)
+        self.slow += isinstance(why, DatabaseSlow)
+        self.why = why
+        return Counter(waiting=1)
 
 
 class Ingest:
@@ -66,7 +105,11 @@ class Ingest:
         counts: Counter[str] = Counter()
         end = time.monotonic() + _STINT_SECONDS
         while entries := self._intake.read(lane, self._tuning.ingest_batch):
-            counts += self.entries(lane, entries)
+            try:
+                counts += self.entries(lane, entries)
+            except DatabaseSlow:
+                self._wake_ups.ring(wake_up)  # for those behind
+                raise
             if time.monotonic() > end:
                 self._wake_ups.ring(wake_up)
                 break
@@ -78,13 +121,18 @@ class Ingest:
         return self.entries(lane, entries) if entries else Counter()
 
     def entries(self, lane: Urgency, entries: Sequence[Entry]) -> Counter[str]:
-        """Ingest stream entries and remove them from their stream."""
+        """Ingest stream entries and remove them from their stream.
+
+        Raises:
+            DatabaseUnavailable: what was not ingested is still there.
+        """
         now = self._clock.now()
-        counts = self.arrivals(
+        taken = self.take(
             [Arrival(payload=entry.payload, lane=lane, at=entry_time(entry.id, now)) for entry in entries]
         )
-        self._intake.done(lane, entries)
-        return counts
+        self._intake.done(lane, [entry for place, entry in enumerate(entries) if place not in taken.left])
+        taken.check()
+        return taken.counts
 
     def arrivals(self, arrivals: Sequence[Arrival]) -> Counter[str]:
         """Ingest what came in, whichever way; when this returns, it is all committed.
@@ -92,6 +140,16 @@ class Ingest:
         Raises:
             DatabaseUnavailable: nothing was lost; the entries stay where they are. Nothing else: what
                 one entry trips over must not hold the others up.
+        """
+        taken = self.take(arrivals)
+        taken.check()
+        return taken.counts
+
+    def take(self, arrivals: Sequence[Arrival]) -> Taken:
+        """Ingest what can be; when this returns, that is all committed.
+
+        Raises:
+            DatabaseUnavailable: as :meth:`arrivals`.
         """
         tenants = self._tenants()
         read = [self._reader.read(arrival, tenants) for arrival in arrivals]
@@ -101,17 +159,25 @@ class Ingest:
                 self._refuse(refusal)
                 counts["refused"] += 1
         accepted = [one for one in read if isinstance(one, Incoming)]
+        waiting = _Waiting()
         if accepted:
-            counts += self._store(accepted)
-        log.info("ingest.done", events=[str(one.id) for one in accepted], **counts)
-        return counts
+            counts += self._store(accepted, waiting)
+        log.info(
+            "ingest.done", events=[str(one.id) for one in accepted if one.id not in waiting.ids], **counts
+        )
+        left = (
+            place for place, one in enumerate(read) if isinstance(one, Incoming) and one.id in waiting.ids
+        )
+        return Taken(counts=counts, left=frozenset(left), why=waiting.why)
 
-    def _store(self, batch: Sequence[Incoming]) -> Counter[str]:
+    def _store(self, batch: Sequence[Incoming], waiting: _Waiting) -> Counter[str]:
         """Store a batch; halve it where it fails, until the poison event is alone."""
         try:
             decided = self._database.retrying(
                 lambda connection: self._decider.run(connection, batch, self._clock.now())
             )
+        except DatabaseSlow as error:
+            return self._store_slowly(batch, waiting, error)
         except DatabaseUnavailable:
             raise
         except PROCESSING_ERRORS as error:
@@ -119,10 +185,23 @@ class Ingest:
                 self._bury(batch[0], error)
                 return Counter(dead=1)
             middle = len(batch) // 2
-            return self._store(batch[:middle]) + self._store(batch[middle:])
+            return self._store(batch[:middle], waiting) + self._store(batch[middle:], waiting)
         for channel, lane in sorted(decided.flows):
             self._wake_ups.ring(WakeUp("deliver", lane, channel))
         return _counts(decided)
+
+    def _store_slowly(self, batch: Sequence[Incoming], waiting: _Waiting, why: DatabaseSlow) -> Counter[str]:
+        """Store one by one what took too long together; what takes too long alone stays.
+
+        Halving would wait for the time limit once for each half that has a slow one.
+        """
+        if len(batch) == 1:
+            log.warning("ingest.waiting", type=batch[0].event.type, reason=str(why))
+            return waiting.add(batch[0], why)
+        counts: Counter[str] = Counter()
+        for one in batch:
+            counts += self._store([one], waiting) if waiting.slow < _PATIENCE else waiting.add(one, why)
+        return counts
 
     def _refuse(self, refusal: Refusal) -> None:
         error = refusal.error

@@ -10,7 +10,7 @@ from notifier.events import LANES, Urgency
 from notifier.logs import get_logger
 from notifier.pipeline.incoming import Arrival
 from notifier.pipeline.ingest import Ingest
-from notifier.store.database import Database
+from notifier.store.database import Database, DatabaseSlow
 
 log = get_logger("ingest")
 
@@ -31,21 +31,34 @@ class Outbox:
 
         Raises:
             DatabaseUnavailable: either database is away; the rows stay.
+            DatabaseSlow: it was too slow for some rows, which stay, after all lanes had their turn.
         """
-        total = 0
+        total, waiting = 0, dict[Urgency, DatabaseSlow]()
         # After each batch from the top again: an urgent event never waits for the bulk before it.
-        while taken := next((taken for lane in LANES if (taken := self._batch(lane))), 0):
+        while taken := next((taken for lane in LANES if (taken := self._patiently(lane, waiting))), 0):
             total += taken
+        if waiting:
+            raise next(iter(waiting.values()))
         return total
+
+    def _patiently(self, lane: Urgency, waiting: dict[Urgency, DatabaseSlow]) -> int:
+        """Take a batch, unless the lane has rows that must wait: those of the others need not."""
+        try:
+            return 0 if lane in waiting else self._batch(lane)
+        except DatabaseSlow as why:
+            waiting[lane] = why
+            return 0
 
     def _batch(self, lane: Urgency) -> int:
         with self._database.transaction() as connection:
             rows = connection.execute(_TAKE, [lane.value, _BATCH]).fetchall()
             if not rows:
                 return 0
-            counts = self._ingest.arrivals(
+            taken = self._ingest.take(
                 [Arrival(payload=event.encode(), lane=lane, at=written_at) for _, event, written_at in rows]
             )
-            connection.execute(_DELETE, [[row[0] for row in rows]])
-        log.info("ingest.drained", rows=len(rows), **counts)
-        return len(rows)
+            done = [row[0] for place, row in enumerate(rows) if place not in taken.left]
+            connection.execute(_DELETE, [done])
+        log.info("ingest.drained", rows=len(done), **taken.counts)
+        taken.check()
+        return len(done)

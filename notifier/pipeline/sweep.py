@@ -13,6 +13,7 @@ from notifier.broker.connection import BrokerUnavailable
 from notifier.broker.counters import Counters
 from notifier.broker.intake import Intake
 from notifier.broker.wakeups import WakeUp, WakeUps
+from notifier.errors import NotifierError
 from notifier.events import LANES
 from notifier.logs import get_logger
 from notifier.pipeline.ingest import Ingest
@@ -20,7 +21,7 @@ from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Report
 from notifier.store import heartbeats, work
-from notifier.store.database import Database, DatabaseUnavailable
+from notifier.store.database import Database, DatabaseSlow, DatabaseUnavailable
 
 log = get_logger("sweep")
 
@@ -56,6 +57,7 @@ class Sweep:
 
         Raises:
             DatabaseUnavailable: there is nothing to sweep.
+            DatabaseSlow: it was too slow for a part, after all others had their turn.
         """
         if not self._running.acquire(blocking=False):
             return Counter()
@@ -66,6 +68,7 @@ class Sweep:
 
     def _round(self) -> Counter[str]:
         found: Counter[str] = Counter()
+        waiting: NotifierError | None = None
         parts: dict[str, Callable[[Counter[str]], None]] = {
             "timers": self._fire,
             "unknown": self._settle_unknown,
@@ -77,6 +80,9 @@ class Sweep:
         for name, part in parts.items():
             try:
                 part(found)
+            except DatabaseSlow as error:
+                waiting = error
+                log.warning("sweep.waiting", part=name, reason=str(error))
             except DatabaseUnavailable:
                 raise
             except BrokerUnavailable:
@@ -84,6 +90,8 @@ class Sweep:
             except Exception as error:  # noqa: BLE001 - whatever it is, the other parts are not at fault
                 found["stumbled"] += 1
                 log.error("sweep.stumbled", part=name, error=type(error).__name__)
+        if waiting is not None:
+            raise waiting
         return +found
 
     def _fire(self, found: Counter[str]) -> None:

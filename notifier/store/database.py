@@ -34,10 +34,16 @@ _ANSWER_MARGIN_SECONDS = 5.0
 _PASSING = ("08", "53", "57", "58")
 # nor for a lock held too long, or for a server that turned into a standby.
 _PASSING_STATES = frozenset({"55P03", "25006"})
+_SLOW_STATES = frozenset({"57014", "55P03"})
+"""The statement, or its wait for a lock, was given up in time: the server is there and answered."""
 
 
 class DatabaseUnavailable(NotifierError):
     """The database cannot be reached right now: wait and try again."""
+
+
+class DatabaseSlow(DatabaseUnavailable):
+    """The database is there and was too slow for one statement: do less at once, or try again later."""
 
 
 class BoundedConnection(psycopg.Connection[TupleRow]):
@@ -83,6 +89,7 @@ class Database:
 
         Raises:
             DatabaseUnavailable: it cannot be reached, or went away meanwhile.
+            DatabaseSlow: a statement ran out of time; the connection is as good as before.
         """
         try:
             pooled = self._engine.raw_connection()
@@ -92,10 +99,13 @@ class Database:
         try:
             yield connection
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
-            if connection.closed or connection.broken or _is_passing(error):
-                pooled.invalidate()
-                raise self._unavailable(error) from error
-            raise
+            is_broken = connection.closed or connection.broken
+            if not is_broken and not _is_passing(error):
+                raise
+            if not is_broken and error.sqlstate in _SLOW_STATES:
+                raise DatabaseSlow(f"the database took too long: {_first_line(error)}") from error
+            pooled.invalidate()
+            raise self._unavailable(error) from error
         finally:
             pooled.close()
 
@@ -132,9 +142,7 @@ class Database:
 
     def _unavailable(self, error: Exception) -> DatabaseUnavailable:
         self.away_at = time.monotonic()
-        # The driver's text names host and port, never the password; keep its first line.
-        words = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return DatabaseUnavailable(f"the database cannot be reached: {words}")
+        return DatabaseUnavailable(f"the database cannot be reached: {_first_line(error)}")
 
 
 def sqlalchemy_url(url: str) -> str:
@@ -178,3 +186,8 @@ def _engine(url: str, size: int, timeout: timedelta, name: str) -> Engine:
 def _is_passing(error: psycopg.Error) -> bool:
     state = error.sqlstate
     return state is not None and (state.startswith(_PASSING) or state in _PASSING_STATES)
+
+
+def _first_line(error: Exception) -> str:
+    """Return what the driver says first: it names host and port, never the password, and quotes no values."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
