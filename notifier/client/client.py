@@ -100,7 +100,7 @@ class Client:
         """Hand one event over.
 
         Args:
-            type: a type of the catalogue, for example ``return.approved``.
+            type: a type of the catalogue, for example ``returns.approved``.
             subject: what it is about, for example the return's number.
             data: what the type's schema asks for.
             to: who is to be told, where neither data nor the rules say so.
