@@ -14,6 +14,7 @@ from notifier.broker.connection import BrokerUnavailable
 from notifier.broker.lanes import has_lanes, publish_lanes
 from notifier.broker.wakeups import WakeUp
 from notifier.clock import Clock
+from notifier.errors import KeyMissing
 from notifier.events import Urgency
 from notifier.health import Health
 from notifier.logs import get_logger
@@ -54,7 +55,7 @@ class Loops:
         while not self._stopping.is_set():
             try:
                 step()
-            except (BrokerUnavailable, DatabaseUnavailable) as error:
+            except (BrokerUnavailable, DatabaseUnavailable, KeyMissing) as error:
                 self._health.waiting(str(error))
                 self._stopping.wait(0.5)
             except Exception as error:  # noqa: BLE001 - a loop must outlive what it does not know

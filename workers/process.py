@@ -15,7 +15,7 @@ from celery.worker.consumer import Consumer
 from notifier import logs
 from notifier.bootstrap import Services
 from notifier.broker.connection import BrokerUnavailable
-from notifier.errors import NotifierError
+from notifier.errors import KeyMissing, NotifierError
 from notifier.health import Health
 from notifier.pipeline.ingest import describe
 from notifier.store.database import DatabaseUnavailable
@@ -47,7 +47,7 @@ def services() -> Services:
 
 
 def patiently(task: Callable[P, dict[str, Any]]) -> Callable[P, dict[str, Any]]:
-    """Let a task end quietly while the database or Redis is away: the sweep calls it again.
+    """Let a task end quietly while the database, Redis or a key is away: the sweep calls it again.
 
     The rows, and the entries of the streams, stay where they are.
     """
@@ -56,7 +56,7 @@ def patiently(task: Callable[P, dict[str, Any]]) -> Callable[P, dict[str, Any]]:
     def patient(*args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
         try:
             summary = task(*args, **kwargs)
-        except (DatabaseUnavailable, BrokerUnavailable) as error:
+        except (DatabaseUnavailable, BrokerUnavailable, KeyMissing) as error:
             health.waiting(str(error))
             time.sleep(0.2)
             return {"waiting": 1}

@@ -15,10 +15,11 @@ from notifier.catalog import Catalog, EventType
 from notifier.client.sealing import open_private
 from notifier.client.wire import MAX_EVENT_BYTES_WITH_FILES
 from notifier.crypto import Keyring
-from notifier.errors import CannotUnseal, EventRefused, NotifierError
+from notifier.errors import CannotUnseal, EventRefused, KeyMissing, NotifierError
 from notifier.events import DEFAULT_TENANT, Event, Json, Urgency, read_private
 from notifier.ids import uuid7
 from notifier.settings import Limits
+from notifier.store.database import DatabaseSlow
 
 PROCESSING_ERRORS = (
     psycopg.Error,
@@ -31,6 +32,8 @@ PROCESSING_ERRORS = (
     RuntimeError,
 )
 """What one event can trip over in our own processing, without the others being at fault."""
+WAITING_ERRORS = (DatabaseSlow, KeyMissing)
+"""Of these, what says nothing against the event: it stays where it is until this process can do it."""
 
 _DEPTH = 64
 """Levels of nesting; orjson writes 254, and every reader after us has a limit of its own."""

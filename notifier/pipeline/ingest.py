@@ -1,8 +1,8 @@
 """Ingest: read a batch of one lane, check, store once, decide; then let go of it.
 
 An entry leaves its stream only after the commit. A batch that fails is halved until the poison event is
-alone in the dead letters; refused events go there at once, with the reason. What the database is too slow for
-stays where it is.
+alone in the dead letters; refused events go there at once, with the reason. What the database is too slow for,
+or needs a key this process lacks, stays where it is.
 """
 
 import hashlib
@@ -25,6 +25,7 @@ from notifier.logs import get_logger
 from notifier.pipeline.decide import Decided, Decider
 from notifier.pipeline.incoming import (
     PROCESSING_ERRORS,
+    WAITING_ERRORS,
     Arrival,
     Incoming,
     Reader,
@@ -58,6 +59,7 @@ class Taken:
 
         Raises:
             DatabaseSlow: the database took too long for it.
+            KeyMissing: this process lacks a key it needs.
         """
         if self.why is not None:
             raise self.why
@@ -107,7 +109,7 @@ class Ingest:
         while entries := self._intake.read(lane, self._tuning.ingest_batch):
             try:
                 counts += self.entries(lane, entries)
-            except DatabaseSlow:
+            except WAITING_ERRORS:
                 self._wake_ups.ring(wake_up)  # for those behind
                 raise
             if time.monotonic() > end:
@@ -125,6 +127,7 @@ class Ingest:
 
         Raises:
             DatabaseUnavailable: what was not ingested is still there.
+            KeyMissing: the same.
         """
         now = self._clock.now()
         taken = self.take(
@@ -138,8 +141,8 @@ class Ingest:
         """Ingest what came in, whichever way; when this returns, it is all committed.
 
         Raises:
-            DatabaseUnavailable: nothing was lost; the entries stay where they are. Nothing else: what
-                one entry trips over must not hold the others up.
+            DatabaseUnavailable: nothing was lost; the entries stay where they are.
+            KeyMissing: the same. Nothing else: what one entry trips over must not hold the others up.
         """
         taken = self.take(arrivals)
         taken.check()
@@ -149,7 +152,7 @@ class Ingest:
         """Ingest what can be; when this returns, that is all committed.
 
         Raises:
-            DatabaseUnavailable: as :meth:`arrivals`.
+            DatabaseUnavailable: nothing was lost; the entries stay where they are.
         """
         tenants = self._tenants()
         read = [self._reader.read(arrival, tenants) for arrival in arrivals]
@@ -182,8 +185,7 @@ class Ingest:
             raise
         except PROCESSING_ERRORS as error:
             if len(batch) == 1:
-                self._bury(batch[0], error)
-                return Counter(dead=1)
+                return self._put_aside(batch[0], error, waiting)
             middle = len(batch) // 2
             return self._store(batch[:middle], waiting) + self._store(batch[middle:], waiting)
         for channel, lane in sorted(decided.flows):
@@ -196,12 +198,19 @@ class Ingest:
         Halving would wait for the time limit once for each half that has a slow one.
         """
         if len(batch) == 1:
-            log.warning("ingest.waiting", type=batch[0].event.type, reason=str(why))
-            return waiting.add(batch[0], why)
+            return self._put_aside(batch[0], why, waiting)
         counts: Counter[str] = Counter()
         for one in batch:
             counts += self._store([one], waiting) if waiting.slow < _PATIENCE else waiting.add(one, why)
         return counts
+
+    def _put_aside(self, one: Incoming, error: Exception, waiting: _Waiting) -> Counter[str]:
+        """Bury an event that fails alone, or leave it where it is."""
+        if isinstance(error, WAITING_ERRORS):
+            log.warning("ingest.waiting", type=one.event.type, reason=str(error))
+            return waiting.add(one, error)
+        self._bury(one, error)
+        return Counter(dead=1)
 
     def _refuse(self, refusal: Refusal) -> None:
         error = refusal.error

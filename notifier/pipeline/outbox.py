@@ -6,11 +6,12 @@ A crash between the two commits gives the row another round, and the event's key
 from typing import LiteralString
 
 from notifier.client.wire import OUTBOX_TABLE
+from notifier.errors import NotifierError
 from notifier.events import LANES, Urgency
 from notifier.logs import get_logger
-from notifier.pipeline.incoming import Arrival
+from notifier.pipeline.incoming import WAITING_ERRORS, Arrival
 from notifier.pipeline.ingest import Ingest
-from notifier.store.database import Database, DatabaseSlow
+from notifier.store.database import Database
 
 log = get_logger("ingest")
 
@@ -32,8 +33,9 @@ class Outbox:
         Raises:
             DatabaseUnavailable: either database is away; the rows stay.
             DatabaseSlow: it was too slow for some rows, which stay, after all lanes had their turn.
+            KeyMissing: the same, for rows that need a key this process lacks.
         """
-        total, waiting = 0, dict[Urgency, DatabaseSlow]()
+        total, waiting = 0, dict[Urgency, NotifierError]()
         # After each batch from the top again: an urgent event never waits for the bulk before it.
         while taken := next((taken for lane in LANES if (taken := self._patiently(lane, waiting))), 0):
             total += taken
@@ -41,11 +43,11 @@ class Outbox:
             raise next(iter(waiting.values()))
         return total
 
-    def _patiently(self, lane: Urgency, waiting: dict[Urgency, DatabaseSlow]) -> int:
+    def _patiently(self, lane: Urgency, waiting: dict[Urgency, NotifierError]) -> int:
         """Take a batch, unless the lane has rows that must wait: those of the others need not."""
         try:
             return 0 if lane in waiting else self._batch(lane)
-        except DatabaseSlow as why:
+        except WAITING_ERRORS as why:
             waiting[lane] = why
             return 0
 

@@ -16,12 +16,13 @@ from notifier.broker.wakeups import WakeUp, WakeUps
 from notifier.errors import NotifierError
 from notifier.events import LANES
 from notifier.logs import get_logger
+from notifier.pipeline.incoming import WAITING_ERRORS
 from notifier.pipeline.ingest import Ingest
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Report
 from notifier.store import heartbeats, work
-from notifier.store.database import Database, DatabaseSlow, DatabaseUnavailable
+from notifier.store.database import Database, DatabaseUnavailable
 
 log = get_logger("sweep")
 
@@ -47,7 +48,7 @@ class Sweep:
         self._database, self._intake, self._wake_ups = database, intake, wake_ups
         self._ingest, self._settler, self._timers = ingest, settler, timers
         self._counters, self._grace = counters, grace.total_seconds()
-        self._running = threading.Lock()
+        self._running, self._told = threading.Lock(), ""
 
     def run(self) -> Counter[str]:
         """Do one round; return what was found: nothing where another thread of this process does one already.
@@ -58,6 +59,7 @@ class Sweep:
         Raises:
             DatabaseUnavailable: there is nothing to sweep.
             DatabaseSlow: it was too slow for a part, after all others had their turn.
+            KeyMissing: something that is due needs a key this process lacks, after all others had theirs.
         """
         if not self._running.acquire(blocking=False):
             return Counter()
@@ -80,9 +82,9 @@ class Sweep:
         for name, part in parts.items():
             try:
                 part(found)
-            except DatabaseSlow as error:
+            except WAITING_ERRORS as error:
                 waiting = error
-                log.warning("sweep.waiting", part=name, reason=str(error))
+                self._tell(name, error)
             except DatabaseUnavailable:
                 raise
             except BrokerUnavailable:
@@ -92,10 +94,19 @@ class Sweep:
                 log.error("sweep.stumbled", part=name, error=type(error).__name__)
         if waiting is not None:
             raise waiting
+        self._told = ""
         return +found
+
+    def _tell(self, part: str, error: NotifierError) -> None:
+        """Log what a part waits for, once and not each second."""
+        reason = str(error)
+        if reason != self._told:
+            log.warning("sweep.waiting", part=part, reason=reason)
+        self._told = reason
 
     def _fire(self, found: Counter[str]) -> None:
         found["timers"] = self._ring_flows(self._timers.fire())
+        self._timers.check()
 
     def _settle_unknown(self, found: Counter[str]) -> None:
         """Decide about leases that ran out; not while those who could not renew or record them still may."""

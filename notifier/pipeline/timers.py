@@ -7,6 +7,7 @@ many sweeps there are, each due time makes one event.
 import contextlib
 import functools
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -15,15 +16,15 @@ from notifier.catalog import Catalog
 from notifier.clock import Clock
 from notifier.crypto import Keyring
 from notifier.decisions import SetTimer
-from notifier.errors import EventRefused, NotifierError
+from notifier.errors import EventRefused, KeyMissing, NotifierError
 from notifier.events import Event, Urgency
 from notifier.logs import get_logger
 from notifier.pipeline.decide import Decider, timer_row
-from notifier.pipeline.incoming import PROCESSING_ERRORS, Incoming, check_tenant
+from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS, Incoming, check_tenant
 from notifier.pipeline.ingest import describe
 from notifier.rules.ruleset import RuleSet, Schedule
 from notifier.rules.schedules import fire_key, latest_due, next_fire
-from notifier.store.database import Connection, Database, DatabaseUnavailable
+from notifier.store.database import Connection, Database, DatabaseSlow, DatabaseUnavailable
 from notifier.store.dead_letters import DeadLetter, bury
 from notifier.store.tenants import known_tenants
 from notifier.store.timers import TimerRow, set_timers, take_due, take_this, waiting_keys
@@ -36,6 +37,12 @@ _PREFIX = "schedule:"
 _PLAN_INTERVAL = timedelta(minutes=1)
 _STINT_SECONDS = 0.5
 """A sweep fires timers for so long at most: what is left is due in the next one too."""
+_LEFT_SECONDS = 30.0
+"""A timer this process can do nothing with, for now, is left to others for so long."""
+
+
+class _CannotOpen(KeyMissing):
+    """The timers need a key this process lacks."""
 
 
 class Timers:
@@ -55,12 +62,15 @@ class Timers:
         self._keyring, self._clock = keyring, clock
         self._schedules = {_schedule_key(one): one for one in rules.schedules if one.is_enabled}
         self._planned_at: datetime | None = None
+        self._left, self._left_until = set[tuple[str, str]](), 0.0
+        self._why: NotifierError | None = None
 
     def fire(self) -> set[tuple[str, str]]:
         """Make the events that are due, for a stint at most; return the (channel, lane) pairs with new work."""
         flows: set[tuple[str, str]] = set()
         now, limit = self._clock.now(), _BATCH
         end = time.monotonic() + _STINT_SECONDS
+        self._look_anew()
         self._plan(now)
         while True:
             due: list[TimerRow] = []
@@ -68,18 +78,51 @@ class Timers:
             try:
                 flows |= self._database.retrying(take)
                 is_over = len(due) < limit
-            except DatabaseUnavailable:
-                raise
             except PROCESSING_ERRORS as error:
-                if not due:  # no timer is to blame
-                    raise
-                if len(due) > 1:  # one of them is poison: take them one by one
-                    limit = 1
+                limit, is_over = self._put_aside(due, now, error), False
+                if limit == 1:
                     continue
-                self._database.retrying(functools.partial(self._bury, row=due[0], now=now, error=error))
-                limit, is_over = _BATCH, False
             if is_over or time.monotonic() > end:
                 return flows
+
+    def check(self) -> None:
+        """Say so where timers are due that this process can do nothing with, for now.
+
+        Raises:
+            KeyMissing: it lacks a key they need.
+            DatabaseSlow: the database took too long for them.
+        """
+        if self._why is not None:
+            raise self._why
+
+    def _look_anew(self) -> None:
+        """After a while, try what was left to others."""
+        if self._left and time.monotonic() > self._left_until:
+            self._left, self._why = set(), None
+
+    def _put_aside(self, due: Sequence[TimerRow], now: datetime, error: Exception) -> int:
+        """Bury the timer that failed, or leave it; where it is one of several, find it first.
+
+        Returns:
+            How many to take next.
+        """
+        is_away = isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseSlow)
+        if is_away or not due:  # no timer is to blame
+            raise error
+        if len(due) > 1 and not isinstance(error, _CannotOpen):
+            return 1
+        if isinstance(error, WAITING_ERRORS):
+            self._leave(due, error)
+        else:
+            self._database.retrying(functools.partial(self._bury, row=due[0], now=now, error=error))
+        return _BATCH
+
+    def _leave(self, rows: Sequence[TimerRow], why: NotifierError) -> None:
+        if not self._left:
+            self._left_until = time.monotonic() + _LEFT_SECONDS
+        self._left |= {(row.tenant, row.key) for row in rows}
+        self._why = why
+        log.warning("sweep.left", timers=len(rows), reason=str(why))
 
     def _plan(self, now: datetime) -> None:
         """Now and then, give each schedule a due time, unless it waits for one already.
@@ -109,9 +152,10 @@ class Timers:
         self, connection: Connection, now: datetime, limit: int, due: list[TimerRow]
     ) -> set[tuple[str, str]]:
         """Fire up to so many timers; ``due`` then says which, also where this fails."""
-        due[:] = take_due(connection, now, limit)
+        due[:] = take_due(connection, now, limit, self._left)
         if not due:
             return set()
+        self._check_keys(due)
         tenants = known_tenants(connection)
         made = [(row, self._incoming(connection, row, now)) for row in due]
         batch = [
@@ -120,6 +164,22 @@ class Timers:
         flows = self._decider.run(connection, batch, now).flows if batch else set()
         log.info("sweep.fired", timers=len(due), events=len(batch))
         return flows
+
+    def _check_keys(self, due: list[TimerRow]) -> None:
+        """Tell all timers at once that cannot be opened here; ``due`` then has only those."""
+        lacking: list[TimerRow] = []
+        for row in due:
+            try:
+                if not row.key.startswith(_PREFIX):
+                    self._keyring.open_data_key(row.data_key)
+            except KeyMissing as error:
+                lacking.append(row)
+                why = error
+            except NotifierError:  # it is the one timer's fault, and comes up again
+                continue
+        if lacking:
+            due[:] = lacking
+            raise _CannotOpen(str(why)) from why
 
     def _incoming(self, connection: Connection, row: TimerRow, now: datetime) -> Incoming | None:
         if row.key.startswith(_PREFIX):

@@ -1,6 +1,6 @@
 """Keep what becomes an event later: stuck subjects and schedules, one row each, taken with SKIP LOCKED."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -55,13 +55,21 @@ def cancel_timers(connection: Connection, keys: Iterable[tuple[str, str]]) -> No
         )
 
 
-def take_due(connection: Connection, now: datetime, limit: int) -> list[TimerRow]:
-    """Remove and return timers that are due; gone for good only with the caller's commit."""
+def take_due(
+    connection: Connection, now: datetime, limit: int, without: Collection[tuple[str, str]] = ()
+) -> list[TimerRow]:
+    """Remove and return timers that are due; gone for good only with the caller's commit.
+
+    ``without``: (tenant, key) of those to leave alone.
+    """
+    tenants, keys = [tenant for tenant, _ in without], [key for _, key in without]
     rows = connection.execute(
         """DELETE FROM timer WHERE (tenant, key) IN
-             (SELECT tenant, key FROM timer WHERE due_at <= %s ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
+             (SELECT tenant, key FROM timer WHERE due_at <= %b
+                AND (tenant, key) NOT IN (SELECT * FROM unnest(%b::text[], %b::text[]))
+              ORDER BY due_at LIMIT %b FOR UPDATE SKIP LOCKED)
            RETURNING tenant, key, due_at, event_type, subject, data_key, sealed""",
-        [now, limit],
+        [now, tenants, keys, limit],
         prepare=True,
     ).fetchall()
     return [TimerRow(*row) for row in rows]

@@ -111,7 +111,7 @@ def _untaken_unknowns(put: Put) -> None:
 def _untaken_timers(put: Put) -> None:
     """Fire timers that another sweep may be firing."""
 
-    def look(connection: Connection, now: datetime, limit: int) -> list[TimerRow]:
+    def look(connection: Connection, now: datetime, limit: int, _without: object) -> list[TimerRow]:
         rows = connection.execute(
             "SELECT tenant, key, due_at, event_type, subject, data_key, sealed FROM timer "
             "WHERE due_at <= %s ORDER BY due_at LIMIT %s",

@@ -119,6 +119,33 @@ def test_a_part_the_database_is_too_slow_for_does_not_stop_the_sweep(flow: Flow,
     assert flow.query("SELECT count(*) FROM heartbeat WHERE name = 'sweep'") == [(1,)]
 
 
+def test_a_timer_that_is_too_slow_alone_is_left_and_the_others_fire(flow: Flow, database_url: str) -> None:
+    """Not the oldest one first, for ever."""
+    flow.ingest(
+        *[
+            flow.sample("returns.requested", data={"customer": {"name": "Ada", "email": email}})
+            | {"subject": f"R-{number}"}
+            for number, email in enumerate((SLOW, "p@example.com"))
+        ]
+    )
+    with flow.services.database.connection() as connection:
+        connection.execute(
+            "UPDATE timer SET due_at = now() - interval '1 hour' + substr(subject, 3)::int * interval '1 second'"
+        )
+    statement = (
+        "SELECT FROM person JOIN notification n ON n.person_id = person.id WHERE n.subject = 'R-0' FOR UPDATE"
+    )
+
+    with locked(database_url, statement):
+        for _ in range(2):
+            with pytest.raises(DatabaseSlow):
+                flow.services.sweep.run()
+
+    assert flow.query("SELECT subject FROM event WHERE type = 'returns.stuck'") == [("R-1",)]
+    assert flow.query("SELECT subject FROM timer WHERE key LIKE 'stuck:%%'") == [("R-0",)]
+    assert flow.query("SELECT count(*) FROM dead_letter") == [(0,)]
+
+
 # Ingest
 
 

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from notifier.broker.connection import BrokerUnavailable
-from notifier.errors import NotifierError
+from notifier.errors import KeyMissing, NotifierError
 from notifier.store.database import DatabaseUnavailable
 from workers.failures import DeliveryFailed, StageFailed
 from workers.process import health, patiently
@@ -50,7 +50,9 @@ def test_errors_of_ours_pass_as_they_are(error: Exception) -> None:
     assert caught.value is error
 
 
-@pytest.mark.parametrize("error", [DatabaseUnavailable("away"), BrokerUnavailable("away")])
+@pytest.mark.parametrize(
+    "error", [DatabaseUnavailable("away"), BrokerUnavailable("away"), KeyMissing("a key")]
+)
 def test_what_is_away_is_waited_for(error: Exception) -> None:
     """The task ends well; the sweep calls it again."""
     assert run(error) == {"waiting": 1}
