@@ -33,12 +33,6 @@ TEXT = """Hello {{ recipient.name }}, your order is on its way to you and arrive
 A note: open it at {{ data.url | url }}. Questions? We are here to help. Why you got this message.
 """
 
-# What the lookups of the shipped event types find.
-LIVE: Json = {
-    "failures": [{"type": "a.b", "channel": "email", "status": "failed", "reason": "", "count": 2}],
-    "totals": {"messages": 9, "sent": 7},
-}
-
 Load = Callable[..., Templates]
 
 
@@ -83,7 +77,10 @@ def shipped_contexts(templates: Templates) -> Iterator[tuple[str, dict[str, Json
         name = f"{domain}/{event.replace('.', '_')}"
         if name in names:
             given = context()
-            given |= {"data": dict(entry.sample), "live": LIVE if entry.lookup else {}}
+            given |= {
+                "data": dict(entry.sample),
+                "live": {name: one.sample for name, one in entry.lookup.items()},
+            }
             given["event"] = {**given["event"], "type": entry.type, "subject": entry.sample_subject}
             yield name, given
 
