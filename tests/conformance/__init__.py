@@ -1,0 +1,1 @@
+"""Run vectors taken from the tests of public alerting systems against our rules."""

@@ -1,0 +1,19 @@
+"""Every vector beside the repository comes out as wanted, or otherwise for a reason that is written down."""
+
+import pytest
+
+from tests.conformance.kinds import discover
+from tests.conformance.outcomes import Result
+from tests.conformance.runner import run_one
+from tests.conformance.vectors import SHARED_FOLDER, Vector, read_vectors
+
+VECTORS = read_vectors(SHARED_FOLDER) if SHARED_FOLDER.is_dir() else ()
+
+
+@pytest.mark.skipif(not VECTORS, reason="no folder ../shared/data/alerting beside the repository")
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.id)
+def test_vector_comes_out_as_wanted(vector: Vector) -> None:
+    """We do what the source does, or differ on purpose."""
+    outcome = run_one(vector, discover())
+
+    assert outcome.result is not Result.FAIL, outcome.detail
