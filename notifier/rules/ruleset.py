@@ -18,23 +18,6 @@ from notifier.rules.conditions import Condition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Telling:
-    """Who is told, when, how and why."""
-
-    condition: Condition | None
-    sources: tuple[Source, ...]
-    steps: tuple[ChannelStep, ...]
-    reason: str | None = None
-    urgency: Urgency | None = None
-    template: str | None = None
-    deadline: timedelta | None = None
-
-    def template_for(self, event_type: str) -> str:
-        """Return the template: the rule's, else the type's: ``a.b.c`` → ``a/b_c``."""
-        return self.template or default_template(event_type)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NotifyRule:
     """Tell people about an event."""
 
@@ -178,17 +161,6 @@ class RuleSet:
 
     def _matching(self, event_type: str) -> tuple[Rule, ...]:
         return tuple(rule for rule in self._rules if matches(rule.patterns, event_type))
-
-
-def matches(patterns: Sequence[str], event_type: str) -> bool:
-    """Tell whether one of the types or globs is meant; ``*`` also spans dots."""
-    return any(fnmatchcase(event_type, pattern) for pattern in patterns)
-
-
-def default_template(event_type: str) -> str:
-    """Return the template named after a type: domain, then the rest with dots as underscores."""
-    domain, _, rest = event_type.partition(".")
-    return f"{domain}/{rest.replace('.', '_')}"
 
 
 def subject_of(rule: StageRule, event: Event) -> str | Missing:
