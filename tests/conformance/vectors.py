@@ -6,6 +6,7 @@ A vector is data only: nothing here knows what its kind means.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from notifier.events import Json
@@ -55,3 +56,17 @@ def _vector(entry: Json, where: str) -> Vector:
     if not isinstance(entry, dict) or not {"id", "kind"} <= entry.keys():
         raise VectorsUnreadableError(f"{where}: a vector has at least `id` and `kind`")
     return Vector(**{key: entry[key] for key in Vector.__slots__ if key in entry})
+
+
+ORIGIN = datetime(2026, 1, 5, 9, tzinfo=UTC)
+"""The moment that second 0 of every vector stands for."""
+
+
+def moment(seconds: float) -> datetime:
+    """Return the instant so many seconds from the origin."""
+    return ORIGIN + timedelta(seconds=seconds)
+
+
+def moment_or_none(seconds: float | None) -> datetime | None:
+    """Return the instant so many seconds from the origin; None was not set."""
+    return None if seconds is None else moment(seconds)
