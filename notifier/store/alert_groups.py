@@ -107,7 +107,9 @@ def lock_groups(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Group
     if not wanted:
         return {}
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM alert_group WHERE id = ANY(%b) ORDER BY id FOR UPDATE", [wanted], prepare=True
+        f"SELECT {_COLUMNS} FROM alert_group WHERE id = ANY(%b) ORDER BY id FOR UPDATE",
+        [wanted],
+        prepare=True,
     ).fetchall()
     return {row[0]: GroupRow(*row) for row in rows}
 
@@ -186,7 +188,10 @@ def save_groups(connection: Connection, rows: Sequence[GroupRow]) -> None:
                        %b::integer[], %b::timestamptz[], %b::bytea[], %b::bytea[])
                 AS new (id, first_at, tick_at, told_at, number, reminders, due_at, data_key, sealed)
            WHERE alert_group.id = new.id""",
-        [list(column) for column in zip(*([getattr(row, name) for name in names] for row in rows), strict=True)],
+        [
+            list(column)
+            for column in zip(*([getattr(row, name) for name in names] for row in rows), strict=True)
+        ],
         prepare=True,
     )
 

@@ -104,7 +104,9 @@ def save_alerts(connection: Connection, rows: Sequence[AlertRow]) -> None:
            WHERE alert.id = new.id""",
         [
             list(column)
-            for column in zip(*([getattr(row, name) for name in AlertRow.__slots__] for row in rows), strict=True)
+            for column in zip(
+                *([getattr(row, name) for name in AlertRow.__slots__] for row in rows), strict=True
+            )
         ],
         prepare=True,
     )

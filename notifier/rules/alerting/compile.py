@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from notifier.alerts import SEVERITIES
 from notifier.rules.alerting.cadence import Cadence, Remind
-from notifier.rules.alerting.detectors import detector_of
+from notifier.rules.alerting.detectors import detector_of, flapping_of
 from notifier.rules.alerting.inhibition import InhibitRule
 from notifier.rules.alerting.matchers import Matcher, MatcherError, parse_matchers
 from notifier.rules.alerting.model import (
@@ -61,7 +61,9 @@ class AlertCompiler:
         for name, place in self._named:
             if name not in self.windows:
                 known = ", ".join(sorted(self.windows)) or "none yet"
-                self.checks.wrong(place.error(f"unknown window {name!r}", f"add `- window: {name}`; known: {known}"))
+                self.checks.wrong(
+                    place.error(f"unknown window {name!r}", f"add `- window: {name}`; known: {known}")
+                )
         return AlertSetting(
             windows=dict(self.windows), maintenance=tuple(self.maintenance), inhibits=tuple(self.inhibits)
         )
@@ -75,7 +77,9 @@ class AlertCompiler:
         self._windows(place.at("during"), entry.during)
         if entry.enabled:
             matchers = self._matchers(place.at("match"), entry.match)
-            self.maintenance.append(Maintenance(name=entry.maintenance, during=entry.during, matchers=matchers))
+            self.maintenance.append(
+                Maintenance(name=entry.maintenance, during=entry.during, matchers=matchers)
+            )
 
     def inhibit(self, place: Place, entry: InhibitEntry) -> None:
         """Take in what mutes weaker alerts."""
@@ -114,8 +118,8 @@ class AlertCompiler:
             severity=severity,
             severity_path=path,
             detector=detector,
-            detect_path=entry.detect.field if entry.detect is not None else None,
-            flapping=entry.flap.compiled() if entry.flap is not None else None,
+            detect_path=entry.detect.path if entry.detect is not None else None,
+            flapping=flapping_of(entry.flap) if entry.flap is not None else None,
             is_enabled=entry.enabled,
         )
 
@@ -123,58 +127,48 @@ class AlertCompiler:
         chosen = Chosen.of(entry, place)
         if not entry.recipients and not entry.routes:
             self.checks.wrong(place.error("'recipients' is required", "say who is told"))
-        children = self._children(place, entry.routes, entry, chosen, (), {})
-        plan = self._plan(place, entry, chosen, entry.on, entry.key)
-        return Node(path=(), plan=plan, children=children)
+        branch = _Branch(root=entry, entry=entry, place=place, chosen=chosen)
+        return Node(path=(), plan=self._plan(branch), children=self._children(branch))
 
-    def _children(
-        self,
-        place: Place,
-        routes: Sequence[RouteEntry],
-        root: AlertEntry,
-        parent: Chosen,
-        path: tuple[str, ...],
-        labels: Mapping[str, str],
-    ) -> tuple[Node[AlertPlan], ...]:
+    def _children(self, parent: "_Branch") -> tuple[Node[AlertPlan], ...]:
         nodes = []
+        routes = parent.entry.routes
         for index, entry in enumerate(routes):
-            here = place.at("routes", index)
+            place = parent.place.at("routes", index)
             if entry.route in [one.route for one in routes[:index]]:
-                self.checks.wrong(here.at("route").error(f"the route {entry.route!r} stands twice", "rename one"))
-            chosen = Chosen.of(entry, here, parent)
-            below, own = (*path, entry.route), {**labels, **entry.labels}
+                problem = f"the route {entry.route!r} stands twice"
+                self.checks.wrong(place.at("route").error(problem, "rename one"))
+            branch = parent.below(entry, place)
             nodes.append(
                 Node(
-                    path=below,
-                    plan=self._plan(here, entry, chosen, root.on, root.key),
-                    matchers=self._matchers(here.at("match"), entry.match),
+                    path=branch.path,
+                    plan=self._plan(branch),
+                    matchers=self._matchers(place.at("match"), entry.match),
                     is_continue=entry.go_on,
-                    children=self._children(here, entry.routes, root, chosen, below, own),
-                    labels=own,
+                    children=self._children(branch),
+                    labels=branch.labels,
                 )
             )
         return tuple(nodes)
 
-    def _plan(
-        self,
-        place: Place,
-        entry: AlertEntry | RouteEntry,
-        chosen: Chosen,
-        patterns: tuple[str, ...],
-        key: tuple[str, ...],
-    ) -> AlertPlan:
-        values, where = chosen.values, chosen.where
+    def _plan(self, branch: "_Branch") -> AlertPlan:
+        values, where = branch.chosen.values, branch.chosen.where
+        entry, place, root = branch.entry, branch.place, branch.root
         self._windows(place.at("active"), entry.active)
         self._windows(place.at("mute"), entry.mute)
         telling = read_telling(
-            self.checks, chosen, roots=ROOTS - {"journey"}, patterns=patterns, at=where.get("on", place)
+            self.checks,
+            branch.chosen,
+            roots=ROOTS - {"journey"},
+            patterns=root.on,
+            at=where.get("on", place),
         )
         group_template = values["group_template"] or DEFAULT_GROUP_TEMPLATE
         if telling.sources:
             self.checks.named_template(where["group_template"], group_template)
         group_by = values["group_by"]
         return AlertPlan(
-            group_by=key if group_by is None else tuple(sorted(group_by)),
+            group_by=root.key if group_by is None else tuple(sorted(group_by)),
             cadence=Cadence(
                 first_after=_or(values["first_after"], _FIRST_AFTER),
                 batch_every=_or(values["batch_every"], _BATCH_EVERY),
@@ -214,11 +208,36 @@ class AlertCompiler:
             try:
                 found += parse_matchers(text)
             except MatcherError as wrong:
-                self.checks.wrong(place.error(str(wrong), 'such as team="database", severity=~"error|critical"'))
+                self.checks.wrong(
+                    place.error(str(wrong), 'such as team="database", severity=~"error|critical"')
+                )
         return tuple(found)
 
     def _windows(self, place: Place, names: Sequence[str]) -> None:
         self._named += [(name, place.at(index)) for index, name in enumerate(names)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Branch:
+    """A node of the tree while it is compiled, with what it inherited."""
+
+    root: AlertEntry
+    entry: AlertEntry | RouteEntry
+    place: Place
+    chosen: Chosen
+    path: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def below(self, entry: RouteEntry, place: Place) -> "_Branch":
+        """Return the branch of a route below."""
+        return _Branch(
+            root=self.root,
+            entry=entry,
+            place=place,
+            chosen=Chosen.of(entry, place, self.chosen),
+            path=(*self.path, entry.route),
+            labels={**self.labels, **entry.labels},
+        )
 
 
 def _states(entry: AlertEntry) -> FieldStates | None:

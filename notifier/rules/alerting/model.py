@@ -10,11 +10,9 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from notifier.documents import Strict
-from notifier.events import Urgency
-from notifier.recipients.sources import Source
 from notifier.rules.alerting.detect_model import DetectEntry, FlapEntry
-from notifier.rules.alerting.windows import WindowEntry
-from notifier.rules.shapes import Channels, Name, Patterns, Span, TellingEntry, Wait, listed, not_empty
+from notifier.rules.alerting.window_model import WindowEntry
+from notifier.rules.shapes import Name, Patterns, Span, TellingEntry, Wait, listed, not_empty
 
 _TEMPLATE = r"^[a-z0-9_-]+/[a-z0-9_-]+$"
 LabelName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -60,9 +58,12 @@ class CadenceEntry(TellingEntry):
     """When a group speaks and to whom: what an alert and its routes share."""
 
     group_by: tuple[str, ...] | None = Field(
-        default=None, description="Labels; else the key, each occurrence on its own; [] = one group, [...] = all."
+        default=None,
+        description="Labels; else the key, each occurrence on its own; [] = one group, [...] = all.",
     )
-    first_after: Wait | None = Field(default=None, description="From its first alert to its first message; 30s.")
+    first_after: Wait | None = Field(
+        default=None, description="From its first alert to its first message; 30s."
+    )
     batch_every: Wait | None = Field(default=None, description="The grid of later messages; 5m.")
     remind_after: Annotated[RemindEntry, BeforeValidator(_remind)] | None = None
     send_resolved: bool | None = None
@@ -119,7 +120,9 @@ class InhibitEntry(Strict):
     inhibit: Name
     source: Matchers
     target: Matchers
-    equal: tuple[str, ...] = Field(default=(), description="Labels that must be the same, and there, in both.")
+    equal: tuple[str, ...] = Field(
+        default=(), description="Labels that must be the same, and there, in both."
+    )
     missing_equal: bool = Field(
         default=False, description="Labels that both lack count as equal, as in Alertmanager."
     )
@@ -140,6 +143,3 @@ class MaintenanceEntry(Strict):
     during: Annotated[tuple[Name, ...], BeforeValidator(listed)]
     match: Matchers
     enabled: bool = True
-
-
-__all__ = ["AlertEntry", "Channels", "InhibitEntry", "MaintenanceEntry", "Source", "Urgency", "WindowRuleEntry"]

@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from notifier.alerts import AlertState, AlertStatus, Signal
-from notifier.rules.alerting.detectors import Reading
 from notifier.rules.alerting.flapping import Flapping
+from notifier.rules.alerting.sightings import Reading
+
 
 def receive(
     state: AlertState, signal: Signal, now: datetime, *, ttl: timedelta | None, flapping: Flapping | None
@@ -46,9 +47,12 @@ def pass_time(state: AlertState, now: datetime, flapping: Flapping | None) -> Al
     return _held(state, after, now, flapping)
 
 
-def remember(state: AlertState, reading: Reading) -> AlertState:
-    """Return the state with what its detector wants to remember."""
-    return replace(state, memory=reading.memory, look_at=reading.due_at)
+def remember(state: AlertState, reading: Reading, signal: Signal | None = None) -> AlertState:
+    """Return the state with what its detector wants to remember, and of whom: time alone may fire it later."""
+    state = replace(state, memory=reading.memory, look_at=reading.due_at)
+    if signal is None or state.is_firing:
+        return state
+    return replace(state, labels=signal.labels, newest=signal.newest, severity=signal.severity)
 
 
 def _fired(state: AlertState, signal: Signal, now: datetime, ttl: timedelta | None) -> AlertState:
@@ -76,7 +80,9 @@ def _fired(state: AlertState, signal: Signal, now: datetime, ttl: timedelta | No
 
 def _start(state: AlertState, signal: Signal) -> datetime:
     floor = state.ended_at or datetime.min.replace(tzinfo=UTC)
-    return min(state.started_at or signal.at, signal.at) if signal.at > floor else state.started_at or signal.at
+    return (
+        min(state.started_at or signal.at, signal.at) if signal.at > floor else state.started_at or signal.at
+    )
 
 
 def _expiry(state: AlertState, signal: Signal, now: datetime, ttl: timedelta | None) -> datetime | None:
@@ -115,5 +121,10 @@ def _held(before: AlertState, after: AlertState, now: datetime, flapping: Flappi
     changes = after.changes
     if before.is_firing != after.is_firing or before.occurrence != after.occurrence:
         changes = (*changes, now)
-    verdict = flapping.judge(changes, now, was_held=before.is_held)
-    return replace(after, changes=verdict.changes, is_held=verdict.is_held, release_at=verdict.look_at)
+    is_held = flapping.is_held(changes, now, was_held=before.is_held)
+    return replace(
+        after,
+        changes=flapping.recent(changes, now),
+        is_held=is_held,
+        release_at=flapping.look_at(changes, now) if is_held else None,
+    )

@@ -9,9 +9,9 @@ from datetime import timedelta
 
 from notifier.alerts import Labels
 from notifier.rules.alerting.cadence import Cadence
-from notifier.rules.alerting.detectors import Detector
 from notifier.rules.alerting.flapping import Flapping
 from notifier.rules.alerting.routes import Node
+from notifier.rules.alerting.sightings import Detector
 from notifier.rules.conditions import Condition
 from notifier.rules.telling import Telling
 

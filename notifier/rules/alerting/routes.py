@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from notifier.rules.alerting.matchers import Labels, Matcher, all_match
+from notifier.alerts import Labels
+from notifier.rules.alerting.matchers import Matcher, all_match
 
 PlanT = TypeVar("PlanT")
 

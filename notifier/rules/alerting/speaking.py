@@ -37,7 +37,9 @@ class Speaker:
     """Who was told before that something fires: they hear that it ended, whoever is in charge by now."""
 
 
-def event_of(speaker: Speaker, message: GroupMessage, states: Mapping[str, AlertState], now: datetime) -> Event:
+def event_of(
+    speaker: Speaker, message: GroupMessage, states: Mapping[str, AlertState], now: datetime
+) -> Event:
     """Return the event a message is kept as: its newest alert's type, subject and data, and the group beside it."""
     leader = _leader(message, states)
     newest = leader.newest
@@ -121,7 +123,12 @@ def _also(actions: Sequence[Notify], speaker: Speaker, message: GroupMessage) ->
 def _leader(message: GroupMessage, states: Mapping[str, AlertState]) -> AlertState:
     """Return the alert the message speaks of first: the strongest and newest of the news."""
     firing = [name for name in message.news if name in set(message.firing)]
-    names = firing or (message.firing if message.why not in _RESOLVED else ()) or message.resolved or message.firing
+    names = (
+        firing
+        or (message.firing if message.why not in _RESOLVED else ())
+        or message.resolved
+        or message.firing
+    )
     return max((states[name] for name in names), key=_weight)
 
 
@@ -161,7 +168,11 @@ def _strongest(alerts: list[dict[str, Json]]) -> list[dict[str, Json]]:
 
 def _alert(state: AlertState, *, is_new: bool) -> dict[str, Json]:
     newest = state.newest
-    own = {name: value for name, value in state.labels.items() if name not in ("rule", "type", "subject", "source")}
+    own = {
+        name: value
+        for name, value in state.labels.items()
+        if name not in ("rule", "type", "subject", "source")
+    }
     return {
         "type": newest.type if newest is not None else "",
         "subject": newest.subject if newest is not None else "",
@@ -169,7 +180,9 @@ def _alert(state: AlertState, *, is_new: bool) -> dict[str, Json]:
         "labels": own,
         "data": dict(newest.data) if newest is not None else {},
         "started_at": state.started_at.isoformat() if state.started_at is not None else None,
-        "ended_at": state.ended_at.isoformat() if state.ended_at is not None and not state.is_firing else None,
+        "ended_at": state.ended_at.isoformat()
+        if state.ended_at is not None and not state.is_firing
+        else None,
         "acknowledged_by": state.acknowledged_by,
         "new": is_new,
     }

@@ -13,10 +13,10 @@ from notifier.decisions import Join, TrackAlert, Verdict, key_of
 from notifier.events import Event, Json, Recipient
 from notifier.recipients.paths import Missing, look_up_in_event
 from notifier.recipients.resolve import expected
-from notifier.rules.alerting.detectors import Reading, Sighting
 from notifier.rules.alerting.occurrences import pass_time, receive, remember
 from notifier.rules.alerting.plan import AlertPlan, AlertRule, FieldStates
 from notifier.rules.alerting.routes import Node, answering
+from notifier.rules.alerting.sightings import Reading, Sighting
 from notifier.rules.telling import matches
 
 _DEFAULT_SEVERITY = SEVERITIES.index("warning")
@@ -77,7 +77,9 @@ def aspect_of(rule: AlertRule, event: Event) -> Aspect:
     )
 
 
-def track(rule: AlertRule, event: Event, states: Mapping[tuple[str, str], AlertState], now: datetime) -> Tracked:
+def track(
+    rule: AlertRule, event: Event, states: Mapping[tuple[str, str], AlertState], now: datetime
+) -> Tracked:
     """Return what an event makes of its alert; ``states`` by (rule, key), an unknown one is quiet."""
     aspect = aspect_of(rule, event)
     if aspect.status is None:
@@ -87,12 +89,11 @@ def track(rule: AlertRule, event: Event, states: Mapping[tuple[str, str], AlertS
     before = states.get((rule.name, aspect.key), AlertState())
     moment = _moments(rule, event)
     reading = _detect(rule, event, before, aspect, now)
-    state = before if reading is None else remember(before, reading)
     status = aspect.status if reading is None else _as_status(reading)
+    signal = _signal(event, aspect, status or AlertStatus.QUIET, moment)
+    state = before if reading is None else remember(before, reading, signal)
     if status is not None:
-        state = receive(
-            state, _signal(event, aspect, status, moment), now, ttl=rule.ttl, flapping=rule.flapping
-        )
+        state = receive(state, signal, now, ttl=rule.ttl, flapping=rule.flapping)
     changes = _changes(before, state)
     joins = joins_of(rule, state) if state.is_firing else ()
     action = TrackAlert(rule=rule.name, key=aspect.key, state=state, is_changed=bool(changes), joins=joins)
@@ -141,7 +142,6 @@ def joins_of(rule: AlertRule, state: AlertState) -> tuple[Join, ...]:
     return tuple(found.values())
 
 
-
 def _people(node: Node[AlertPlan], state: AlertState) -> tuple[Recipient, ...]:
     newest = state.newest
     if newest is None:
@@ -155,7 +155,9 @@ def _people(node: Node[AlertPlan], state: AlertState) -> tuple[Recipient, ...]:
         data=newest.data,
         to=tuple(Recipient(**one) for one in newest.to),
     )
-    return tuple({one.identity.casefold(): one for one in expected(node.plan.telling.sources, event)}.values())
+    return tuple(
+        {one.identity.casefold(): one for one in expected(node.plan.telling.sources, event)}.values()
+    )
 
 
 def _key(rule: AlertRule, labels: Labels) -> tuple[str, tuple[str, ...]]:
@@ -211,7 +213,7 @@ def _detect(
         found = look_up_in_event(event, rule.detect_path)
         value = None if isinstance(found, Missing) else found
     memory = dict(state.memory) if state.memory is not None else None
-    return rule.detector.observe(memory, event.time, Sighting(at=event.time, value=value), now)
+    return rule.detector.observe(memory, Sighting(at=event.time, value=value), now)
 
 
 def _as_status(reading: Reading) -> AlertStatus | None:
@@ -292,4 +294,3 @@ def _text(value: Json) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, sort_keys=True, default=str)
-
