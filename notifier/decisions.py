@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from notifier.alerts import AlertState, Labels
 from notifier.events import Json, Recipient, Urgency
 from notifier.messages import ChannelName
 
@@ -25,6 +26,10 @@ class Verdict(StrEnum):
     REPEATED_STAGE = "repeated_stage"
     AFTER_TERMINAL = "after_terminal"
     DISABLED = "disabled"
+    TRACKED = "tracked"
+    """An alert was put on record; its group tells of it, or has."""
+    BELOW_THRESHOLD = "below_threshold"
+    """It counted, and there is not enough of it yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +109,47 @@ class CancelTimer:
     key: str
 
 
-Action = Notify | AdvanceJourney | SetTimer | CancelTimer
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """A place where an alert is told: which rule, which branch of its tree, and together with whom."""
+
+    rule: str
+    route: tuple[str, ...]
+    labels: Labels
+    """What the group has in common."""
+    people: tuple[Recipient, ...] = ()
+    """Whom the alert's own data names; alerts that name others are another group."""
+
+    @property
+    def key(self) -> str:
+        """What tells two groups apart."""
+        people = sorted(one.identity.casefold() for one in self.people)
+        return key_of("route", *self.route, "labels", *labels_key(self.labels), "people", *people)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackAlert:
+    """Put an alert on record as it stands now; its groups tell of it."""
+
+    rule: str
+    key: str
+    state: AlertState
+    is_changed: bool
+    """Its groups have to look at it."""
+    joins: tuple[Join, ...] = ()
+
+
+Action = Notify | AdvanceJourney | SetTimer | CancelTimer | TrackAlert
+
+
+def key_of(*parts: str) -> str:
+    """Return a key of texts in which none can run into the next: each has its length before it."""
+    return "".join(f"{len(part)}:{part}" for part in parts)
+
+
+def labels_key(labels: Labels) -> tuple[str, ...]:
+    """Return labels as the parts of a key, in the order of their names."""
+    return tuple(part for name in sorted(labels) for part in (name, labels[name]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,5 +212,7 @@ class Facts:
     """By (rule, subject)."""
     contacts: Mapping[str, Contact] = field(default_factory=dict)
     """By contact reference and by address in small letters, as far as the rules asked for them."""
+    alerts: Mapping[tuple[str, str], AlertState] = field(default_factory=dict)
+    """By (rule, key)."""
     lists: Mapping[str, tuple[Recipient, ...]] = field(default_factory=dict)
     """Lists and roles of the configuration, by name."""

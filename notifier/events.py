@@ -188,6 +188,8 @@ class Event:
     attachments: tuple[Attachment, ...] = ()
     sealed: str | None = None
     """Data, ``to`` and attachments sealed by the client with the server's public key; base64."""
+    alert: Mapping[str, Json] | None = None
+    """What an alert group says; only we make such events."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -201,6 +203,8 @@ class Event:
             out["to"] = [recipient.to_json() for recipient in self.to]
         if self.attachments:
             out["attachments"] = [attachment.to_json() for attachment in self.attachments]
+        if self.alert is not None:
+            out["alert"] = dict(self.alert)
         return out
 
     def to_json(self) -> dict[str, Json]:

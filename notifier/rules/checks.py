@@ -11,7 +11,7 @@ from notifier.documents import Document, Path_
 from notifier.errors import ConfigError
 from notifier.recipients.sources import ListSource, Source
 from notifier.rules.conditions import Condition, ConditionError, compile_condition
-from notifier.rules.ruleset import Telling, default_template, matches
+from notifier.rules.telling import Telling, default_template, matches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +79,14 @@ class Checks:
     def template(self, place: Place, telling: Telling, patterns: Sequence[str], named_at: Place) -> None:
         """Check that the template exists: the one named, or the default one of each type."""
         if telling.template is not None:
-            self._template(named_at, telling.template)
+            self.named_template(named_at, telling.template)
             return
         for name in sorted(self.types or ()):
             if matches(patterns, name):
-                self._template(place, default_template(name))
+                self.named_template(place, default_template(name))
 
-    def _template(self, place: Place, name: str) -> None:
+    def named_template(self, place: Place, name: str) -> None:
+        """Check that a template exists."""
         if self.templates is not None and not self.templates(name):
             self.wrong(place.error(f"there is no template {name!r}", f"add the folder templates/{name}"))
 

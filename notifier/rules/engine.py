@@ -4,7 +4,7 @@ Pure: event, facts, rules and the clock come in, a decision goes out. Loads, sto
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import cel
@@ -28,9 +28,12 @@ from notifier.events import Event, Json, Urgency
 from notifier.recipients.paths import Missing, event_attributes
 from notifier.recipients.preferences import plan_channels, plan_reachable
 from notifier.recipients.resolve import Found, resolve
+from notifier.rules.alerting.plan import AlertRule
+from notifier.rules.alerting.tracking import track
 from notifier.rules.conditions import Answer, Condition, ConditionError, context_of
 from notifier.rules.journeys import apply_advance, journey_variables, standing_of
-from notifier.rules.ruleset import NotifyRule, Rule, RuleSet, StageRule, Telling, subject_of
+from notifier.rules.ruleset import NotifyRule, Rule, RuleSet, StageRule, subject_of
+from notifier.rules.telling import Telling
 
 _NOT_SENT = frozenset({Verdict.LATE_STAGE, Verdict.AFTER_TERMINAL})
 _TRUE = Answer(is_true=True)
@@ -56,6 +59,23 @@ def route(event: Event, entry: EventType, facts: Facts, rules: RuleSet, now: dat
     return Decision(actions=tuple(actions), trace=tuple(trace), rules_hash=rules.rules_hash)
 
 
+def tell(
+    telling: Telling,
+    event: Event,
+    entry: EventType,
+    facts: Facts,
+    now: datetime,
+    *,
+    rule: str,
+    cause: str,
+    sequence: int,
+) -> "Told":
+    """Return the notifications of one telling, for what is told by a cause of its own and not by an event."""
+    scene = _Scene(event=event, entry=entry, facts=facts, rules=None, now=now)
+    told = _tell(telling, scene, rule=rule, cause=cause, stage=None)
+    return replace(told, actions=tuple(replace(one, sequence=sequence) for one in told.actions))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outcome:
     """What one rule came to."""
@@ -73,7 +93,7 @@ class _Scene:
     event: Event
     entry: EventType
     facts: Facts
-    rules: RuleSet
+    rules: RuleSet | None
     now: datetime
     journeys: dict[tuple[str, str], JourneyState] = field(init=False)
     _variables: dict[str, Json] = field(init=False)
@@ -109,6 +129,8 @@ def _try(rule: Rule, scene: _Scene) -> _Outcome:
         return _Outcome(verdict=Verdict.DISABLED, reason="switched off by `enabled: false`")
     if isinstance(rule, NotifyRule):
         return _notify(rule, scene)
+    if isinstance(rule, AlertRule):
+        return _track(rule, scene)
     subject = subject_of(rule, scene.event)
     if isinstance(subject, Missing):
         return _Outcome(verdict=Verdict.CONDITION_FAILED, reason=f"no journey: {subject.reason}")
@@ -124,13 +146,27 @@ def _notify(rule: NotifyRule, scene: _Scene) -> _Outcome:
     return _Outcome(verdict=verdict, reason=told.reason, actions=told.actions, facts=facts)
 
 
+def _track(rule: AlertRule, scene: _Scene) -> _Outcome:
+    answer, facts = scene.answer(rule.condition, {})
+    if not answer.is_true:
+        return _not_met(answer, facts)
+    tracked = track(rule, scene.event, scene.facts.alerts, scene.now)
+    return _Outcome(
+        verdict=tracked.verdict,
+        reason=tracked.reason,
+        actions=(tracked.action,) if tracked.action is not None else (),
+        facts={**facts, **tracked.facts},
+    )
+
+
 def _advance(rule: StageRule, subject: str, scene: _Scene) -> _Outcome:
     key = (rule.journey, subject)
     state = scene.journeys.get(key)
     answer, facts = scene.answer(rule.telling.condition, journey_variables(state))
     if not answer.is_true:
         return _not_met(answer, facts)
-    verdict, reason = standing_of(rule, state, scene.event.time, scene.rules)
+    rules = scene.rules or RuleSet((), types=())
+    verdict, reason = standing_of(rule, state, scene.event.time, rules)
     if verdict is Verdict.REPEATED_STAGE:
         return _Outcome(verdict=verdict, reason=reason, facts=facts)
     step = _step(rule, subject, scene.event.time, is_late=verdict in _NOT_SENT)
@@ -191,23 +227,23 @@ def _timers(rule: StageRule, subject: str, state: JourneyState | None, scene: _S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Told:
+class Told:
     """The notifications of one rule, and in words who is told and who is not."""
 
     actions: tuple[Notify, ...]
     reason: str
 
 
-def _tell_stage(rule: StageRule, subject: str, scene: _Scene) -> _Told:
+def _tell_stage(rule: StageRule, subject: str, scene: _Scene) -> Told:
     if not rule.telling.sources:
-        return _Told(actions=(), reason="this stage tells nobody")
+        return Told(actions=(), reason="this stage tells nobody")
     # Not the event's id: a second event for the same stage must not send again (S3).
     cause = f"journey:{rule.journey}:{subject}:{rule.stage}"
     stage = StageRef(rule=rule.journey, subject=subject, stage=rule.stage, order=rule.rank)
     return _tell(rule.telling, scene, rule=rule.journey, cause=cause, stage=stage)
 
 
-def _tell(telling: Telling, scene: _Scene, *, rule: str, cause: str, stage: StageRef | None) -> _Told:
+def _tell(telling: Telling, scene: _Scene, *, rule: str, cause: str, stage: StageRef | None) -> Told:
     resolved = resolve(telling.sources, scene.event, scene.facts)
     words: list[str] = []
     actions: list[Notify] = []
@@ -221,7 +257,7 @@ def _tell(telling: Telling, scene: _Scene, *, rule: str, cause: str, stage: Stag
         else:
             words.append("; ".join((f"not reachable: {reason}", *reasons)))
     words += [f"nobody from there: {reason}" for reason in resolved.missing]
-    return _Told(actions=tuple(actions), reason="; ".join(words))
+    return Told(actions=tuple(actions), reason="; ".join(words))
 
 
 def _action(

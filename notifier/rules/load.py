@@ -9,28 +9,20 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from notifier.decisions import ChannelStep
 from notifier.documents import ConfigErrors, Document, Documents
-from notifier.messages import ChannelName
+from notifier.rules.alerting.compile import AlertCompiler
+from notifier.rules.alerting.model import AlertEntry, InhibitEntry, MaintenanceEntry, WindowRuleEntry
 from notifier.rules.checks import Checks, Place
 from notifier.rules.conditions import ROOTS
-from notifier.rules.model import (
-    KINDS,
-    Entry,
-    JourneyEntry,
-    NotifyEntry,
-    ScheduleEntry,
-    StageEntry,
-    TellingEntry,
-)
-from notifier.rules.ruleset import NotifyRule, Rule, RuleSet, Schedule, StageRule, StuckTimer, Telling
+from notifier.rules.model import KINDS, Entry, JourneyEntry, NotifyEntry, ScheduleEntry, StageEntry
+from notifier.rules.read_telling import Chosen, read_telling
+from notifier.rules.ruleset import NotifyRule, Rule, RuleSet, Schedule, StageRule, StuckTimer
 from notifier.rules.schedules import NeverFiresError, next_fire
 
 _PROBE = datetime(2024, 1, 1, tzinfo=UTC)
-_DEFAULT_STEPS = (ChannelStep(channel=ChannelName.EMAIL),)
+_TELLING_KINDS = frozenset({"notify", "journey", "alert"})
 
 
 def read_rules(
@@ -46,15 +38,20 @@ def read_rules(
         ConfigErrors: everything that is wrong.
     """
     checks = Checks(types=types, templates=templates, lists=lists)
-    reader = _Reader(checks=checks)
+    reader = _Reader(checks=checks, alerts=AlertCompiler(checks=checks))
     documents, errors = Documents.readable(folder)
     checks.wrong(*errors)
     for document in documents:
         reader.read(document)
+    setting = reader.alerts.finish()
     if checks.errors:
         raise ConfigErrors(tuple(checks.errors.values()))
     return RuleSet(
-        reader.rules, types=types or (), schedules=reader.schedules, rules_hash=_hash(reader.entries.values())
+        reader.rules,
+        types=types or (),
+        schedules=reader.schedules,
+        setting=setting,
+        rules_hash=_hash(reader.entries.values()),
     )
 
 
@@ -63,7 +60,8 @@ class _Reader:
     """Reads file after file."""
 
     checks: Checks
-    entries: dict[tuple[bool, str], Entry] = field(default_factory=dict)
+    alerts: AlertCompiler
+    entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     schedules: list[Schedule] = field(default_factory=list)
 
@@ -97,7 +95,7 @@ class _Reader:
             return
         name = value[kinds[0]]
         # A schedule and the rule that tells about its event may well have one name.
-        key = (kinds[0] == "schedule", name)
+        key = ("rule" if kinds[0] in _TELLING_KINDS else kinds[0], name)
         if key in self.entries:
             self.checks.wrong(
                 place.at(kinds[0]).error(f"the rule {name!r} stands twice", "give one another name")
@@ -106,22 +104,38 @@ class _Reader:
         self._compile(place, entry)
 
     def _compile(self, place: Place, entry: Entry) -> None:
-        if isinstance(entry, NotifyEntry):
-            self.rules.append(self._notify(place, entry))
-        elif isinstance(entry, JourneyEntry):
-            self.rules += self._journey(place, entry)
-        else:
-            self.schedules.append(self._schedule(place, entry))
+        match entry:
+            case NotifyEntry():
+                self.rules.append(self._notify(place, entry))
+            case JourneyEntry():
+                self.rules += self._journey(place, entry)
+            case AlertEntry():
+                self.rules.append(self.alerts.alert(place, entry))
+            case ScheduleEntry():
+                self.schedules.append(self._schedule(place, entry))
+            case InhibitEntry():
+                self.alerts.inhibit(place, entry)
+            case WindowRuleEntry():
+                self.alerts.window(entry)
+            case MaintenanceEntry():
+                self.alerts.keep_maintenance(place, entry)
 
     def _notify(self, place: Place, entry: NotifyEntry) -> NotifyRule:
         if not entry.recipients:
             self.checks.wrong(place.error("'recipients' is required", "say who is told"))
         self.checks.patterns(place.at("on"), entry.on)
-        telling = self._telling(place, entry, place, TellingEntry(), ROOTS - {"journey"})
+        telling = read_telling(
+            self.checks,
+            Chosen.of(entry, place),
+            roots=ROOTS - {"journey"},
+            patterns=entry.on,
+            at=place.at("on"),
+        )
         return NotifyRule(name=entry.notify, patterns=entry.on, telling=telling, is_enabled=entry.enabled)
 
     def _journey(self, place: Place, entry: JourneyEntry) -> list[StageRule]:
         stages: list[StageRule] = []
+        defaults = Chosen.of(entry.defaults, place.at("defaults"))
         for index, (stage, rank) in enumerate(zip(entry.stages, entry.ranks, strict=True)):
             here = place.at("stages", index)
             self.checks.patterns(here.at("on"), stage.on)
@@ -133,7 +147,13 @@ class _Reader:
                     position=index,
                     patterns=stage.on,
                     subject_path=entry.subject,
-                    telling=self._telling(here, stage, place.at("defaults"), entry.defaults, ROOTS),
+                    telling=read_telling(
+                        self.checks,
+                        Chosen.of(stage, here, defaults),
+                        roots=ROOTS,
+                        patterns=stage.on,
+                        at=here.at("on"),
+                    ),
                     is_terminal=stage.terminal,
                     stuck=self._stuck(here.at("stuck"), stage),
                     is_enabled=entry.enabled,
@@ -197,32 +217,6 @@ class _Reader:
         except NeverFiresError as wrong:
             mend = 'minute, hour, day of month, month, day of week, such as "0 8 * * 1-5"'
             self.checks.wrong(place.at("cron").error(str(wrong), mend))
-
-    def _telling(
-        self, place: Place, entry: TellingEntry, below: Place, defaults: TellingEntry, roots: frozenset[str]
-    ) -> Telling:
-        """Compile the shared keys; what ``entry`` leaves out comes from ``defaults``, which stand below."""
-        chosen: dict[str, Any] = {}
-        where: dict[str, Place] = {}
-        for key in TellingEntry.model_fields:
-            own = getattr(entry, key)
-            chosen[key] = getattr(defaults, key) if own is None else own
-            where[key] = (below if own is None else place).at(key)
-        steps = tuple(ChannelStep(channel=one.channel, within=one.within) for one in chosen["channels"] or ())
-        telling = Telling(
-            condition=self.checks.condition(where["when"], chosen["when"], roots),
-            sources=tuple(chosen["recipients"] or ()),
-            steps=steps or _DEFAULT_STEPS,
-            reason=chosen["reason"],
-            urgency=chosen["urgency"],
-            template=chosen["template"],
-            deadline=chosen["deadline"],
-        )
-        self.checks.recipients(where["recipients"], telling.sources)
-        if telling.sources:
-            patterns: tuple[str, ...] = getattr(entry, "on", ())
-            self.checks.template(place.at("on"), telling, patterns, where["template"])
-        return telling
 
 
 def _hash(entries: Collection[Entry]) -> str:

@@ -4,140 +4,14 @@ Shapes only: whether types, lists, templates and conditions exist is checked by 
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field
 
-from notifier.documents import Duration, Strict
-from notifier.events import Json, Urgency
-from notifier.messages import ChannelName
-from notifier.recipients.sources import Source
-
-_DURATION_SCHEMA = {
-    "type": "string",
-    "pattern": r"^(\d+(ms|[dhms]))+$",
-    "description": "A length of time: 90s, 10m, 1h30m, 3d.",
-}
-Span = Annotated[Duration, Field(gt=timedelta(0)), WithJsonSchema(_DURATION_SCHEMA)]
-"""A length of time that is not nothing."""
-
-# Names become parts of keys such as ``journey:returns:R-1:approved``: no colons.
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-EventName = Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)+$")]
-
-
-def _not_empty(value: Any) -> Any:
-    # Pydantic's own min_length counts only what is valid, and so adds a second error to every first.
-    if value in ([], (), {}):
-        raise ValueError("must name at least one")
-    return value
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else _not_empty(value)
-
-
-_PATTERN = r"^[a-z0-9_.*?]+$"
-_PATTERN_SCHEMA = {"type": "string", "pattern": _PATTERN}
-Patterns = Annotated[
-    tuple[Annotated[str, Field(pattern=_PATTERN)], ...],
-    BeforeValidator(_listed),
-    WithJsonSchema(
-        {
-            "anyOf": [_PATTERN_SCHEMA, {"type": "array", "items": _PATTERN_SCHEMA, "minItems": 1}],
-            "description": "An event type, a glob such as order.*, or a list of them.",
-        }
-    ),
-]
-
-
-class ChannelEntry(Strict):
-    """One channel of a plan; ``within`` is how long it may try before the next has its turn."""
-
-    channel: ChannelName
-    within: Span | None = None
-
-
-def _channel_entries(value: Any) -> Any:
-    """Accept ``[email, {sms: {within: 5m}}]`` and ``{email: {within: 5m}, sms: {}}``."""
-    if isinstance(_not_empty(value), Mapping):
-        value = [{channel: options} for channel, options in value.items()]
-    return [_channel_entry(item) for item in value] if isinstance(value, list) else value
-
-
-def _channel_entry(item: Any) -> Any:
-    if isinstance(item, str):
-        return {"channel": item}
-    if isinstance(item, Mapping) and len(item) == 1:
-        channel, options = next(iter(item.items()))
-        if options is None or isinstance(options, Mapping):
-            return {**(options or {}), "channel": channel}
-    raise ValueError("write each as a name, or as {email: {within: 10m}}")
-
-
-def _each_once(entries: tuple[ChannelEntry, ...]) -> None:
-    names = [entry.channel.value for entry in entries]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"the channel {name} stands twice")
-
-
-_CHANNEL_NAMES = [channel.value for channel in ChannelName]
-_CHANNEL_OPTIONS = {
-    "anyOf": [
-        {"type": "null"},
-        {"type": "object", "properties": {"within": _DURATION_SCHEMA}, "additionalProperties": False},
-    ]
-}
-_CHANNEL_MAP: dict[str, Json] = {
-    "type": "object",
-    "properties": dict.fromkeys(_CHANNEL_NAMES, _CHANNEL_OPTIONS),
-    "additionalProperties": False,
-    "minProperties": 1,
-}
-Channels = Annotated[
-    tuple[ChannelEntry, ...],
-    BeforeValidator(_channel_entries),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {
-                    "type": "array",
-                    "minItems": 1,
-                    "items": {"anyOf": [{"enum": _CHANNEL_NAMES}, {**_CHANNEL_MAP, "maxProperties": 1}]},
-                },
-                _CHANNEL_MAP,
-            ],
-            "description": "In this order; a later one is used when the one before could not deliver.",
-        }
-    ),
-]
-
-
-class TellingEntry(Strict):
-    """Who is told, how: the keys ``notify``, a stage and a journey's ``defaults`` share."""
-
-    when: str | None = Field(
-        default=None, description="CEL over event, data and, in a stage, journey; the rule applies when true."
-    )
-    recipients: tuple[Source, ...] | None = Field(default=None, description="Who is told.")
-    channels: Channels | None = None
-    reason: str | None = Field(
-        default=None, min_length=1, description="Why they get it, for the footer and the log."
-    )
-    urgency: Urgency | None = Field(default=None, description="Else the event's, else its type's.")
-    template: str | None = Field(
-        default=None,
-        pattern=r"^[a-z0-9_-]+/[a-z0-9_-]+$",
-        description="Domain and event; else made of the type: order.shipped → order/shipped.",
-    )
-    deadline: Span | None = Field(default=None, description="Else the type's, else the urgency's.")
-
-    @model_validator(mode="after")
-    def _channels_once(self) -> Self:
-        _each_once(self.channels or ())
-        return self
+from notifier.documents import Strict
+from notifier.events import Json
+from notifier.rules.alerting.model import AlertEntry, InhibitEntry, MaintenanceEntry, WindowRuleEntry
+from notifier.rules.shapes import EventName, Name, Patterns, Span, TellingEntry, not_empty
 
 
 class NotifyEntry(TellingEntry):
@@ -180,7 +54,7 @@ class JourneyEntry(Strict):
         description="What travels: event.subject, or a path such as data.rma.",
     )
     defaults: TellingEntry = TellingEntry()
-    stages: Annotated[tuple[StageEntry, ...], BeforeValidator(_not_empty)] = Field(
+    stages: Annotated[tuple[StageEntry, ...], BeforeValidator(not_empty)] = Field(
         json_schema_extra={"minItems": 1}
     )
     enabled: bool = True
@@ -207,17 +81,29 @@ class ScheduleEntry(Strict):
     enabled: bool = True
 
 
-class RulesFile(Strict):
-    """A file below ``config/rules``."""
-
-    rules: tuple[NotifyEntry | JourneyEntry | ScheduleEntry, ...] = ()
-
-
-Entry = NotifyEntry | JourneyEntry | ScheduleEntry
-Kind = Literal["notify", "journey", "schedule"]
-KINDS: Mapping[Kind, type[NotifyEntry] | type[JourneyEntry] | type[ScheduleEntry]] = {
+Entry = (
+    NotifyEntry
+    | JourneyEntry
+    | ScheduleEntry
+    | AlertEntry
+    | InhibitEntry
+    | WindowRuleEntry
+    | MaintenanceEntry
+)
+Kind = Literal["notify", "journey", "schedule", "alert", "inhibit", "window", "maintenance"]
+KINDS: Mapping[Kind, type[Entry]] = {
     "notify": NotifyEntry,
     "journey": JourneyEntry,
     "schedule": ScheduleEntry,
+    "alert": AlertEntry,
+    "inhibit": InhibitEntry,
+    "window": WindowRuleEntry,
+    "maintenance": MaintenanceEntry,
 }
 """A rule's kind is the key that names it."""
+
+
+class RulesFile(Strict):
+    """A file below ``config/rules``."""
+
+    rules: tuple[Entry, ...] = ()

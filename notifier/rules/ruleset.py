@@ -6,32 +6,16 @@ Immutable; read once when a process starts. What the rules decide stands in ``en
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from pathlib import Path
 
-from notifier.decisions import ChannelStep
-from notifier.events import Event, Json, Recipient, Urgency
+from notifier.events import Event, Json, Recipient
 from notifier.recipients.paths import Missing, look_up_in_event
 from notifier.recipients.resolve import addresses, expected, references
 from notifier.recipients.sources import ListSource, Source
-from notifier.rules.conditions import Condition
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Telling:
-    """Who is told, when, how and why."""
-
-    condition: Condition | None
-    sources: tuple[Source, ...]
-    steps: tuple[ChannelStep, ...]
-    reason: str | None = None
-    urgency: Urgency | None = None
-    template: str | None = None
-    deadline: timedelta | None = None
-
-    def template_for(self, event_type: str) -> str:
-        """Return the template: the rule's, else the type's: ``a.b.c`` → ``a/b_c``."""
-        return self.template or default_template(event_type)
+from notifier.rules.alerting.compile import AlertSetting
+from notifier.rules.alerting.plan import AlertRule
+from notifier.rules.alerting.tracking import alert_key
+from notifier.rules.telling import Telling, matches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +58,7 @@ class StageRule:
         return f"{self.journey}:{self.stage}"
 
 
-Rule = NotifyRule | StageRule
+Rule = NotifyRule | StageRule | AlertRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +84,15 @@ class RuleSet:
         *,
         types: Collection[str],
         schedules: Sequence[Schedule] = (),
+        setting: AlertSetting | None = None,
         rules_hash: str = "",
     ) -> None:
         self.rules_hash = rules_hash
+        self.setting = setting or AlertSetting()
         self.schedules = tuple(schedules)
         self._rules = tuple(rules)
         self._by_type = {name: self._matching(name) for name in types}
+        self._alerts = {rule.name: rule for rule in rules if isinstance(rule, AlertRule)}
         self._stages = {(rule.journey, rule.stage): rule for rule in rules if isinstance(rule, StageRule)}
 
     @classmethod
@@ -144,6 +131,18 @@ class RuleSet:
         """Return a stage by name, unless it was taken out of the rules since."""
         return self._stages.get((journey, stage))
 
+    def alert(self, name: str) -> AlertRule | None:
+        """Return an alert rule by name, unless it was taken out of the rules since."""
+        return self._alerts.get(name)
+
+    def alert_keys(self, event: Event) -> tuple[tuple[str, str], ...]:
+        """Return (rule, key) of every alert this event may speak of: what to lock and load."""
+        return tuple(
+            (rule.name, alert_key(rule, event))
+            for rule in self.rules_for(event.type)
+            if isinstance(rule, AlertRule) and rule.is_enabled
+        )
+
     def journey_keys(self, event: Event) -> tuple[tuple[str, str], ...]:
         """Return (rule, subject) of every journey this event may advance: what to lock and load."""
         keys: dict[tuple[str, str], None] = {}
@@ -160,7 +159,7 @@ class RuleSet:
         """Return the references of all contacts the rules may ask for: what to load."""
         found: dict[str, None] = {}
         for rule in self.rules_for(event.type):
-            if rule.is_enabled:
+            if rule.is_enabled and not isinstance(rule, AlertRule):  # its group asks when it speaks
                 found.update(dict.fromkeys(references(rule.telling.sources, event)))
                 found.update(dict.fromkeys(_members(rule.telling.sources, lists or {})))
         return tuple(found)
@@ -171,24 +170,13 @@ class RuleSet:
         """Return the addresses the rules may tell: contacts are looked for under them, too."""
         found: dict[str, None] = {}
         for rule in self.rules_for(event.type):
-            if rule.is_enabled:
+            if rule.is_enabled and not isinstance(rule, AlertRule):
                 people = [*expected(rule.telling.sources, event), *_listed(rule.telling.sources, lists or {})]
                 found.update(dict.fromkeys(key for one in people for key in addresses(one)))
         return tuple(found)
 
     def _matching(self, event_type: str) -> tuple[Rule, ...]:
         return tuple(rule for rule in self._rules if matches(rule.patterns, event_type))
-
-
-def matches(patterns: Sequence[str], event_type: str) -> bool:
-    """Tell whether one of the types or globs is meant; ``*`` also spans dots."""
-    return any(fnmatchcase(event_type, pattern) for pattern in patterns)
-
-
-def default_template(event_type: str) -> str:
-    """Return the template named after a type: domain, then the rest with dots as underscores."""
-    domain, _, rest = event_type.partition(".")
-    return f"{domain}/{rest.replace('.', '_')}"
 
 
 def subject_of(rule: StageRule, event: Event) -> str | Missing:

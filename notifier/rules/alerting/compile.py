@@ -1,0 +1,260 @@
+"""Make alert rules, and what mutes them, of their entries; everything they refer to is checked.
+
+Collects errors with file and line; reads no file and decides nothing about events.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from notifier.alerts import SEVERITIES
+from notifier.rules.alerting.cadence import Cadence, Remind
+from notifier.rules.alerting.detectors import detector_of, flapping_of
+from notifier.rules.alerting.inhibition import InhibitRule
+from notifier.rules.alerting.matchers import Matcher, MatcherError, parse_matchers
+from notifier.rules.alerting.model import (
+    AlertEntry,
+    InhibitEntry,
+    MaintenanceEntry,
+    RemindEntry,
+    RouteEntry,
+    WindowRuleEntry,
+)
+from notifier.rules.alerting.mutes import Maintenance
+from notifier.rules.alerting.plan import (
+    BUILT_IN,
+    DEFAULT_GROUP_TEMPLATE,
+    AlertPlan,
+    AlertRule,
+    FieldStates,
+)
+from notifier.rules.alerting.routes import Node
+from notifier.rules.alerting.windows import Window
+from notifier.rules.checks import Checks, Place
+from notifier.rules.conditions import ROOTS
+from notifier.rules.read_telling import Chosen, read_telling
+
+_FIRST_AFTER, _BATCH_EVERY = timedelta(seconds=30), timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertSetting:
+    """What alert rules share: times that have names, and what mutes."""
+
+    windows: Mapping[str, tuple[Window, ...]] = field(default_factory=dict)
+    maintenance: tuple[Maintenance, ...] = ()
+    inhibits: tuple[InhibitRule, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class AlertCompiler:
+    """Compiles entry after entry; what they name is checked at the end, when all are known."""
+
+    checks: Checks
+    windows: dict[str, tuple[Window, ...]] = field(default_factory=dict)
+    maintenance: list[Maintenance] = field(default_factory=list)
+    inhibits: list[InhibitRule] = field(default_factory=list)
+    _named: list[tuple[str, Place]] = field(default_factory=list)
+
+    def finish(self) -> AlertSetting:
+        """Check that the windows exist that were named, and return what all share."""
+        for name, place in self._named:
+            if name not in self.windows:
+                known = ", ".join(sorted(self.windows)) or "none yet"
+                self.checks.wrong(
+                    place.error(f"unknown window {name!r}", f"add `- window: {name}`; known: {known}")
+                )
+        return AlertSetting(
+            windows=dict(self.windows), maintenance=tuple(self.maintenance), inhibits=tuple(self.inhibits)
+        )
+
+    def window(self, entry: WindowRuleEntry) -> None:
+        """Take in a named time."""
+        self.windows[entry.window] = tuple(one.compiled() for one in entry.intervals)
+
+    def keep_maintenance(self, place: Place, entry: MaintenanceEntry) -> None:
+        """Take in a silence that comes back."""
+        self._windows(place.at("during"), entry.during)
+        if entry.enabled:
+            matchers = self._matchers(place.at("match"), entry.match)
+            self.maintenance.append(
+                Maintenance(name=entry.maintenance, during=entry.during, matchers=matchers)
+            )
+
+    def inhibit(self, place: Place, entry: InhibitEntry) -> None:
+        """Take in what mutes weaker alerts."""
+        rule = InhibitRule(
+            name=entry.inhibit,
+            source=self._matchers(place.at("source"), entry.source),
+            target=self._matchers(place.at("target"), entry.target),
+            equal=entry.equal,
+            is_missing_equal=entry.missing_equal,
+        )
+        if entry.enabled:
+            self.inhibits.append(rule)
+
+    def alert(self, place: Place, entry: AlertEntry) -> AlertRule:
+        """Compile an alert rule."""
+        self.checks.patterns(place.at("on"), entry.on)
+        for name in ("firing", "resolved", "acknowledged"):
+            self.checks.patterns(place.at(name), getattr(entry, name) or ())
+        self._labels_known(place, entry)
+        severity, path = self._severity(place, entry)
+        detector = detector_of(entry.detect) if entry.detect is not None else None
+        return AlertRule(
+            name=entry.alert,
+            patterns=entry.on,
+            condition=self.checks.condition(place.at("when"), entry.when, ROOTS - {"journey"}),
+            labels=tuple(entry.labels.items()),
+            key=entry.key,
+            root=self._root(place, entry),
+            firing=entry.firing or (),
+            resolved=entry.resolved or (),
+            acknowledged=entry.acknowledged or (),
+            states=_states(entry),
+            ttl=entry.ttl,
+            begins=entry.begins,
+            ends=entry.ends,
+            severity=severity,
+            severity_path=path,
+            detector=detector,
+            detect_path=entry.detect.path if entry.detect is not None else None,
+            flapping=flapping_of(entry.flap) if entry.flap is not None else None,
+            is_enabled=entry.enabled,
+        )
+
+    def _root(self, place: Place, entry: AlertEntry) -> Node[AlertPlan]:
+        chosen = Chosen.of(entry, place)
+        if not entry.recipients and not entry.routes:
+            self.checks.wrong(place.error("'recipients' is required", "say who is told"))
+        branch = _Branch(root=entry, entry=entry, place=place, chosen=chosen)
+        return Node(path=(), plan=self._plan(branch), children=self._children(branch))
+
+    def _children(self, parent: "_Branch") -> tuple[Node[AlertPlan], ...]:
+        nodes = []
+        routes = parent.entry.routes
+        for index, entry in enumerate(routes):
+            place = parent.place.at("routes", index)
+            if entry.route in [one.route for one in routes[:index]]:
+                problem = f"the route {entry.route!r} stands twice"
+                self.checks.wrong(place.at("route").error(problem, "rename one"))
+            branch = parent.below(entry, place)
+            nodes.append(
+                Node(
+                    path=branch.path,
+                    plan=self._plan(branch),
+                    matchers=self._matchers(place.at("match"), entry.match),
+                    is_continue=entry.go_on,
+                    children=self._children(branch),
+                    labels=branch.labels,
+                )
+            )
+        return tuple(nodes)
+
+    def _plan(self, branch: "_Branch") -> AlertPlan:
+        values, where = branch.chosen.values, branch.chosen.where
+        entry, place, root = branch.entry, branch.place, branch.root
+        self._windows(place.at("active"), entry.active)
+        self._windows(place.at("mute"), entry.mute)
+        telling = read_telling(
+            self.checks,
+            branch.chosen,
+            roots=ROOTS - {"journey"},
+            patterns=root.on,
+            at=where.get("on", place),
+        )
+        group_template = values["group_template"] or DEFAULT_GROUP_TEMPLATE
+        if telling.sources:
+            self.checks.named_template(where["group_template"], group_template)
+        group_by = values["group_by"]
+        return AlertPlan(
+            group_by=root.key if group_by is None else tuple(sorted(group_by)),
+            cadence=Cadence(
+                first_after=_or(values["first_after"], _FIRST_AFTER),
+                batch_every=_or(values["batch_every"], _BATCH_EVERY),
+                remind=_remind(values["remind_after"]),
+                send_resolved=values["send_resolved"] is not False,
+            ),
+            telling=telling,
+            group_template=group_template,
+            active=entry.active,
+            mute=entry.mute,
+            escalate=values["escalate"],
+        )
+
+    def _labels_known(self, place: Place, entry: AlertEntry) -> None:
+        """A label no event can have is a slip; with ``*`` nobody knows."""
+        if "*" in entry.labels:
+            return
+        known = {*BUILT_IN, *entry.labels}
+        for name in ("key", "group_by"):
+            for index, label in enumerate(getattr(entry, name) or ()):
+                if label not in known and label != "...":
+                    mend = f"known: {', '.join(sorted(known))}; add it to `labels`"
+                    self.checks.wrong(place.at(name, index).error(f"unknown label {label!r}", mend))
+
+    def _severity(self, place: Place, entry: AlertEntry) -> tuple[int | None, str | None]:
+        if entry.severity in SEVERITIES:
+            return SEVERITIES.index(entry.severity), None
+        if entry.severity.startswith(("data.", "event.")):
+            return None, entry.severity
+        mend = f"one of {', '.join(SEVERITIES)}, or a path such as data.severity"
+        self.checks.wrong(place.at("severity").error(f"unknown severity {entry.severity!r}", mend))
+        return 0, None
+
+    def _matchers(self, place: Place, texts: Sequence[str]) -> tuple[Matcher, ...]:
+        found: list[Matcher] = []
+        for text in texts:
+            try:
+                found += parse_matchers(text)
+            except MatcherError as wrong:
+                self.checks.wrong(
+                    place.error(str(wrong), 'such as team="database", severity=~"error|critical"')
+                )
+        return tuple(found)
+
+    def _windows(self, place: Place, names: Sequence[str]) -> None:
+        self._named += [(name, place.at(index)) for index, name in enumerate(names)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Branch:
+    """A node of the tree while it is compiled, with what it inherited."""
+
+    root: AlertEntry
+    entry: AlertEntry | RouteEntry
+    place: Place
+    chosen: Chosen
+    path: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def below(self, entry: RouteEntry, place: Place) -> "_Branch":
+        """Return the branch of a route below."""
+        return _Branch(
+            root=self.root,
+            entry=entry,
+            place=place,
+            chosen=Chosen.of(entry, place, self.chosen),
+            path=(*self.path, entry.route),
+            labels={**self.labels, **entry.labels},
+        )
+
+
+def _states(entry: AlertEntry) -> FieldStates | None:
+    state = entry.state
+    if state is None:
+        return None
+    return FieldStates(
+        path=state.field,
+        firing=frozenset(state.firing),
+        resolved=frozenset(state.resolved),
+        acknowledged=frozenset(state.acknowledged),
+    )
+
+
+def _remind(entry: RemindEntry | None) -> Remind | None:
+    return Remind(first=entry.first, grow=entry.grow, cap=entry.cap) if entry is not None else None
+
+
+def _or(value: timedelta | None, default: timedelta) -> timedelta:
+    return default if value is None else value

@@ -1,0 +1,130 @@
+"""Keep the state of one alert: firing, acknowledged or resolved, whatever order its events arrive in.
+
+Pure: a state and a signal in, a state out. Knows nothing of groups, people and messages. Overlapping activity
+is one occurrence, as in Alertmanager (``alert/alert.go``): earliest start, newest words, latest end.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from notifier.alerts import AlertState, AlertStatus, Signal
+from notifier.rules.alerting.flapping import Flapping
+from notifier.rules.alerting.sightings import Reading
+
+
+def receive(
+    state: AlertState, signal: Signal, now: datetime, *, ttl: timedelta | None, flapping: Flapping | None
+) -> AlertState:
+    """Return the state after a signal; one that is older than what is known changes only what it must."""
+    if signal.status is AlertStatus.FIRING:
+        after = _fired(state, signal, now, ttl)
+    elif signal.status is AlertStatus.ACKNOWLEDGED:
+        after = _acknowledged(state, signal)
+    else:
+        after = _resolved(state, signal)
+    return _held(state, after, now, flapping)
+
+
+def acknowledge(state: AlertState, by: str, at: datetime) -> AlertState:
+    """Return the state after somebody took charge; nothing changes unless it fires."""
+    if state.status is not AlertStatus.FIRING:
+        return state
+    return replace(state, status=AlertStatus.ACKNOWLEDGED, acknowledged_by=by, acknowledged_at=at)
+
+
+def unacknowledge(state: AlertState) -> AlertState:
+    """Return the state after nobody has charge any more."""
+    if state.status is not AlertStatus.ACKNOWLEDGED:
+        return state
+    return replace(state, status=AlertStatus.FIRING, acknowledged_by=None, acknowledged_at=None)
+
+
+def pass_time(state: AlertState, now: datetime, flapping: Flapping | None) -> AlertState:
+    """Return the state as time alone makes it: over when it was not heard of, steady when it stopped flapping."""
+    after = state
+    if state.is_firing and state.expires_at is not None and state.expires_at <= now:
+        after = _over(state, state.expires_at)
+    return _held(state, after, now, flapping)
+
+
+def remember(state: AlertState, reading: Reading, signal: Signal | None = None) -> AlertState:
+    """Return the state with what its detector wants to remember, and of whom: time alone may fire it later."""
+    state = replace(state, memory=reading.memory, look_at=reading.due_at)
+    if signal is None or state.is_firing:
+        return state
+    return replace(state, labels=signal.labels, newest=signal.newest, severity=signal.severity)
+
+
+def _fired(state: AlertState, signal: Signal, now: datetime, ttl: timedelta | None) -> AlertState:
+    if state.ended_at is not None and signal.at <= state.ended_at and not state.is_firing:
+        return state  # it speaks of what is over
+    is_new = not state.is_firing
+    is_newest = state.heard_at is None or signal.at >= state.heard_at
+    expires = _expiry(state, signal, now, ttl)
+    after = replace(
+        state,
+        status=AlertStatus.FIRING if is_new else state.status,
+        occurrence=state.occurrence + is_new,
+        started_at=signal.at if is_new or state.started_at is None else _start(state, signal),
+        heard_at=signal.at if is_newest else state.heard_at,
+        severity=signal.severity if is_new or is_newest else state.severity,
+        labels=signal.labels if is_new or is_newest else state.labels,
+        newest=signal.newest if is_new or is_newest else state.newest,
+        expires_at=expires,
+        acknowledged_by=None if is_new else state.acknowledged_by,
+        acknowledged_at=None if is_new else state.acknowledged_at,
+    )
+    # It was over before we heard that it began.
+    return _over(after, expires) if expires is not None and expires <= now else after
+
+
+def _start(state: AlertState, signal: Signal) -> datetime:
+    floor = state.ended_at or datetime.min.replace(tzinfo=UTC)
+    return (
+        min(state.started_at or signal.at, signal.at) if signal.at > floor else state.started_at or signal.at
+    )
+
+
+def _expiry(state: AlertState, signal: Signal, now: datetime, ttl: timedelta | None) -> datetime | None:
+    """The newest word counts: its own end, else so long after we heard it."""
+    if state.is_firing and state.heard_at is not None and signal.at < state.heard_at:
+        return state.expires_at
+    if signal.ends_at is not None:
+        return signal.ends_at
+    return now + ttl if ttl is not None else None
+
+
+def _acknowledged(state: AlertState, signal: Signal) -> AlertState:
+    if state.started_at is None or signal.at < state.started_at:
+        return state
+    return acknowledge(state, signal.by or signal.newest.type, signal.at)
+
+
+def _resolved(state: AlertState, signal: Signal) -> AlertState:
+    if not state.is_firing:
+        # What comes later and is older than this is over, too.
+        ended = max(state.ended_at or signal.at, signal.at)
+        return replace(state, ended_at=ended)
+    if state.heard_at is not None and signal.at < state.heard_at:
+        return state  # it was heard of since
+    return _over(replace(state, newest=signal.newest, heard_at=signal.at), signal.at)
+
+
+def _over(state: AlertState, at: datetime) -> AlertState:
+    return replace(state, status=AlertStatus.RESOLVED, ended_at=at, expires_at=None)
+
+
+def _held(before: AlertState, after: AlertState, now: datetime, flapping: Flapping | None) -> AlertState:
+    """Count the change, and hold what changes too often."""
+    if flapping is None:
+        return after
+    changes = after.changes
+    if before.is_firing != after.is_firing or before.occurrence != after.occurrence:
+        changes = (*changes, now)
+    is_held = flapping.is_held(changes, now, was_held=before.is_held)
+    return replace(
+        after,
+        changes=flapping.recent(changes, now),
+        is_held=is_held,
+        release_at=flapping.look_at(changes, now) if is_held else None,
+    )

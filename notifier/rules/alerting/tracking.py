@@ -1,0 +1,296 @@
+"""Read an event by an alert rule: which alert it speaks of, what it says of it, and which groups tell of that.
+
+Pure: event, state and clock in, the state after it out. Sends nothing and knows no windows or silences.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from notifier.alerts import SEVERITIES, AlertState, AlertStatus, Labels, Newest, Signal
+from notifier.decisions import Join, TrackAlert, Verdict, key_of
+from notifier.events import Event, Json, Recipient
+from notifier.recipients.paths import Missing, look_up_in_event
+from notifier.recipients.resolve import expected
+from notifier.rules.alerting.occurrences import pass_time, receive, remember
+from notifier.rules.alerting.plan import AlertPlan, AlertRule, FieldStates
+from notifier.rules.alerting.routes import Node, answering
+from notifier.rules.alerting.sightings import Reading, Sighting
+from notifier.rules.telling import matches
+
+_DEFAULT_SEVERITY = SEVERITIES.index("warning")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aspect:
+    """An event as an alert rule sees it."""
+
+    labels: Labels
+    key: str
+    status: AlertStatus | None
+    """What it says; None = nothing this rule knows."""
+    severity: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tracked:
+    """What an alert rule made of an event."""
+
+    verdict: Verdict
+    reason: str
+    action: TrackAlert | None = None
+    facts: Mapping[str, Json] = field(default_factory=dict)
+
+
+def alert_key(rule: AlertRule, event: Event) -> str:
+    """Return the key of the alert an event speaks of: what to lock and load."""
+    return _key(rule, labels_of(rule, event))[0]
+
+
+def labels_of(rule: AlertRule, event: Event) -> dict[str, str]:
+    """Return the labels an event gives its alert, without the severity."""
+    labels = {"rule": rule.name, "type": event.type, "subject": event.subject, "source": event.source}
+    for name, path in rule.labels:
+        value = look_up_in_event(event, path)
+        if isinstance(value, Missing):
+            continue
+        if name != "*":
+            labels[name] = _text(value)
+        elif isinstance(value, Mapping):
+            labels |= {str(one): _text(item) for one, item in value.items() if item is not None}
+    return labels
+
+
+def aspect_of(rule: AlertRule, event: Event) -> Aspect:
+    """Return what an event says to a rule."""
+    labels = labels_of(rule, event)
+    key, warnings = _key(rule, labels)
+    severity, problem = _severity(rule, event)
+    return Aspect(
+        labels={**labels, "severity": SEVERITIES[severity]},
+        key=key,
+        status=_status(rule, event),
+        severity=severity,
+        warnings=(*warnings, *problem),
+    )
+
+
+def track(
+    rule: AlertRule, event: Event, states: Mapping[tuple[str, str], AlertState], now: datetime
+) -> Tracked:
+    """Return what an event makes of its alert; ``states`` by (rule, key), an unknown one is quiet."""
+    aspect = aspect_of(rule, event)
+    if aspect.status is None:
+        path = rule.states.path if rule.states else "its type"
+        reason = f"{path} says neither that it fires nor that it is over"
+        return Tracked(verdict=Verdict.CONDITION_FALSE, reason=reason)
+    before = states.get((rule.name, aspect.key), AlertState())
+    moment = _moments(rule, event)
+    reading = _detect(rule, event, before, aspect, now)
+    status = aspect.status if reading is None else _as_status(reading)
+    signal = _signal(event, aspect, status or AlertStatus.QUIET, moment)
+    state = before if reading is None else remember(before, reading, signal)
+    if status is not None:
+        state = receive(state, signal, now, ttl=rule.ttl, flapping=rule.flapping)
+    changes = _changes(before, state)
+    joins = joins_of(rule, state) if state.is_firing else ()
+    action = TrackAlert(rule=rule.name, key=aspect.key, state=state, is_changed=bool(changes), joins=joins)
+    is_short = reading is not None and not state.is_firing
+    return Tracked(
+        verdict=Verdict.BELOW_THRESHOLD if is_short else Verdict.TRACKED,
+        reason="; ".join([*_words(state, changes, reading, joins), *aspect.warnings]),
+        action=action,
+        facts=dict(reading.facts) if reading is not None else {},
+    )
+
+
+def lapse(rule: AlertRule, key: str, before: AlertState, now: datetime) -> TrackAlert:
+    """Return what time alone makes of an alert whose moment has come."""
+    state = before
+    if rule.detector is not None and state.look_at is not None and state.look_at <= now:
+        reading = rule.detector.tick(dict(state.memory or {}), now)
+        state = remember(state, reading)
+        status = _as_status(reading)
+        if status is not None and state.newest is not None:
+            signal = Signal(
+                status=status,
+                at=now,
+                severity=state.severity if rule.severity is None else rule.severity,
+                labels=state.labels,
+                newest=state.newest,
+            )
+            state = receive(state, signal, now, ttl=rule.ttl, flapping=rule.flapping)
+    state = pass_time(state, now, rule.flapping)
+    joins = joins_of(rule, state) if state.is_firing and not before.is_firing else ()
+    changed = bool(_changes(before, state))
+    return TrackAlert(rule=rule.name, key=key, state=state, is_changed=changed, joins=joins)
+
+
+def joins_of(rule: AlertRule, state: AlertState) -> tuple[Join, ...]:
+    """Return where an alert is told, by its labels; each place once."""
+    found = {}
+    for node in answering(rule.root, state.labels):
+        join = Join(
+            rule=rule.name,
+            route=node.path,
+            labels=rule.group_labels(node.plan, state.labels),
+            people=_people(node, state),
+        )
+        found[join.key] = join
+    return tuple(found.values())
+
+
+def _people(node: Node[AlertPlan], state: AlertState) -> tuple[Recipient, ...]:
+    newest = state.newest
+    if newest is None:
+        return ()
+    event = Event(
+        id="",
+        source="",
+        type=newest.type,
+        subject=newest.subject,
+        time=datetime.min.replace(tzinfo=UTC),
+        data=newest.data,
+        to=tuple(Recipient(**one) for one in newest.to),
+    )
+    return tuple(
+        {one.identity.casefold(): one for one in expected(node.plan.telling.sources, event)}.values()
+    )
+
+
+def _key(rule: AlertRule, labels: Labels) -> tuple[str, tuple[str, ...]]:
+    """All that lack every field of their key would be one alert: they are told apart by their subjects."""
+    if any(labels.get(name) for name in rule.key):
+        return key_of(*(part for name in rule.key for part in (name, labels.get(name, "")))), ()
+    warning = f"every field of its key is missing ({', '.join(rule.key)}): its subject stands in"
+    return key_of("subject", labels["subject"]), (warning,)
+
+
+def _status(rule: AlertRule, event: Event) -> AlertStatus | None:
+    if rule.states is not None:
+        return _field_status(rule.states, event)
+    if matches(rule.resolved, event.type):
+        return AlertStatus.RESOLVED
+    if matches(rule.acknowledged, event.type):
+        return AlertStatus.ACKNOWLEDGED
+    return AlertStatus.FIRING if not rule.firing or matches(rule.firing, event.type) else None
+
+
+def _field_status(states: FieldStates, event: Event) -> AlertStatus | None:
+    value = look_up_in_event(event, states.path)
+    text = "" if isinstance(value, Missing) else _text(value)
+    for status, texts in (
+        (AlertStatus.FIRING, states.firing),
+        (AlertStatus.RESOLVED, states.resolved),
+        (AlertStatus.ACKNOWLEDGED, states.acknowledged),
+    ):
+        if text in texts:
+            return status
+    return None
+
+
+def _severity(rule: AlertRule, event: Event) -> tuple[int, tuple[str, ...]]:
+    if rule.severity is not None:
+        return rule.severity, ()
+    path = rule.severity_path or ""
+    value = look_up_in_event(event, path)
+    text = "" if isinstance(value, Missing) else str(value).casefold()
+    if text in SEVERITIES:
+        return SEVERITIES.index(text), ()
+    return _DEFAULT_SEVERITY, (f"{path} is none of {', '.join(SEVERITIES)}: taken as warning",)
+
+
+def _detect(
+    rule: AlertRule, event: Event, state: AlertState, aspect: Aspect, now: datetime
+) -> Reading | None:
+    """Ask the detector about an event that would fire; what resolves or acknowledges needs no count."""
+    if rule.detector is None or aspect.status is not AlertStatus.FIRING:
+        return None
+    value: Json = None
+    if rule.detect_path is not None:
+        found = look_up_in_event(event, rule.detect_path)
+        value = None if isinstance(found, Missing) else found
+    memory = dict(state.memory) if state.memory is not None else None
+    return rule.detector.observe(memory, Sighting(at=event.time, value=value), now)
+
+
+def _as_status(reading: Reading) -> AlertStatus | None:
+    if reading.is_firing is None:
+        return None
+    return AlertStatus.FIRING if reading.is_firing else AlertStatus.RESOLVED
+
+
+def _moments(rule: AlertRule, event: Event) -> tuple[datetime, datetime | None]:
+    """Return when it began and when it is over, as far as the event says."""
+    begins = _moment(event, rule.begins) or event.time
+    return begins, _moment(event, rule.ends)
+
+
+def _moment(event: Event, path: str | None) -> datetime | None:
+    value = look_up_in_event(event, path) if path is not None else None
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo is not None else None
+
+
+def _signal(
+    event: Event, aspect: Aspect, status: AlertStatus, moments: tuple[datetime, datetime | None]
+) -> Signal:
+    begins, ends = moments
+    return Signal(
+        status=status,
+        at=begins if status is AlertStatus.FIRING else ends or event.time,
+        severity=aspect.severity,
+        labels=aspect.labels,
+        newest=Newest(
+            type=event.type,
+            subject=event.subject,
+            data=event.data,
+            to=tuple(one.to_json() for one in event.to),
+        ),
+        ends_at=ends,
+    )
+
+
+def _changes(before: AlertState, after: AlertState) -> tuple[str, ...]:
+    """Say what is different, as far as anybody has to be told."""
+    words = []
+    if after.is_firing and after.occurrence != before.occurrence:
+        words.append("it begins")
+    elif before.is_firing and not after.is_firing:
+        words.append("it is over")
+    elif after.severity > before.severity and after.is_firing:
+        words.append(f"it is {SEVERITIES[after.severity]} now")
+    if after.status is not before.status and AlertStatus.ACKNOWLEDGED in (after.status, before.status):
+        words.append(f"it is {after.status.value}")
+    if after.is_held != before.is_held:
+        words.append("it flaps and is held" if after.is_held else "it is steady again")
+    return tuple(words)
+
+
+def _words(
+    state: AlertState, changes: Sequence[str], reading: Reading | None, joins: Sequence[Join]
+) -> list[str]:
+    words = [reading.reason] if reading is not None and reading.reason else []
+    words += changes or [f"nothing new: it is {state.status.value}"]
+    if changes and joins:
+        words.append("told by " + " and ".join(map(_group_words, joins)))
+    return words
+
+
+def _group_words(join: Join) -> str:
+    route = "/".join(join.route)
+    names = ", ".join(sorted(join.labels)) or "all"
+    return f"the group of {names}" + (f" on {route}" if route else "")
+
+
+def _text(value: Json) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, sort_keys=True, default=str)

@@ -1,0 +1,129 @@
+"""Keep alerts, one row each, locked while a batch or the sweep moves them on.
+
+Stores states sealed; what a state means is not known here.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from notifier.ids import uuid7
+from notifier.store.bulk import BulkInsert
+from notifier.store.database import Connection
+
+AlertId = tuple[str, str, bytes]
+"""Tenant, rule, keyed hash of what identifies the alert."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """A row of ``alert`` as it is written; fields in the order of the statement."""
+
+    id: UUID
+    status: str
+    occurrence: int
+    severity: int
+    subject: str | None
+    is_source: bool
+    started_at: datetime | None
+    ended_at: datetime | None
+    due_at: datetime | None
+    data_key: bytes
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAlert:
+    """An alert as it is read; ``sealed`` is None where nothing is known of it yet."""
+
+    id: UUID
+    tenant: str
+    rule: str
+    digest: bytes
+    data_key: bytes | None
+    sealed: bytes | None
+
+
+_ENSURE = BulkInsert(
+    "alert", id="uuid", tenant="text", rule="text", digest="bytea", then="ON CONFLICT DO NOTHING"
+)
+_COLUMNS = "alert.id, alert.tenant, alert.rule, alert.digest, alert.data_key, alert.sealed"
+
+
+def lock_alerts(connection: Connection, ids: Iterable[AlertId]) -> list[KeptAlert]:
+    """Lock the alerts, in key order, making a row for each that has none."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return []
+    _ENSURE.run(connection, [(uuid7(), *one) for one in wanted])
+    rows = connection.execute(
+        f"""SELECT {_COLUMNS} FROM alert
+            JOIN unnest(%b::text[], %b::text[], %b::bytea[]) AS wanted (tenant, rule, digest)
+            USING (tenant, rule, digest)
+            ORDER BY tenant, rule, digest FOR UPDATE OF alert""",
+        [list(column) for column in zip(*wanted, strict=True)],
+        prepare=True,
+    ).fetchall()
+    return [KeptAlert(*row) for row in rows]
+
+
+def lock_these(connection: Connection, ids: Iterable[UUID]) -> list[KeptAlert]:
+    """Lock alerts by id, in key order."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM alert WHERE id = ANY(%b) ORDER BY tenant, rule, digest FOR UPDATE",
+        [list(ids)],
+    ).fetchall()
+    return [KeptAlert(*row) for row in rows]
+
+
+def take_due_alerts(connection: Connection, now: datetime, limit: int) -> list[KeptAlert]:
+    """Lock and return alerts whose moment has come, leaving alone what others hold."""
+    rows = connection.execute(
+        f"""SELECT {_COLUMNS} FROM alert WHERE due_at <= %b ORDER BY due_at LIMIT %b
+            FOR UPDATE SKIP LOCKED""",
+        [now, limit],
+        prepare=True,
+    ).fetchall()
+    return [KeptAlert(*row) for row in rows]
+
+
+def save_alerts(connection: Connection, rows: Sequence[AlertRow]) -> None:
+    """Write alerts that are locked."""
+    if not rows:
+        return
+    connection.execute(
+        """UPDATE alert SET status = new.status, occurrence = new.occurrence, severity = new.severity,
+                  subject = new.subject, is_source = new.is_source, started_at = new.started_at,
+                  ended_at = new.ended_at, due_at = new.due_at, data_key = new.data_key,
+                  sealed = new.sealed, updated_at = now()
+           FROM unnest(%b::uuid[], %b::text[], %b::integer[], %b::smallint[], %b::text[], %b::boolean[],
+                       %b::timestamptz[], %b::timestamptz[], %b::timestamptz[], %b::bytea[], %b::bytea[])
+                AS new (id, status, occurrence, severity, subject, is_source, started_at, ended_at, due_at,
+                        data_key, sealed)
+           WHERE alert.id = new.id""",
+        [
+            list(column)
+            for column in zip(
+                *([getattr(row, name) for name in AlertRow.__slots__] for row in rows), strict=True
+            )
+        ],
+        prepare=True,
+    )
+
+
+def forget_alerts(connection: Connection, ids: Sequence[UUID]) -> None:
+    """Remove alerts of which nothing came."""
+    if ids:
+        connection.execute("DELETE FROM alert WHERE id = ANY(%b)", [list(ids)], prepare=True)
+
+
+def live_sources(connection: Connection, tenants: Sequence[str]) -> list[KeptAlert]:
+    """Return the alerts of the tenants that fire and may mute others."""
+    rows = connection.execute(
+        f"""SELECT {_COLUMNS} FROM alert
+            WHERE tenant = ANY(%b) AND is_source AND status IN ('firing', 'acknowledged')""",
+        [list(tenants)],
+        prepare=True,
+    ).fetchall()
+    return [KeptAlert(*row) for row in rows]
