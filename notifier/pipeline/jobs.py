@@ -142,7 +142,8 @@ class Composer:
             person_key = self._keyring.open_data_key(row.person_key)
             recipient = Recipient(**orjson.loads(person_key.unseal(row.notification_sealed, b"recipient")))
             event_key = self._keyring.open_data_key(row.event_key)
-            private = read_private(orjson.loads(event_key.unseal(row.event_sealed, b"event")))
+            stored = orjson.loads(event_key.unseal(row.event_sealed, b"event"))
+            private = {**read_private(stored), "alert": stored.get("alert")}
             steps = read_plan(row.plan)
         except KeyMissing as error:
             raise Unready(str(error)) from error
@@ -244,6 +245,7 @@ class Composer:
                 "time": event.time.isoformat(),
             },
             "data": event.data,
+            "alert": event.alert,
             "recipient": {
                 "name": job.recipient.name,
                 "locale": locale,

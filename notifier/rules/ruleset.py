@@ -10,8 +10,8 @@ from pathlib import Path
 
 from notifier.events import Event, Json, Recipient
 from notifier.recipients.paths import Missing, look_up_in_event
-from notifier.recipients.resolve import addresses, expected, references
-from notifier.recipients.sources import ListSource, Source
+from notifier.recipients.resolve import addresses, expected, listed, references
+from notifier.recipients.sources import Source
 from notifier.rules.alerting.compile import AlertSetting
 from notifier.rules.alerting.plan import AlertRule
 from notifier.rules.alerting.tracking import alert_key
@@ -171,7 +171,7 @@ class RuleSet:
         found: dict[str, None] = {}
         for rule in self.rules_for(event.type):
             if rule.is_enabled and not isinstance(rule, AlertRule):
-                people = [*expected(rule.telling.sources, event), *_listed(rule.telling.sources, lists or {})]
+                people = [*expected(rule.telling.sources, event), *listed(rule.telling.sources, lists or {})]
                 found.update(dict.fromkeys(key for one in people for key in addresses(one)))
         return tuple(found)
 
@@ -190,10 +190,4 @@ def subject_of(rule: StageRule, event: Event) -> str | Missing:
 
 
 def _members(sources: Sequence[Source], lists: Mapping[str, tuple[Recipient, ...]]) -> Iterator[str]:
-    yield from (one.contact for one in _listed(sources, lists) if one.contact)
-
-
-def _listed(sources: Sequence[Source], lists: Mapping[str, tuple[Recipient, ...]]) -> Iterator[Recipient]:
-    for source in sources:
-        if isinstance(source, ListSource):
-            yield from lists.get(source.members_of, ())
+    yield from (one.contact for one in listed(sources, lists) if one.contact)
