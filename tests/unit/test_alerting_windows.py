@@ -162,7 +162,7 @@ def test_no_windows_hold_nowhere() -> None:
 )
 def test_next_change_is_exact(windows: list[Window], after: str, changes: list[str]) -> None:
     """From change to change, to the minute, in winter and in summer."""
-    found = []
+    found: list[datetime | None] = []
     at: datetime | None = utc(after)
     while at is not None and len(found) < len(changes):
         at = next_change(windows, at)
