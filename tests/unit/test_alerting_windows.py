@@ -313,3 +313,15 @@ def test_moments_in_any_zone_are_the_same_moment() -> None:
     assert one.contains(tokyo)
     assert change == utc("2026-03-02 16:00")
     assert change.tzinfo is UTC
+
+
+def test_spans_are_cut_to_what_is_asked_for() -> None:
+    """Neither what began before nor what ends later sticks out."""
+    one = window("UTC", times=["09:00-17:00"])
+
+    spans = list(one.spans(utc("2026-03-02 12:00"), utc("2026-03-03 10:00")))
+
+    assert spans == [
+        (utc("2026-03-02 12:00"), utc("2026-03-02 17:00")),
+        (utc("2026-03-03 09:00"), utc("2026-03-03 10:00")),
+    ]
