@@ -5,7 +5,7 @@ address forbid is the gate's part (``may_we``).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -115,10 +115,9 @@ def _refused(facts: PersonFacts) -> Personal | None:
 
 
 def _opted_out(facts: PersonFacts) -> Personal | None:
-    contact = facts.contact or Contact()
-    refused = contact.opt_outs | facts.wishes.opt_outs
-    if not is_opted_out(
-        replace(contact, opt_outs=refused),
+    refused = facts.wishes.opt_outs | (facts.contact.opt_outs if facts.contact else frozenset())
+    if not refused or not is_opted_out(
+        Contact(opt_outs=refused),
         facts.category,
         facts.channel,
         message_class=facts.message_class,

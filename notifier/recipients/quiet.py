@@ -37,7 +37,7 @@ def _end_of(quiet: tuple[QuietHours, ...], zone: tzinfo, at: datetime) -> dateti
 def _stretches(
     quiet: tuple[QuietHours, ...], zone: tzinfo, today: date
 ) -> Iterator[tuple[datetime, datetime]]:
-    """Yield what may hold today: begun today or the day before, or a day earlier where the clock skips one."""
+    """Yield what may hold today: begun yesterday, or earlier where the clock goes back over midnight."""
     for day in (today - 2 * _DAY, today - _DAY, today):
         for one in quiet:
             if day.weekday() in one.weekdays:

@@ -24,7 +24,7 @@ _WEEK = 7 * _DAY
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuietHours:
-    """A stretch of the day, in the person's zone; where ``until`` is not after ``start``, of the day after."""
+    """A stretch of the day in the person's zone; an ``until`` not after ``start`` is of the day after."""
 
     start: time
     until: time

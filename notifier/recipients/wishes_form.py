@@ -14,7 +14,6 @@ from pydantic_core import ErrorDetails
 from notifier.documents import Duration, Strict, dotted
 from notifier.errors import NotifierError
 from notifier.events import Json
-from notifier.forms import mend_of
 from notifier.messages import ChannelName
 from notifier.recipients.digests import DigestPolicy, Gather
 from notifier.recipients.local_times import (
@@ -30,6 +29,16 @@ from notifier.recipients.words import span
 _CHANNELS = "|".join(channel.value for channel in ChannelName)
 _CATEGORY = r"[a-z0-9_-]{1,64}"
 _KEY_LIMIT = 64
+# What pydantic says of a wrong type speaks of Python.
+_WORDS = {
+    "tuple_type": "must be a list",
+    "string_type": "must be a text",
+    "mapping_type": "must be an object",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "too_long": "has too many entries: at most 50",
+}
+_SHORTEST, _LONGEST = timedelta(minutes=1), timedelta(days=31)
 
 
 class WishesRefused(NotifierError):
@@ -56,13 +65,19 @@ def _days(value: Any) -> Any:
     return read_weekdays(value)
 
 
+def _between(length: timedelta) -> timedelta:
+    if not _SHORTEST <= length <= _LONGEST:
+        raise ValueError(f"must be from {span(_SHORTEST)} to {span(_LONGEST)}")
+    return length
+
+
 _Consent = Annotated[str, Field(pattern=rf"^{_CATEGORY}(:({_CHANNELS}))?$")]
 _CategoryOrAny = Annotated[str, Field(pattern=rf"^(\*|{_CATEGORY})$")]
 _Weekdays = Annotated[frozenset[int], BeforeValidator(_days)]
 _Start = Annotated[time, BeforeValidator(lambda value: read_time(_text(value)))]
 _End = Annotated[time, BeforeValidator(lambda value: read_end(_text(value)))]
 _Times = Annotated[tuple[_Start, ...], AfterValidator(lambda times: tuple(sorted(set(times))))]
-_Every = Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=31))]
+_Every = Annotated[Duration, AfterValidator(_between)]
 _Severity = Literal["info", "warning", "error", "critical"]
 
 
@@ -205,8 +220,9 @@ def _problem(item: ErrorDetails) -> tuple[str, str]:
         return dotted(loc), "is required"
     if item["type"] == "string_pattern_mismatch":
         return dotted(loc), _form_of(loc)
-    message, mend = item["msg"].removeprefix("Value error, "), mend_of(item)
-    return dotted(loc), f"{message} ({mend})" if mend else message
+    if item["type"] in {"literal_error", "enum"}:
+        return dotted(loc), f"must be {item['ctx']['expected']}"
+    return dotted(loc), _WORDS.get(item["type"]) or item["msg"].removeprefix("Value error, ")
 
 
 def _unknown_key(loc: tuple[str | int, ...]) -> str:

@@ -15,9 +15,8 @@ from notifier.forms import wrong
 from notifier.rules.catch_up import CatchUp
 from notifier.rules.local_shapes import LocalTime
 from notifier.rules.localtime import find_zone
-from notifier.rules.model import EventName, Name, Patterns
-from notifier.rules.model import _listed as listed
 from notifier.rules.reminders import Reminder, offset_text
+from notifier.rules.shapes import EventName, Name, Patterns, listed
 
 _SIGNED = re.compile(r"([+-]?)(.+)")
 _FURTHEST = timedelta(days=3660)

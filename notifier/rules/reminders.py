@@ -8,7 +8,7 @@ event a timer makes has its due time in it, a time that was told is not told aga
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -19,6 +19,7 @@ from notifier.recipients.paths import Missing, look_up, look_up_in_event
 from notifier.rules.catch_up import GRACE, CatchUp
 from notifier.rules.localtime import find_zone, local_at, moment_of
 
+_KIND = "reminder"
 _DAY = timedelta(days=1)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # RFC 3339, with seconds and the offset left to choice.
@@ -149,7 +150,26 @@ def subject_of(reminder: Reminder, event: Event) -> str | Missing:
 
 def timer_key(name: str, subject: str, offset: timedelta) -> str:
     """Return what is unique to a subject's reminder at an offset."""
-    return f"reminder:{name}:{subject}:{offset_text(offset)}"
+    return f"{_KIND}:{name}:{subject}:{offset_text(offset)}"
+
+
+def timer_keys(reminder: Reminder, subject: str) -> dict[str, timedelta]:
+    """Return the keys of all timers a subject may have, with their offsets: those to look at together."""
+    return {timer_key(reminder.name, subject, offset): offset for offset in reminder.offsets}
+
+
+def name_of(key: str) -> str | None:
+    """Return the name of the reminder a timer belongs to, or None for a timer of another kind."""
+    kind, _, rest = key.partition(":")
+    return rest.partition(":")[0] if kind == _KIND else None
+
+
+def with_missed(data: Mapping[str, Json], missed: Sequence[Due]) -> dict[str, Json]:
+    """Return the data of a reminder's event that also speaks for others, which were missed."""
+    return {
+        **data,
+        "missed": [{"offset_days": _days(one.offset), "at": one.at.isoformat()} for one in missed],
+    }
 
 
 def offset_text(offset: timedelta) -> str:
@@ -213,8 +233,11 @@ def _parts(span: timedelta) -> tuple[int, timedelta]:
     return span.days, span - span.days * _DAY
 
 
+def _days(offset: timedelta) -> int | float:
+    return offset / _DAY if offset % _DAY else offset // _DAY
+
+
 def _timer(reminder: Reminder, event: Event, subject: str, of: str, due: Due) -> SetTimer:
-    days, rest = _parts(due.offset)
     return SetTimer(
         key=timer_key(reminder.name, subject, due.offset),
         # Not moved to now when it is past: its event's id must stay what it was (see above).
@@ -222,7 +245,7 @@ def _timer(reminder: Reminder, event: Event, subject: str, of: str, due: Due) ->
         event_type=reminder.event_type,
         subject=subject,
         data={
-            "offset_days": due.offset / _DAY if rest else days,
+            "offset_days": _days(due.offset),
             "due": of,
             "last": dict(event.data),
         },
@@ -230,7 +253,7 @@ def _timer(reminder: Reminder, event: Event, subject: str, of: str, due: Due) ->
 
 
 def _off(reminder: Reminder, subject: str) -> tuple[CancelTimer, ...]:
-    return tuple(CancelTimer(key=timer_key(reminder.name, subject, one)) for one in reminder.offsets)
+    return tuple(CancelTimer(key=key) for key in timer_keys(reminder, subject))
 
 
 def _is_null(data: Mapping[str, Json], path: str) -> bool:

@@ -1,5 +1,7 @@
 """Matchers are read, written and applied as Alertmanager does."""
 
+from typing import cast
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from notifier.rules.alerting.matchers import (
     OPS,
     Matcher,
     MatcherError,
+    Op,
     all_match,
     parse_matcher,
     parse_matchers,
@@ -19,7 +22,7 @@ MATCHERS = st.builds(Matcher, name=TEXTS, op=st.sampled_from(["=", "!="]), value
 
 def one(op: str, value: str, name: str = "host") -> Matcher:
     """A matcher on one label."""
-    return Matcher(name=name, op=op, value=value)
+    return Matcher(name=name, op=cast("Op", op), value=value)
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def test_no_windows_hold_nowhere() -> None:
 )
 def test_next_change_is_exact(windows: list[Window], after: str, changes: list[str]) -> None:
     """From change to change, to the minute, in winter and in summer."""
-    found = []
+    found: list[datetime | None] = []
     at: datetime | None = utc(after)
     while at is not None and len(found) < len(changes):
         at = next_change(windows, at)
@@ -313,3 +313,15 @@ def test_moments_in_any_zone_are_the_same_moment() -> None:
     assert one.contains(tokyo)
     assert change == utc("2026-03-02 16:00")
     assert change.tzinfo is UTC
+
+
+def test_spans_are_cut_to_what_is_asked_for() -> None:
+    """Neither what began before nor what ends later sticks out."""
+    one = window("UTC", times=["09:00-17:00"])
+
+    spans = list(one.spans(utc("2026-03-02 12:00"), utc("2026-03-03 10:00")))
+
+    assert spans == [
+        (utc("2026-03-02 12:00"), utc("2026-03-02 17:00")),
+        (utc("2026-03-03 09:00"), utc("2026-03-03 10:00")),
+    ]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from notifier.decisions import Contact
 from notifier.events import Urgency
 from notifier.messages import ChannelName, MessageClass
-from notifier.recipients.budgets import DEFAULT_BUDGETS, UNLIMITED
-from notifier.recipients.digests import DigestPolicy, Gather
+from notifier.recipients.budgets import DEFAULT_BUDGETS, UNLIMITED, Budget
+from notifier.recipients.digests import DigestPolicy, Gather, Waiting, due_at, take
 from notifier.recipients.personal import (
     Kind,
     Personal,
@@ -52,9 +52,10 @@ def facts(**changes: Any) -> PersonFacts:
 
 def wishes(**fields: Any) -> Wishes:
     """Return wishes; consent is written as a set of texts."""
-    return Wishes(
-        **{name: frozenset(item) if isinstance(item, set) else item for name, item in fields.items()}
-    )
+    values: dict[str, Any] = {}
+    for name, item in fields.items():
+        values[name] = frozenset(item) if isinstance(item, set) else item
+    return Wishes(**values)
 
 
 def test_who_set_nothing_is_told_now() -> None:
@@ -281,3 +282,68 @@ def test_who_set_nothing_is_told_as_before(one: PersonFacts) -> None:
     is_consent = one.preference is IN and one.message_class is not TRANSACTIONAL
 
     assert when_to_tell(nothing, NIGHT).kind is (Kind.NEVER if is_consent else Kind.NOW)
+
+
+class Phone:
+    """Whatever one person gets by SMS, with a sweep that comes on the minute it is due."""
+
+    def __init__(self, **set_: Any) -> None:
+        self.facts = facts(**set_)
+        self.told: list[str] = []
+        self.sent: list[datetime] = []
+        self.held: list[Waiting] = []
+
+    def now(self) -> PersonFacts:
+        """Return what the pipeline would load."""
+        last = self.sent[-1] if self.sent else None
+        arrived = [one.arrived_at for one in self.held]
+        return replace(self.facts, sent=self.sent, waiting=arrived, last_told_at=last)
+
+    def receive(self, id_: str, at: datetime) -> None:
+        """Tell or hold one notification."""
+        verdict = when_to_tell(self.now(), at)
+        if verdict.kind is Kind.NOW:
+            self.told.append(id_)
+            self.sent.append(at)
+        else:
+            assert verdict.until is not None
+            self.held.append(Waiting(id=id_, arrived_at=at, until=verdict.until))
+
+    def sweep(self, until: datetime | None) -> None:
+        """Release what is due by ``until``, each digest when it may go out."""
+        while (due := due_at(self.held)) is not None and (until is None or due <= until):
+            verdict = when_to_release(self.now(), due)
+            if verdict.until is not None:
+                self.held = [replace(one, until=max(one.until, verdict.until)) for one in self.held]
+                continue
+            taken = take(self.held, due)
+            self.told += [one.id for one in taken.told]
+            self.sent.append(due)
+            self.held = [*taken.left]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    gaps=st.lists(st.integers(0, 1800), min_size=1, max_size=30),
+    quiet=st.sampled_from([(), NIGHTS]),
+    digests=st.sampled_from([{}, {"it": FIRST}, {"it": DAILY}]),
+    budget=st.sampled_from([UNLIMITED, Budget.parse("1 in 10m"), Budget.parse("2 in 15m", "3 in 1h")]),
+)
+def test_a_storm_is_told_within_the_budget_and_nothing_is_lost(
+    gaps: list[int], quiet: tuple[QuietHours, ...], digests: dict[str, DigestPolicy], budget: Budget
+) -> None:
+    """Whatever arrives when, each is told once, outside the quiet hours, and no limit is exceeded."""
+    phone = Phone(wishes=wishes(quiet=quiet, digests=digests), budget=budget)
+    now = datetime(2026, 3, 28, 19, 0, tzinfo=UTC)
+
+    for number, gap in enumerate(gaps):
+        now += timedelta(seconds=gap)
+        phone.sweep(now)
+        phone.receive(str(number), now)
+    phone.sweep(None)
+
+    assert sorted(phone.told) == sorted(str(number) for number in range(len(gaps)))
+    for moment in phone.sent:
+        assert quiet_until(phone.facts.wishes, "Europe/Berlin", moment) is None
+        for limit in budget.limits:
+            assert sum(moment <= at < moment + limit.within for at in phone.sent) <= limit.count

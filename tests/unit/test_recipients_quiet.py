@@ -92,6 +92,8 @@ def test_quiet_hours_follow_the_local_clock(quiet: tuple[str, ...], now: str, ex
         ("America/Santiago", "00:00-06:00", "2026-09-06 04:00", "2026-09-06 09:00"),
         # Samoa had no 30 December 2011 at all.
         ("Pacific/Apia", "22:00-07:00 thursday", "2011-12-30 09:00", "2011-12-30 10:00"),
+        # Newfoundland's clock went from 00:01 back to 23:01 of the day before.
+        ("America/St_Johns", "23:30-23:20 friday", "2010-11-07 02:30:30", "2010-11-07 02:50"),
         ("UTC", "22:00-07:00", "2026-01-15 23:00", "2026-01-16 07:00"),
         # An unknown zone is UTC, as in what is rendered.
         ("Mars/Olympus", "22:00-07:00", "2026-01-15 23:00", "2026-01-16 07:00"),

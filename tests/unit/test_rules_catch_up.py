@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from notifier.rules.catch_up import GRACE, CatchUp, catch_up
+from notifier.rules.reminders import Due, Reminder, name_of, timer_keys, with_missed
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -92,3 +94,46 @@ def test_patience_is_the_callers() -> None:
 
     assert found.left_out == digests(2)
     assert timedelta(minutes=1) < GRACE
+
+
+@pytest.mark.parametrize("subject", ["INV-1", "a:b", "7d", "", "reminder:x"])
+def test_the_timers_of_a_subject_are_found_by_their_keys(subject: str) -> None:
+    """Together, because only together they can be summed up."""
+    reminder = Reminder(
+        name="invoice-due",
+        patterns=("invoice.issued",),
+        settled_by=(),
+        date_path="data.due_at",
+        offsets=(timedelta(days=-3), timedelta(0)),
+        event_type="invoice.due",
+        zone=ZoneInfo("UTC"),
+    )
+
+    keys = timer_keys(reminder, subject)
+
+    assert keys == {
+        f"reminder:invoice-due:{subject}:-3d": timedelta(days=-3),
+        f"reminder:invoice-due:{subject}:0d": timedelta(0),
+    }
+    assert {name_of(key) for key in keys} == {"invoice-due"}
+
+
+@pytest.mark.parametrize(
+    "key", ["schedule:digest:0 8 * * *:UTC", "stuck:returns:R-1", "reminders:x:y:0d", ""]
+)
+def test_timers_of_other_kinds_are_no_reminders(key: str) -> None:
+    """By the first word of the key."""
+    assert name_of(key) is None
+
+
+def test_a_summary_says_what_it_stands_for() -> None:
+    """Beside the data it has anyway."""
+    others = [Due(offset=timedelta(days=-3), at=NOW), Due(offset=timedelta(hours=-12), at=NOW)]
+
+    assert with_missed({"offset_days": 0}, others) == {
+        "offset_days": 0,
+        "missed": [
+            {"offset_days": -3, "at": "2026-03-02T09:00:00+00:00"},
+            {"offset_days": -0.5, "at": "2026-03-02T09:00:00+00:00"},
+        ],
+    }

@@ -78,6 +78,20 @@ VARIANTS: Mapping[str, tuple[Mapping[str, Json], ...]] = {
     "order.out_for_delivery": ({"is_last_parcel": False},),
     "package.arrived": ({"missing": 1},),
     "invoice.issued": ({"total": -12.5}, {"is_autopaid": True}),
+    "invoice.changed": ({"total": -12.5}, {"is_autopaid": True}),
+    "invoice.due": ({"offset_days": -1}, {"offset_days": 0}, {"offset_days": 7}),
+    "invoice.paid": ({"remaining": 97.5},),
+    "billing.updated": ({"changes": [{"what": "Payment method"}]},),
+    "subscription.ending": ({"is_renewed": False},),
+    "subscription.cancelled": (
+        {"is_by_us": True, "reason": "We no longer offer it.", "refund": 80, "currency": "EUR"},
+    ),
+    "appointment.changed": ({"previous_place": "Hall 2"},),
+    "appointment.cancelled": ({"is_by_customer": True},),
+    "inventory.low": ({"left": -3}, {"arrives_on": "2026-12-01", "arriving": 60, "unit": "kg"}),
+    "policy.changed": ({"owner": {"name": "Paula Reuter"}},),
+    "employee.registered": ({"prepare": ["Order the badge"]},),
+    "meeting.scheduled": ({"is_moved": True, "place": "Room 4"},),
     "ticket.changed": ({"status": "new"}, {"status": "resolved"}, {"status": "closed"}),
     "login.repeated_failures": ({"is_locked": False, "is_admin": False},),
     "account.password_reset": ({"expires_minutes": 1},),
@@ -213,7 +227,7 @@ def test_every_type_has_a_rule_and_every_rule_its_templates() -> None:
     """A type nobody is told of, or a channel without words, would be a silent hole."""
     told = {entry.type for entry, _, _ in used()}
 
-    assert told | (READINGS & set(TYPES)) == set(TYPES)
+    assert told | READINGS == set(TYPES)
     for _, rule, name in used():
         for step in rule.telling.steps:
             assert templates().has(name, step.channel), (rule.name, name, step.channel)

@@ -13,8 +13,7 @@ from notifier.documents import Strict
 from notifier.forms import wrong
 from notifier.recipients.sources import Source
 from notifier.rules.alerting.escalation import Policy, Step
-from notifier.rules.model import ChannelEntry, Channels, Name, Span
-from notifier.rules.model import _not_empty as not_empty
+from notifier.rules.shapes import ChannelEntry, Channels, Name, Span, not_empty
 
 _MOST_ROUNDS = 100
 

@@ -18,9 +18,7 @@ from notifier.forms import Zone, wrong
 from notifier.rules.alerting.rotations import Layer, Override, Rotation
 from notifier.rules.alerting.windows import Window
 from notifier.rules.local_shapes import LocalDate, LocalMoment, LocalTime
-from notifier.rules.model import Name
-from notifier.rules.model import _listed as listed
-from notifier.rules.model import _not_empty as not_empty
+from notifier.rules.shapes import Name, listed, not_empty
 
 _SHORTEST = timedelta(hours=1)
 _LONGEST = timedelta(days=366)

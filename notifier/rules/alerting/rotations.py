@@ -136,11 +136,9 @@ def _layer_changes(layer: Layer, zone: ZoneInfo, after: datetime) -> Iterator[da
 def _turns_begun(layer: Layer, zone: ZoneInfo, at: datetime) -> int:
     """Return how many turns have begun by then."""
     turns = max(0, (local_at(at, zone) - layer.start) // layer.every + 1)
-    # The clock on the wall misleads in the doubled hour and right after the missing one: look at the moments.
+    # In the second pass of the doubled hour the clock shows less than it did when the last turn began.
     while _begin_of(layer, zone, turns) <= at:
         turns += 1
-    while turns and _begin_of(layer, zone, turns - 1) > at:
-        turns -= 1
     return turns
 
 

@@ -1,6 +1,6 @@
 """Find what answers for each kind of vector.
 
-Every module of this package offers ``KINDS`` (kind to function) and, where we differ from the sources on purpose,
+A module of this package offers ``KINDS`` (kind to function) and, where we differ from the sources on purpose,
 ``DIVERGENCES``; a new module is found by being here.
 """
 
@@ -29,11 +29,12 @@ def discover() -> Registry:
     divergences: list[Divergence] = []
     for module_info in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{module_info.name}")
-        twice = kinds.keys() & module.KINDS.keys()
+        offered: Mapping[str, Kind] = getattr(module, "KINDS", {})  # what several kinds share has none
+        twice = kinds.keys() & offered.keys()
         if twice:
             raise ValueError(
                 f"{module.__name__}: another module answers for {', '.join(sorted(twice))} already"
             )
-        kinds.update(module.KINDS)
+        kinds.update(offered)
         divergences.extend(getattr(module, "DIVERGENCES", ()))
     return Registry(kinds=kinds, divergences=tuple(divergences))
