@@ -245,7 +245,6 @@ class Composer:
                 "time": event.time.isoformat(),
             },
             "data": event.data,
-            "alert": event.alert,
             "recipient": {
                 "name": job.recipient.name,
                 "locale": locale,
@@ -257,6 +256,7 @@ class Composer:
             "why": job.row.reason,
             "links": {},
             "message": {"id": str(job.row.message_id), "reason": job.row.reason},
+            **({"alert": event.alert} if event.alert is not None else {}),
         }
 
     def _outgoing(self, job: Job, content: Rendered, locale: str) -> Outgoing:

@@ -5,6 +5,7 @@ Stores matchers as texts; what they mean is the rules' part.
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -23,7 +24,7 @@ def open_silences(connection: Connection, tenant: str, now: datetime) -> list[Si
         [tenant, now],
         prepare=True,
     ).fetchall()
-    return [_silence(*row) for row in rows]
+    return [_silence(row) for row in rows]
 
 
 def list_silences(connection: Connection, tenant: str, *, since: datetime) -> list[Silence]:
@@ -31,7 +32,7 @@ def list_silences(connection: Connection, tenant: str, *, since: datetime) -> li
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM silence WHERE tenant = %s AND ends_at > %s ORDER BY id DESC", [tenant, since]
     ).fetchall()
-    return [_silence(*row) for row in rows]
+    return [_silence(row) for row in rows]
 
 
 def lock_silence(connection: Connection, tenant: str, silence: UUID) -> Silence | None:
@@ -39,7 +40,7 @@ def lock_silence(connection: Connection, tenant: str, silence: UUID) -> Silence 
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM silence WHERE tenant = %s AND id = %s FOR UPDATE", [tenant, silence]
     ).fetchone()
-    return _silence(*row) if row else None
+    return _silence(row) if row else None
 
 
 def save_silence(connection: Connection, tenant: str, silence: Silence, *, by: str, what: str) -> None:
@@ -75,20 +76,13 @@ def changes_of(connection: Connection, tenant: str, silence: UUID) -> list[tuple
     return [(row[0], row[1], row[2]) for row in rows]
 
 
-def _silence(
-    name: UUID,
-    matchers: str,
-    starts_at: datetime,
-    ends_at: datetime,
-    created_by: str,
-    comment: str,
-    updated_at: datetime,
-) -> Silence:
-    sets: Sequence[Sequence[str]] = orjson.loads(matchers)
+def _silence(row: Sequence[Any]) -> Silence:
+    name, matchers, starts_at, ends_at, created_by, comment, updated_at = row
     return Silence(
         id=str(name),
         matcher_sets=tuple(
-            tuple(matcher for text in texts for matcher in parse_matchers(text)) for texts in sets
+            tuple(matcher for text in texts for matcher in parse_matchers(text))
+            for texts in orjson.loads(matchers)
         ),
         starts_at=starts_at,
         ends_at=ends_at,
