@@ -197,7 +197,11 @@ class Alerts:
         return node.plan.cadence if node is not None else Cadence()
 
     def _is_source(self, state: AlertState) -> bool:
-        return state.is_firing and any(rule.is_source(state.labels) for rule in self._rules.setting.inhibits)
+        return (
+            state.is_firing
+            and bool(state.labels)
+            and any(rule.is_source(state.labels) for rule in self._rules.setting.inhibits)
+        )
 
     def _id(self, tenant: str, rule: str, key: str) -> AlertId:
         return tenant, rule, notification_digest(self._keyring.index_key, "alert", tenant, rule, key)

@@ -3,7 +3,7 @@
 The rules decide; this module loads what they need, in order of keys, and turns their actions into rows.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -28,7 +28,7 @@ from notifier.events import Event, Recipient
 from notifier.ids import uuid7
 from notifier.messages import ChannelName
 from notifier.pipeline.alerts import AlertKey, Alerts
-from notifier.pipeline.facts import FactLoader, TenantContacts
+from notifier.pipeline.facts import FactLoader
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.incoming import Incoming
 from notifier.pipeline.plans import plan_json
@@ -104,9 +104,14 @@ class Decider:
         fresh.sort(key=lambda one: one.event.time)
         journeys = self._facts.journeys(connection, fresh)
         kept = self._alerts.lock(connection, fresh)
-        contacts = self._facts.contacts(connection, fresh)
+        lists = self._facts.lists(now)
+        contacts = self._facts.contacts(connection, fresh, lists)
         states = {key: one.state for key, one in kept.items()}
-        decisions = self._decide(fresh, journeys, states, contacts, now)
+
+        def facts_of(one: Incoming) -> Facts:
+            return self._facts.of(one, journeys, contacts, states, lists)
+
+        decisions = self._decide(fresh, journeys, states, facts_of, now)
         self._write(connection, fresh, decisions, decided)
         save_journeys(connection, _moved(fresh, decisions, journeys))
         self._store_timers(connection, fresh, decisions)
@@ -145,14 +150,13 @@ class Decider:
         fresh: Sequence[Incoming],
         journeys: dict[JourneyKey, JourneyState],
         alerts: dict[AlertKey, AlertState],
-        contacts: TenantContacts,
+        facts_of: Callable[[Incoming], Facts],
         now: datetime,
     ) -> list[Decision]:
         """Fold the events in order: each sees journeys and alerts as the one before left them."""
         decisions = []
         for one in fresh:
-            facts = self._facts.of(one, journeys, contacts, alerts)
-            decision = route(one.event, one.entry, facts, self._rules, now)
+            decision = route(one.event, one.entry, facts_of(one), self._rules, now)
             tenant = one.event.tenant
             for action in decision.actions:
                 if isinstance(action, AdvanceJourney):

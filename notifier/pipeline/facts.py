@@ -26,8 +26,8 @@ class FactLoader:
         self._rules, self._lists, self._keyring = rules, lists, keyring
 
     def lists(self, now: datetime) -> Mapping[str, tuple[Recipient, ...]]:
-        """Return the lists as they are at a moment."""
-        return self._lists
+        """Return the lists as they are at a moment: who is on call changes."""
+        return self._rules.lists_at(now, self._lists)
 
     def journeys(self, connection: Connection, batch: Sequence[Incoming]) -> dict[JourneyKey, JourneyState]:
         """Lock and return the journeys that events of the batch may move."""
@@ -38,15 +38,20 @@ class FactLoader:
         ]
         return lock_journeys(connection, keys)
 
-    def contacts(self, connection: Connection, batch: Sequence[Incoming]) -> TenantContacts:
+    def contacts(
+        self,
+        connection: Connection,
+        batch: Sequence[Incoming],
+        lists: Mapping[str, tuple[Recipient, ...]],
+    ) -> TenantContacts:
         """Load what the address book knows of the people the rules may tell."""
         if not has_contacts(connection):
             return {}
         references, wanted = set[tuple[str, str]](), dict[tuple[str, str], PersonKey]()
         for event in (one.event for one in batch):
             tenant = event.tenant
-            references |= {(tenant, one) for one in self._rules.contact_references(event, self._lists)}
-            for address in self._rules.addresses(event, self._lists):
+            references |= {(tenant, one) for one in self._rules.contact_references(event, lists)}
+            for address in self._rules.addresses(event, lists):
                 wanted[tenant, address] = self._index(tenant, address)
         found = find_contacts(connection, self._keyring, references, wanted.values())
         contacts: dict[str, dict[str, Contact]] = {}
@@ -78,6 +83,7 @@ class FactLoader:
         journeys: Mapping[JourneyKey, JourneyState],
         contacts: TenantContacts,
         alerts: Mapping[tuple[str, str, str], AlertState],
+        lists: Mapping[str, tuple[Recipient, ...]],
     ) -> Facts:
         """Return what the rules may know for one event, as things stand."""
         tenant = one.event.tenant
@@ -93,5 +99,5 @@ class FactLoader:
                 if (tenant, rule, key) in alerts
             },
             contacts=contacts.get(tenant, {}),
-            lists=self._lists,
+            lists=lists,
         )
