@@ -13,8 +13,8 @@ from notifier.recipients.paths import Missing, look_up_in_event
 from notifier.recipients.resolve import addresses, expected, references
 from notifier.recipients.sources import ListSource, Source
 from notifier.rules.alerting.compile import AlertSetting
+from notifier.rules.alerting.identity import alert_key
 from notifier.rules.alerting.plan import AlertRule
-from notifier.rules.alerting.tracking import alert_key
 from notifier.rules.telling import Telling, matches
 
 
