@@ -13,9 +13,9 @@ from notifier.recipients.paths import Missing, look_up_in_event
 from notifier.recipients.resolve import addresses, expected, listed, references
 from notifier.recipients.sources import Source
 from notifier.rules.alerting.compile import AlertSetting
+from notifier.rules.alerting.identity import alert_key
 from notifier.rules.alerting.plan import AlertRule
 from notifier.rules.alerting.rotations import on_call
-from notifier.rules.alerting.tracking import alert_key
 from notifier.rules.catch_up import CatchUp
 from notifier.rules.reminders import Reminder
 from notifier.rules.reminders import subject_of as reminded_subject

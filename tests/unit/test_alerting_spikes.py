@@ -1,6 +1,7 @@
 """Much more or much less than in the window before: silent at first, once per leap, small in memory."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -160,7 +161,7 @@ def test_windows_hold_what_was_seen_in_them(sightings: list[tuple[int, int]]) ->
         assert reading.facts["before"] == sum(c for at, c in sightings[:number] if end - 20 < at <= end - 10)
 
 
-def seen(watch: Spike, sightings: list[tuple[float, int]]) -> list[Reading]:
+def seen(watch: Spike, sightings: Sequence[tuple[float, int]]) -> list[Reading]:
     """Return what is said after each sighting."""
     memory: Memory | None = None
     readings, latest = [], START

@@ -26,6 +26,7 @@ from notifier.rules.alerting.mutes import Maintenance
 from notifier.rules.alerting.plan import (
     BUILT_IN,
     DEFAULT_GROUP_TEMPLATE,
+    EVERY_LABEL,
     AlertPlan,
     AlertRule,
     FieldStates,
@@ -184,6 +185,7 @@ class AlertCompiler:
         routes = parent.entry.routes
         for index, entry in enumerate(routes):
             place = parent.place.at("routes", index)
+            self._alone(place.at("group_by"), entry.group_by or ())
             if entry.route in [one.route for one in routes[:index]]:
                 problem = f"the route {entry.route!r} stands twice"
                 self.checks.wrong(place.at("route").error(problem, "rename one"))
@@ -235,14 +237,20 @@ class AlertCompiler:
 
     def _labels_known(self, place: Place, entry: AlertEntry) -> None:
         """A label no event can have is a slip; with ``*`` nobody knows."""
-        if "*" in entry.labels:
-            return
-        known = {*BUILT_IN, *entry.labels}
+        known = {*BUILT_IN, *entry.labels, *EVERY_LABEL}
         for name in ("key", "group_by"):
-            for index, label in enumerate(getattr(entry, name) or ()):
-                if label not in known and label != "...":
-                    mend = f"known: {', '.join(sorted(known))}; add it to `labels`"
+            labels = getattr(entry, name) or ()
+            self._alone(place.at(name), labels)
+            for index, label in enumerate(labels):
+                if label not in known and "*" not in entry.labels:
+                    mend = f"known: {', '.join(sorted(known - {*EVERY_LABEL}))}; add it to `labels`"
                     self.checks.wrong(place.at(name, index).error(f"unknown label {label!r}", mend))
+
+    def _alone(self, place: Place, labels: Sequence[str]) -> None:
+        if EVERY_LABEL[0] in labels and tuple(labels) != EVERY_LABEL:
+            self.checks.wrong(
+                place.error("`...` stands for every label, beside others", "keep it alone, or not")
+            )
 
     def _severity(self, place: Place, entry: AlertEntry) -> tuple[int | None, str | None]:
         if entry.severity in SEVERITIES:
