@@ -186,6 +186,9 @@ class AlertCompiler:
         """A label no event can have is a slip; with ``*`` nobody knows."""
         if "*" in entry.labels:
             return
+        if "severity" in entry.key and "severity" not in entry.labels:
+            mend = "leave it out: an alert that gets worse is still the same alert"
+            self.checks.wrong(place.at("key").error("the severity cannot be part of the key", mend))
         known = {*BUILT_IN, *entry.labels}
         for name in ("key", "group_by"):
             for index, label in enumerate(getattr(entry, name) or ()):
