@@ -29,14 +29,17 @@ from notifier.clock import Clock, SystemClock
 from notifier.crypto import Keyring, MasterKeys
 from notifier.delivery.policy import DeliveryPolicy
 from notifier.events import Recipient
+from notifier.pipeline.alerts import Alerts
 from notifier.pipeline.answer import Answers
 from notifier.pipeline.decide import Decider
 from notifier.pipeline.deliver import Deliver
 from notifier.pipeline.flows import Flows
+from notifier.pipeline.groups import Groups
 from notifier.pipeline.inbox import PortalInbox
 from notifier.pipeline.incoming import Reader
 from notifier.pipeline.ingest import Ingest
 from notifier.pipeline.jobs import Composer
+from notifier.pipeline.lapses import Lapses
 from notifier.pipeline.lookups import Lookups
 from notifier.pipeline.outbox import Outbox
 from notifier.pipeline.record import Recorder
@@ -202,6 +205,35 @@ class Services:
             persons=self.persons,
             policy=self.policy,
             flows=self.flows,
+            alerts=self.alerts,
+        )
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """Alerts and their groups."""
+        return Alerts(self.rules, self.keyring)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """What speaks for alert groups."""
+        return Groups(
+            database=self.database,
+            decider=self.decider,
+            catalog=self.catalog,
+            rules=self.rules,
+            keyring=self.keyring,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def lapses(self) -> Lapses:
+        """What lets time pass for alerts."""
+        return Lapses(
+            database=self.database,
+            alerts=self.alerts,
+            rules=self.rules,
+            keyring=self.keyring,
+            clock=self.clock,
         )
 
     @cached_property
@@ -284,6 +316,8 @@ class Services:
             ingest=self.ingest,
             settler=self.deliver.settler,
             timers=timers,
+            lapses=self.lapses,
+            groups=self.groups,
             grace=self.settings.tuning.lease_margin,
             counters=self.counters,
         )

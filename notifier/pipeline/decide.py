@@ -3,36 +3,41 @@
 The rules decide; this module loads what they need, in order of keys, and turns their actions into rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 import orjson
 
+from notifier.alerts import AlertState
 from notifier.crypto import DataKey, Keyring, blind_index
 from notifier.decisions import (
     AdvanceJourney,
     CancelTimer,
     Decision,
+    Facts,
     JourneyState,
     Notify,
     SetTimer,
+    TrackAlert,
 )
 from notifier.delivery.outcome import channel_deadlines
 from notifier.delivery.policy import DeliveryPolicy
-from notifier.events import Recipient
+from notifier.events import Event, Recipient
 from notifier.ids import uuid7
 from notifier.messages import ChannelName
-from notifier.pipeline.facts import FactLoader, TenantContacts
+from notifier.pipeline.alerts import AlertKey, Alerts
+from notifier.pipeline.facts import FactLoader
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.incoming import Incoming
 from notifier.pipeline.plans import plan_json
 from notifier.pipeline.rows import new_message
-from notifier.recipients.resolve import address_on
+from notifier.recipients.resolve import address_on, expected, listed
 from notifier.rules.engine import route
 from notifier.rules.journeys import apply_advance
 from notifier.rules.ruleset import RuleSet
+from notifier.rules.telling import Telling
 from notifier.store.database import Connection
 from notifier.store.events import DecisionRow, EventRow, claim_keys, insert_decisions, insert_events
 from notifier.store.journeys import JourneyKey, save_journeys
@@ -82,9 +87,11 @@ class Decider:
         persons: Persons,
         policy: DeliveryPolicy,
         flows: Flows,
+        alerts: Alerts,
     ) -> None:
         self._rules, self._keyring = rules, keyring
         self._facts = FactLoader(rules, lists, keyring)
+        self._alerts = alerts
         self._persons, self._policy, self._flows = persons, policy, flows
 
     def run(self, connection: Connection, batch: Sequence[Incoming], now: datetime) -> Decided:
@@ -94,30 +101,69 @@ class Decider:
         decided = Decided(stored=len(fresh), duplicates=len(batch) - len(fresh))
         if not fresh:
             return decided
+        fresh.sort(key=lambda one: one.event.time)
         journeys = self._facts.journeys(connection, fresh)
-        contacts = self._facts.contacts(connection, fresh)
-        decisions = self._decide(fresh, journeys, contacts, now)
-        self._store_events(connection, fresh, decisions)
-        self._store_notifications(connection, fresh, decisions, decided)
+        kept = self._alerts.lock(connection, fresh)
+        lists = self._facts.lists(now)
+        contacts = self._facts.contacts(connection, fresh, lists)
+        states = {key: one.state for key, one in kept.items()}
+
+        def facts_of(one: Incoming) -> Facts:
+            return self._facts.of(one, journeys, contacts, states, lists)
+
+        decisions = self._decide(fresh, journeys, states, facts_of, now)
+        self._write(connection, fresh, decisions, decided)
         save_journeys(connection, _moved(fresh, decisions, journeys))
         self._store_timers(connection, fresh, decisions)
+        self._alerts.write(connection, kept, _tracked(fresh, decisions), now)
         return decided
+
+    def write(
+        self, connection: Connection, batch: Sequence[Incoming], decisions: Sequence[Decision]
+    ) -> Decided:
+        """Store events we made ourselves, decided already, with what follows; each once."""
+        fresh_ids = claim_keys(connection, [(one.event.key, one.id) for one in batch])
+        pairs = [pair for pair in zip(batch, decisions, strict=True) if pair[0].id in fresh_ids]
+        decided = Decided(stored=len(pairs), duplicates=len(batch) - len(pairs))
+        if pairs:
+            self._write(connection, [one for one, _ in pairs], [decision for _, decision in pairs], decided)
+        return decided
+
+    def facts_of(self, connection: Connection, event: Event, telling: Telling, now: datetime) -> Facts:
+        """Return what the rules may know of the people a telling names for an event."""
+        lists = self._facts.lists(now)
+        people = [*expected(telling.sources, event), *listed(telling.sources, lists)]
+        return Facts(contacts=self._facts.people(connection, event.tenant, people), lists=lists)
+
+    def _write(
+        self,
+        connection: Connection,
+        fresh: Sequence[Incoming],
+        decisions: Sequence[Decision],
+        decided: Decided,
+    ) -> None:
+        self._store_events(connection, fresh, decisions)
+        self._store_notifications(connection, fresh, decisions, decided)
 
     def _decide(
         self,
         fresh: Sequence[Incoming],
         journeys: dict[JourneyKey, JourneyState],
-        contacts: TenantContacts,
+        alerts: dict[AlertKey, AlertState],
+        facts_of: Callable[[Incoming], Facts],
         now: datetime,
     ) -> list[Decision]:
-        """Fold the events in order: each sees the journeys as the one before left them."""
+        """Fold the events in order: each sees journeys and alerts as the one before left them."""
         decisions = []
         for one in fresh:
-            decision = route(one.event, one.entry, self._facts.of(one, journeys, contacts), self._rules, now)
+            decision = route(one.event, one.entry, facts_of(one), self._rules, now)
+            tenant = one.event.tenant
             for action in decision.actions:
                 if isinstance(action, AdvanceJourney):
-                    key = (one.event.tenant, action.rule, action.subject)
+                    key = (tenant, action.rule, action.subject)
                     journeys[key] = apply_advance(journeys.get(key), action)
+                elif isinstance(action, TrackAlert):
+                    alerts[tenant, action.rule, action.key] = action.state
             decisions.append(decision)
         return decisions
 
@@ -259,6 +305,13 @@ def _moved(
         if isinstance(action, AdvanceJourney)
     }
     return {key: journeys[key] for key in sorted(keys)}
+
+
+def _tracked(fresh: Sequence[Incoming], decisions: Sequence[Decision]) -> Iterator[tuple[str, TrackAlert]]:
+    for one, decision in zip(fresh, decisions, strict=True):
+        for action in decision.actions:
+            if isinstance(action, TrackAlert):
+                yield one.event.tenant, action
 
 
 def _event_row(one: Incoming, key: DataKey) -> EventRow:

@@ -142,7 +142,8 @@ class Composer:
             person_key = self._keyring.open_data_key(row.person_key)
             recipient = Recipient(**orjson.loads(person_key.unseal(row.notification_sealed, b"recipient")))
             event_key = self._keyring.open_data_key(row.event_key)
-            private = read_private(orjson.loads(event_key.unseal(row.event_sealed, b"event")))
+            stored = orjson.loads(event_key.unseal(row.event_sealed, b"event"))
+            private = {**read_private(stored), "alert": stored.get("alert")}
             steps = read_plan(row.plan)
         except KeyMissing as error:
             raise Unready(str(error)) from error
@@ -255,6 +256,7 @@ class Composer:
             "why": job.row.reason,
             "links": {},
             "message": {"id": str(job.row.message_id), "reason": job.row.reason},
+            **({"alert": event.alert} if event.alert is not None else {}),
         }
 
     def _outgoing(self, job: Job, content: Rendered, locale: str) -> Outgoing:

@@ -16,8 +16,10 @@ from notifier.broker.wakeups import WakeUp, WakeUps
 from notifier.errors import NotifierError
 from notifier.events import LANES
 from notifier.logs import get_logger
+from notifier.pipeline.groups import Groups
 from notifier.pipeline.incoming import WAITING_ERRORS
 from notifier.pipeline.ingest import Ingest
+from notifier.pipeline.lapses import Lapses
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Report
@@ -41,12 +43,15 @@ class Sweep:
         ingest: Ingest,
         settler: Settler,
         timers: Timers,
+        lapses: Lapses,
+        groups: Groups,
         grace: timedelta,
         counters: Counters | None = None,
     ) -> None:
         """``grace``: how long after an outage a worker may take to record what it knows."""
         self._database, self._intake, self._wake_ups = database, intake, wake_ups
         self._ingest, self._settler, self._timers = ingest, settler, timers
+        self._lapses, self._groups = lapses, groups
         self._counters, self._grace = counters, grace.total_seconds()
         self._running, self._told = threading.Lock(), ""
 
@@ -73,6 +78,8 @@ class Sweep:
         waiting: NotifierError | None = None
         parts: dict[str, Callable[[Counter[str]], None]] = {
             "timers": self._fire,
+            "alerts": self._lapse,
+            "groups": self._speak,
             "unknown": self._settle_unknown,
             "expired": lambda found: self._settle("expired", self._settler.expired, found),
             "work": self._wake,
@@ -107,6 +114,12 @@ class Sweep:
     def _fire(self, found: Counter[str]) -> None:
         found["timers"] = self._ring_flows(self._timers.fire())
         self._timers.check()
+
+    def _lapse(self, found: Counter[str]) -> None:
+        found["alerts"] = self._lapses.run()
+
+    def _speak(self, found: Counter[str]) -> None:
+        found["groups"] = self._ring_flows(self._groups.speak())
 
     def _settle_unknown(self, found: Counter[str]) -> None:
         """Decide about leases that ran out; not while those who could not renew or record them still may."""

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -22,12 +23,14 @@ from notifier.logs import get_logger
 from notifier.pipeline.decide import Decider, timer_row
 from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS, Incoming, check_tenant
 from notifier.pipeline.ingest import describe
+from notifier.rules.catch_up import CatchUp, catch_up, is_missed
+from notifier.rules.reminders import Due, name_of, timer_keys, with_missed
 from notifier.rules.ruleset import RuleSet, Schedule
-from notifier.rules.schedules import fire_key, latest_due, next_fire
+from notifier.rules.schedules import fire_key, latest_due, missed_fires, next_fire
 from notifier.store.database import Connection, Database, DatabaseSlow, DatabaseUnavailable
 from notifier.store.dead_letters import DeadLetter, bury
 from notifier.store.tenants import known_tenants
-from notifier.store.timers import TimerRow, set_timers, take_due, take_this, waiting_keys
+from notifier.store.timers import TimerRow, set_timers, take_due, take_these, take_this, waiting_keys
 
 log = get_logger("sweep")
 
@@ -39,6 +42,26 @@ _STINT_SECONDS = 0.5
 """A sweep fires timers for so long at most: what is left is due in the next one too."""
 _LEFT_SECONDS = 30.0
 """A timer this process can do nothing with, for now, is left to others for so long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fire:
+    """A due time of a schedule."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Due:
+    """A timer that is due, and those it speaks for because they were missed."""
+
+    row: TimerRow
+    missed: tuple["_Due", ...] = ()
+
+    @property
+    def at(self) -> datetime:
+        """When it was due."""
+        return self.row.due_at
 
 
 class _CannotOpen(KeyMissing):
@@ -61,6 +84,7 @@ class Timers:
         self._database, self._decider, self._catalog = database, decider, catalog
         self._keyring, self._clock = keyring, clock
         self._schedules = {_schedule_key(one): one for one in rules.schedules if one.is_enabled}
+        self._reminders = rules.reminders
         self._planned_at: datetime | None = None
         self._left, self._left_until = set[tuple[str, str]](), 0.0
         self._why: NotifierError | None = None
@@ -157,10 +181,12 @@ class Timers:
             return set()
         self._check_keys(due)
         tenants = known_tenants(connection)
-        made = [(row, self._incoming(connection, row, now)) for row in due]
-        batch = [
-            one for row, one in made if one is not None and self._is_sendable(connection, row, one, tenants)
+        made = [
+            (row, one)
+            for row in self._caught_up(connection, due, now)
+            for one in self._incoming(connection, row, now)
         ]
+        batch = [one for row, one in made if self._is_sendable(connection, row.row, one, tenants)]
         flows = self._decider.run(connection, batch, now).flows if batch else set()
         log.info("sweep.fired", timers=len(due), events=len(batch))
         return flows
@@ -181,55 +207,71 @@ class Timers:
             due[:] = lacking
             raise _CannotOpen(str(why)) from why
 
-    def _incoming(self, connection: Connection, row: TimerRow, now: datetime) -> Incoming | None:
+    def _caught_up(self, connection: Connection, due: list[TimerRow], now: datetime) -> list["_Due"]:
+        """Return what is made of the timers; of a subject's reminders the late ones are looked at together."""
+        made: list[_Due] = []
+        late: dict[tuple[str, str, str], list[TimerRow]] = {}
+        for row in due:
+            name = name_of(row.key)
+            if name is None or name not in self._reminders:
+                made.append(_Due(row=row))
+            elif row.key in timer_keys(self._reminders[name], row.subject):  # else its offset is gone
+                late.setdefault((row.tenant, name, row.subject), []).append(row)
+        for (tenant, name, subject), rows in late.items():
+            reminder = self._reminders[name]
+            keys = [(tenant, key) for key in timer_keys(reminder, subject)]
+            siblings = (
+                take_these(connection, keys, now) if any(is_missed(row.due_at, now) for row in rows) else []
+            )
+            caught = catch_up(reminder.catch_up, [_Due(row=row) for row in (*rows, *siblings)], now)
+            made += (replace(one, missed=caught.mentioned) for one in caught.send)
+        return made
+
+    def _incoming(self, connection: Connection, due: "_Due", now: datetime) -> list[Incoming]:
+        row = due.row
         if row.key.startswith(_PREFIX):
             return self._scheduled(connection, row, now)
         data = orjson.loads(self._keyring.open_data_key(row.data_key).unseal(row.sealed, b"timer"))
-        return self._event(
-            connection,
-            row,
-            Event(
-                id=f"{row.key}@{row.due_at.astimezone(UTC).isoformat()}",
-                source=SOURCE,
-                type=row.event_type,
-                subject=row.subject,
-                time=row.due_at,
-                data=data,
-                tenant=row.tenant,
-            ),
-            now,
+        if due.missed:
+            offsets = timer_keys(self._reminders[name_of(row.key) or ""], row.subject)
+            data = with_missed(data, [Due(offset=offsets[one.row.key], at=one.at) for one in due.missed])
+        event = Event(
+            id=f"{row.key}@{row.due_at.astimezone(UTC).isoformat()}",
+            source=SOURCE,
+            type=row.event_type,
+            subject=row.subject,
+            time=row.due_at,
+            data=data,
+            tenant=row.tenant,
         )
+        return self._event(connection, row, event, now)
 
-    def _scheduled(self, connection: Connection, row: TimerRow, now: datetime) -> Incoming | None:
-        """Fire for the newest due time, and wait for the next one after it."""
+    def _scheduled(self, connection: Connection, row: TimerRow, now: datetime) -> list[Incoming]:
+        """Fire for what is due, as the schedule makes up for what was missed; and wait for the next time."""
         schedule = self._schedules.get(row.key)
         if schedule is None:  # renamed, changed or taken out of the rules since
-            return None
+            return []
         before = row.due_at - timedelta(microseconds=1)
-        due = latest_due(schedule.cron, schedule.zone, previous=before, now=now) or row.due_at
-        set_timers(connection, [self._next(schedule, due)])
-        return self._event(
-            connection,
-            row,
-            Event(
-                id=fire_key(schedule.name, due),
-                source=SOURCE,
-                type=schedule.event_type,
-                subject=schedule.subject,
-                time=due,
-                data=dict(schedule.data),
-                tenant=schedule.tenant,
-            ),
-            now,
-        )
+        latest = latest_due(schedule.cron, schedule.zone, previous=before, now=now) or row.due_at
+        set_timers(connection, [self._next(schedule, latest)])
+        if schedule.catch_up is CatchUp.NEWEST:
+            return self._event(connection, row, _fired(schedule, latest), now)
+        missed = missed_fires(schedule.cron, schedule.zone, previous=before, now=now) or (row.due_at,)
+        caught = catch_up(schedule.catch_up, [_Fire(at=at) for at in missed], now)
+        others = [one.at.isoformat() for one in caught.mentioned]
+        return [
+            incoming
+            for fire in caught.send
+            for incoming in self._event(connection, row, _fired(schedule, fire.at, others), now)
+        ]
 
-    def _event(self, connection: Connection, row: TimerRow, event: Event, now: datetime) -> Incoming | None:
+    def _event(self, connection: Connection, row: TimerRow, event: Event, now: datetime) -> list[Incoming]:
         try:
             entry = self._catalog.check(event.type, event.data)
         except EventRefused as error:
             self._refuse(connection, row, error)
-            return None
-        return Incoming(event=event, entry=entry, lane=event.urgency or Urgency(entry.urgency), at=now)
+            return []
+        return [Incoming(event=event, entry=entry, lane=event.urgency or Urgency(entry.urgency), at=now)]
 
     def _is_sendable(
         self, connection: Connection, row: TimerRow, one: Incoming, tenants: frozenset[str]
@@ -292,3 +334,15 @@ class Timers:
 def _schedule_key(schedule: Schedule) -> str:
     """Name the timer after what it does, so that a changed schedule is another timer."""
     return f"{_PREFIX}{schedule.name}:{schedule.cron}:{schedule.zone}"
+
+
+def _fired(schedule: Schedule, at: datetime, missed: Sequence[str] = ()) -> Event:
+    return Event(
+        id=fire_key(schedule.name, at),
+        source=SOURCE,
+        type=schedule.event_type,
+        subject=schedule.subject,
+        time=at,
+        data={**schedule.data, **({"missed": list(missed)} if missed else {})},
+        tenant=schedule.tenant,
+    )

@@ -67,6 +67,13 @@ def expected(sources: Sequence[Source], event: Event) -> Iterator[Recipient]:
             yield from (one.recipient for one in _people(source, event, Facts()) if isinstance(one, Found))
 
 
+def listed(sources: Sequence[Source], lists: Mapping[str, tuple[Recipient, ...]]) -> Iterator[Recipient]:
+    """Yield the members of the lists the sources name."""
+    for source in sources:
+        if isinstance(source, ListSource):
+            yield from lists.get(source.members_of, ())
+
+
 def addresses(recipient: Recipient) -> tuple[str, ...]:
     """Return the keys a recipient's contact may stand under besides its reference, in their order."""
     return tuple(address.casefold() for address in (recipient.email, recipient.phone) if address)

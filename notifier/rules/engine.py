@@ -3,12 +3,14 @@
 Pure: event, facts, rules and the clock come in, a decision goes out. Loads, stores and sends nothing.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import cel
 
+from notifier.alerts import AlertState, AlertStatus
 from notifier.catalog.types import EventType
 from notifier.decisions import (
     Action,
@@ -22,6 +24,7 @@ from notifier.decisions import (
     RuleTrace,
     SetTimer,
     StageRef,
+    TrackAlert,
     Verdict,
 )
 from notifier.events import Event, Json, Urgency
@@ -32,8 +35,10 @@ from notifier.rules.alerting.plan import AlertRule
 from notifier.rules.alerting.tracking import track
 from notifier.rules.conditions import Answer, Condition, ConditionError, context_of
 from notifier.rules.journeys import apply_advance, journey_variables, standing_of
-from notifier.rules.ruleset import NotifyRule, Rule, RuleSet, StageRule, subject_of
-from notifier.rules.telling import Telling
+from notifier.rules.reminders import remind, settle
+from notifier.rules.reminders import subject_of as reminded_subject
+from notifier.rules.ruleset import NotifyRule, ReminderRule, Rule, RuleSet, StageRule, subject_of
+from notifier.rules.telling import Telling, matches
 
 _NOT_SENT = frozenset({Verdict.LATE_STAGE, Verdict.AFTER_TERMINAL})
 _TRUE = Answer(is_true=True)
@@ -131,6 +136,8 @@ def _try(rule: Rule, scene: _Scene) -> _Outcome:
         return _notify(rule, scene)
     if isinstance(rule, AlertRule):
         return _track(rule, scene)
+    if isinstance(rule, ReminderRule):
+        return _remind(rule, scene)
     subject = subject_of(rule, scene.event)
     if isinstance(subject, Missing):
         return _Outcome(verdict=Verdict.CONDITION_FAILED, reason=f"no journey: {subject.reason}")
@@ -157,6 +164,23 @@ def _track(rule: AlertRule, scene: _Scene) -> _Outcome:
         actions=(tracked.action,) if tracked.action is not None else (),
         facts={**facts, **tracked.facts},
     )
+
+
+def _remind(rule: ReminderRule, scene: _Scene) -> _Outcome:
+    event, reminder = scene.event, rule.reminder
+    subject = reminded_subject(reminder, event)
+    if isinstance(subject, Missing):
+        return _Outcome(verdict=Verdict.CONDITION_FAILED, reason=subject.reason)
+    before = scene.facts.alerts.get((rule.key, subject), AlertState())
+    act = settle if matches(reminder.settled_by, event.type) else functools.partial(remind, now=scene.now)
+    done = act(reminder, event, latest=before.heard_at)
+    if done.is_set is None:
+        return _Outcome(verdict=Verdict.CONDITION_FAILED, reason=done.reason)
+    # Kept like an alert: what comes late must not set again what was settled.
+    status = AlertStatus.FIRING if done.is_set else AlertStatus.RESOLVED
+    state = replace(before, status=status, heard_at=event.time)
+    place = TrackAlert(rule=rule.key, key=subject, state=state, is_changed=False)
+    return _Outcome(verdict=Verdict.FIRED, reason=done.reason, actions=(*done.actions, place))
 
 
 def _advance(rule: StageRule, subject: str, scene: _Scene) -> _Outcome:

@@ -5,7 +5,7 @@ Collects all errors before it gives up, each with file, line and mend. Decides n
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,16 +13,17 @@ from zoneinfo import ZoneInfo
 
 from notifier.documents import ConfigErrors, Document, Documents
 from notifier.rules.alerting.compile import AlertCompiler
-from notifier.rules.alerting.model import AlertEntry, InhibitEntry, MaintenanceEntry, WindowRuleEntry
+from notifier.rules.alerting.model import AlertEntry
 from notifier.rules.checks import Checks, Place
 from notifier.rules.conditions import ROOTS
 from notifier.rules.model import KINDS, Entry, JourneyEntry, NotifyEntry, ScheduleEntry, StageEntry
 from notifier.rules.read_telling import Chosen, read_telling
-from notifier.rules.ruleset import NotifyRule, Rule, RuleSet, Schedule, StageRule, StuckTimer
+from notifier.rules.reminder_model import ReminderEntry
+from notifier.rules.ruleset import NotifyRule, ReminderRule, Rule, RuleSet, Schedule, StageRule, StuckTimer
 from notifier.rules.schedules import NeverFiresError, next_fire
 
 _PROBE = datetime(2024, 1, 1, tzinfo=UTC)
-_TELLING_KINDS = frozenset({"notify", "journey", "alert"})
+_TELLING_KINDS = frozenset({"notify", "journey", "alert", "reminder"})
 
 
 def read_rules(
@@ -41,6 +42,7 @@ def read_rules(
     reader = _Reader(checks=checks, alerts=AlertCompiler(checks=checks))
     documents, errors = Documents.readable(folder)
     checks.wrong(*errors)
+    checks.lists = {*lists, *_rotations(documents)}
     for document in documents:
         reader.read(document)
     setting = reader.alerts.finish()
@@ -113,12 +115,10 @@ class _Reader:
                 self.rules.append(self.alerts.alert(place, entry))
             case ScheduleEntry():
                 self.schedules.append(self._schedule(place, entry))
-            case InhibitEntry():
-                self.alerts.inhibit(place, entry)
-            case WindowRuleEntry():
-                self.alerts.window(entry)
-            case MaintenanceEntry():
-                self.alerts.keep_maintenance(place, entry)
+            case ReminderEntry():
+                self.rules.append(self._reminder(place, entry))
+            case _:
+                self.alerts.take(place, entry)
 
     def _notify(self, place: Place, entry: NotifyEntry) -> NotifyRule:
         if not entry.recipients:
@@ -187,6 +187,12 @@ class _Reader:
             self.checks.wrong(place.error("a journey that has ended cannot be stuck", "remove it"))
         return StuckTimer(after=stage.stuck.after, event_type=stage.stuck.event)
 
+    def _reminder(self, place: Place, entry: ReminderEntry) -> ReminderRule:
+        self.checks.patterns(place.at("on"), entry.on)
+        self.checks.patterns(place.at("until"), entry.until or ())
+        self.checks.event_type(place.at("event"), entry.event)
+        return ReminderRule(reminder=entry.compiled())
+
     def _schedule(self, place: Place, entry: ScheduleEntry) -> Schedule:
         self.checks.event_type(place.at("event"), entry.event)
         self._clock(place, entry)
@@ -202,6 +208,7 @@ class _Reader:
             subject=entry.subject,
             tenant=entry.tenant,
             data=entry.data,
+            catch_up=entry.catch_up,
             is_enabled=entry.enabled,
         )
 
@@ -217,6 +224,15 @@ class _Reader:
         except NeverFiresError as wrong:
             mend = 'minute, hour, day of month, month, day of week, such as "0 8 * * 1-5"'
             self.checks.wrong(place.at("cron").error(str(wrong), mend))
+
+
+def _rotations(documents: Iterable[Document]) -> Iterator[str]:
+    """Yield the names of all rotations: rules that name one may stand before it."""
+    for document in documents:
+        rules = document.value.get("rules") if isinstance(document.value, Mapping) else None
+        for rule in rules if isinstance(rules, list) else ():
+            if isinstance(rule, Mapping) and isinstance(rule.get("rotation"), str):
+                yield rule["rotation"]
 
 
 def _hash(entries: Collection[Entry]) -> str:

@@ -10,7 +10,11 @@ from pydantic import BeforeValidator, Field
 
 from notifier.documents import Strict
 from notifier.events import Json
+from notifier.rules.alerting.escalation_model import EscalationEntry
 from notifier.rules.alerting.model import AlertEntry, InhibitEntry, MaintenanceEntry, WindowRuleEntry
+from notifier.rules.alerting.rotation_model import RotationEntry
+from notifier.rules.catch_up import CatchUp
+from notifier.rules.reminder_model import ReminderEntry
 from notifier.rules.shapes import EventName, Name, Patterns, Span, TellingEntry, not_empty
 
 
@@ -78,6 +82,9 @@ class ScheduleEntry(Strict):
     subject: str = Field(default="schedule", min_length=1)
     data: Mapping[str, Json] = Field(default_factory=dict)
     tenant: str = "default"
+    catch_up: CatchUp = Field(
+        default=CatchUp.NEWEST, description="What becomes of those that were missed while nothing ran."
+    )
     enabled: bool = True
 
 
@@ -89,8 +96,22 @@ Entry = (
     | InhibitEntry
     | WindowRuleEntry
     | MaintenanceEntry
+    | RotationEntry
+    | EscalationEntry
+    | ReminderEntry
 )
-Kind = Literal["notify", "journey", "schedule", "alert", "inhibit", "window", "maintenance"]
+Kind = Literal[
+    "notify",
+    "journey",
+    "schedule",
+    "alert",
+    "inhibit",
+    "window",
+    "maintenance",
+    "rotation",
+    "escalation",
+    "reminder",
+]
 KINDS: Mapping[Kind, type[Entry]] = {
     "notify": NotifyEntry,
     "journey": JourneyEntry,
@@ -99,6 +120,9 @@ KINDS: Mapping[Kind, type[Entry]] = {
     "inhibit": InhibitEntry,
     "window": WindowRuleEntry,
     "maintenance": MaintenanceEntry,
+    "rotation": RotationEntry,
+    "escalation": EscalationEntry,
+    "reminder": ReminderEntry,
 }
 """A rule's kind is the key that names it."""
 

@@ -5,17 +5,21 @@ Immutable; read once when a process starts. What the rules decide stands in ``en
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from notifier.events import Event, Json, Recipient
 from notifier.recipients.paths import Missing, look_up_in_event
-from notifier.recipients.resolve import addresses, expected, references
-from notifier.recipients.sources import ListSource, Source
+from notifier.recipients.resolve import addresses, expected, listed, references
+from notifier.recipients.sources import Source
 from notifier.rules.alerting.compile import AlertSetting
+from notifier.rules.alerting.identity import alert_key
 from notifier.rules.alerting.plan import AlertRule
-from notifier.rules.alerting.tracking import alert_key
-from notifier.rules.telling import Telling, matches
+from notifier.rules.alerting.rotations import on_call
+from notifier.rules.catch_up import CatchUp
+from notifier.rules.reminders import Reminder
+from notifier.rules.reminders import subject_of as reminded_subject
+from notifier.rules.telling import NOBODY, Telling, matches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +62,39 @@ class StageRule:
         return f"{self.journey}:{self.stage}"
 
 
-Rule = NotifyRule | StageRule | AlertRule
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReminderRule:
+    """Set, move and call off the reminders of a date."""
+
+    reminder: Reminder
+
+    @property
+    def name(self) -> str:
+        """Return the name the trace uses."""
+        return self.reminder.name
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Return the types it looks at."""
+        return (*self.reminder.patterns, *self.reminder.settled_by)
+
+    @property
+    def is_enabled(self) -> bool:
+        """Tell whether it is switched on."""
+        return self.reminder.is_enabled
+
+    @property
+    def telling(self) -> Telling:
+        """Return that it tells nobody itself: the rules for the event it makes do."""
+        return NOBODY
+
+    @property
+    def key(self) -> str:
+        """Return the name it keeps its place under; no alert rule's, for it has a colon."""
+        return f"reminder:{self.reminder.name}"
+
+
+Rule = NotifyRule | StageRule | AlertRule | ReminderRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +108,7 @@ class Schedule:
     subject: str
     tenant: str
     data: Mapping[str, Json]
+    catch_up: CatchUp = CatchUp.NEWEST
     is_enabled: bool = True
 
 
@@ -92,6 +129,7 @@ class RuleSet:
         self.schedules = tuple(schedules)
         self._rules = tuple(rules)
         self._by_type = {name: self._matching(name) for name in types}
+        self.reminders = {rule.name: rule.reminder for rule in rules if isinstance(rule, ReminderRule)}
         self._alerts = {rule.name: rule for rule in rules if isinstance(rule, AlertRule)}
         self._stages = {(rule.journey, rule.stage): rule for rule in rules if isinstance(rule, StageRule)}
 
@@ -131,6 +169,15 @@ class RuleSet:
         """Return a stage by name, unless it was taken out of the rules since."""
         return self._stages.get((journey, stage))
 
+    def lists_at(
+        self, now: datetime, lists: Mapping[str, tuple[Recipient, ...]]
+    ) -> Mapping[str, tuple[Recipient, ...]]:
+        """Return the lists with those whose members depend on the time, as they are at a moment."""
+        rotations = self.setting.rotations
+        return (
+            {**lists, **{name: on_call(one, now) for name, one in rotations.items()}} if rotations else lists
+        )
+
     def alert(self, name: str) -> AlertRule | None:
         """Return an alert rule by name, unless it was taken out of the rules since."""
         return self._alerts.get(name)
@@ -138,9 +185,9 @@ class RuleSet:
     def alert_keys(self, event: Event) -> tuple[tuple[str, str], ...]:
         """Return (rule, key) of every alert this event may speak of: what to lock and load."""
         return tuple(
-            (rule.name, alert_key(rule, event))
+            key
             for rule in self.rules_for(event.type)
-            if isinstance(rule, AlertRule) and rule.is_enabled
+            if rule.is_enabled and (key := _alert_key(rule, event)) is not None
         )
 
     def journey_keys(self, event: Event) -> tuple[tuple[str, str], ...]:
@@ -171,7 +218,7 @@ class RuleSet:
         found: dict[str, None] = {}
         for rule in self.rules_for(event.type):
             if rule.is_enabled and not isinstance(rule, AlertRule):
-                people = [*expected(rule.telling.sources, event), *_listed(rule.telling.sources, lists or {})]
+                people = [*expected(rule.telling.sources, event), *listed(rule.telling.sources, lists or {})]
                 found.update(dict.fromkeys(key for one in people for key in addresses(one)))
         return tuple(found)
 
@@ -189,11 +236,15 @@ def subject_of(rule: StageRule, event: Event) -> str | Missing:
     return str(value)
 
 
+def _alert_key(rule: Rule, event: Event) -> tuple[str, str] | None:
+    """Return what an event moves by a rule: an alert, or a date people are reminded of."""
+    if isinstance(rule, AlertRule):
+        return rule.name, alert_key(rule, event)
+    if isinstance(rule, ReminderRule):
+        subject = reminded_subject(rule.reminder, event)
+        return None if isinstance(subject, Missing) else (rule.key, subject)
+    return None
+
+
 def _members(sources: Sequence[Source], lists: Mapping[str, tuple[Recipient, ...]]) -> Iterator[str]:
-    yield from (one.contact for one in _listed(sources, lists) if one.contact)
-
-
-def _listed(sources: Sequence[Source], lists: Mapping[str, tuple[Recipient, ...]]) -> Iterator[Recipient]:
-    for source in sources:
-        if isinstance(source, ListSource):
-            yield from lists.get(source.members_of, ())
+    yield from (one.contact for one in listed(sources, lists) if one.contact)

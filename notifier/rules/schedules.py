@@ -4,6 +4,7 @@ Daylight saving follows Debian cron: what falls into the missing hour fires once
 into the doubled hour fires once, at its first pass. Jobs of every hour or minute follow the real time.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -42,6 +43,18 @@ def latest_due(cron: str, zone: str, *, previous: datetime, now: datetime) -> da
         if due is not None or start == previous:
             return due
         span *= 8
+
+
+def missed_fires(
+    cron: str, zone: str, *, previous: datetime, now: datetime, limit: int = 100
+) -> tuple[datetime, ...]:
+    """Return the newest due times after ``previous`` and up to ``now``, oldest first: a hundred at most."""
+    found: deque[datetime] = deque(maxlen=limit)
+    due = next_fire(cron, zone, previous)
+    while due <= now:
+        found.append(due)
+        due = next_fire(cron, zone, due)
+    return tuple(found)
 
 
 def fire_key(schedule: str, due: datetime) -> str:

@@ -31,6 +31,10 @@ class Telling:
         return self.template or default_template(event_type)
 
 
+NOBODY = Telling(condition=None, sources=(), steps=())
+"""What a rule tells that only sets something in motion."""
+
+
 def matches(patterns: Sequence[str], event_type: str) -> bool:
     """Tell whether one of the types or globs is meant; ``*`` also spans dots."""
     return any(fnmatchcase(event_type, pattern) for pattern in patterns)

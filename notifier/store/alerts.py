@@ -127,3 +127,8 @@ def live_sources(connection: Connection, tenants: Sequence[str]) -> list[KeptAle
         prepare=True,
     ).fetchall()
     return [KeptAlert(*row) for row in rows]
+
+
+def put_off_alert(connection: Connection, alert: UUID, until: datetime) -> None:
+    """Leave an alert alone for a while."""
+    connection.execute("UPDATE alert SET due_at = %b WHERE id = %b", [until, alert])

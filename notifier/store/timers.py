@@ -86,6 +86,22 @@ def take_this(connection: Connection, row: TimerRow) -> bool:
     return taken.rowcount > 0
 
 
+def take_these(connection: Connection, keys: Iterable[tuple[str, str]], now: datetime) -> list[TimerRow]:
+    """Remove and return those of the (tenant, key) pairs that are due and in nobody else's hands."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return []
+    rows = connection.execute(
+        """DELETE FROM timer WHERE (tenant, key) IN
+             (SELECT tenant, key FROM timer JOIN unnest(%b::text[], %b::text[]) AS wanted (tenant, key)
+              USING (tenant, key) WHERE due_at <= %b FOR UPDATE OF timer SKIP LOCKED)
+           RETURNING tenant, key, due_at, event_type, subject, data_key, sealed""",
+        [*(list(column) for column in zip(*wanted, strict=True)), now],
+        prepare=True,
+    ).fetchall()
+    return [TimerRow(*row) for row in rows]
+
+
 def waiting_keys(connection: Connection, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
     """Return those of the (tenant, key) pairs that have a timer."""
     wanted = sorted(set(keys))

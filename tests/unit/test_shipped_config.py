@@ -321,7 +321,16 @@ def test_every_entry_is_strict_and_names_what_is_personal(entry: EventType) -> N
 def test_personal_fields_are_declared_wherever_they_stand() -> None:
     """O10, S6: no address, phone number or name of a person is left out of ``pii``."""
     for entry in TYPES.values():
-        for person in ("customer", "account", "lead"):
+        for person in (
+            "customer",
+            "account",
+            "lead",
+            "consignee",
+            "employee",
+            "manager",
+            "organizer",
+            "owner",
+        ):
             if isinstance(entry.sample.get(person), dict):
                 for field in {"name", "email", "phone"} & set(entry.sample[person]):
                     assert f"{person}.{field}" in entry.pii, (entry.type, field)
@@ -336,10 +345,13 @@ def test_operational_mail_stays_in_house() -> None:
                 assert not any(isinstance(one, DataSource) for one in rule.telling.sources), rule.name
 
 
-def test_the_how_to_adds_a_type_without_python(tmp_path: Path) -> None:
-    """The worked example of docs/how-to/events.md, file by file as printed, loads, validates and renders."""
+@pytest.mark.parametrize(
+    ("how_to", "name"), [("events.md", "inventory.low"), ("touchpoints.md", "voucher.expiring")]
+)
+def test_the_how_to_adds_a_type_without_python(how_to: str, name: str, tmp_path: Path) -> None:
+    """The worked example of the page, file by file as printed, loads, validates and renders."""
     shutil.copytree(ROOT / "templates", tmp_path / "templates")
-    page = (ROOT / "docs" / "how-to" / "events.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / how_to).read_text(encoding="utf-8")
     files = dict(re.findall(r"^`([\w/.-]+)`:\n\n```\w*\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
     for path, text in files.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -353,15 +365,15 @@ def test_the_how_to_adds_a_type_without_python(tmp_path: Path) -> None:
         templates=lambda name: name in shop.names(),
         lists=LISTS,
     )
-    entry = mine["inventory.low"]
+    entry, template = mine[name], name.replace(".", "/")
     values = {**context(TYPES["server.down"], entry.sample, "en"), "event": {"subject": entry.sample_subject}}
-    mail = shop.render("inventory/low", ChannelName.EMAIL, "en", values)
+    mail = shop.render(template, ChannelName.EMAIL, "en", values)
 
     assert len(files) == 7
     assert shop.notices == ()
     assert f"Subject: {mail.subject}\n" in page
     for channel in (ChannelName.SMS, ChannelName.PORTAL):
-        assert shop.render("inventory/low", channel, "en", values).text.strip()
+        assert shop.render(template, channel, "en", values).text.strip()
 
 
 def stage(milestone: str) -> StageRule:

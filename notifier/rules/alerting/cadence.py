@@ -146,6 +146,8 @@ def touch(group: Group, cadence: Cadence, now: datetime, started: Iterable[datet
             due = min(due, now)
     else:
         due = _tick(group.first_at, cadence.batch_every, now)
+        if due <= max(group.first_at, group.told_at or group.first_at):  # that tick has had its message
+            due += cadence.batch_every
     return group if group.tick_at is not None and group.tick_at <= due else replace(group, tick_at=due)
 
 

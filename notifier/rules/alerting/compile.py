@@ -3,13 +3,15 @@
 Collects errors with file and line; reads no file and decides nothing about events.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from notifier.alerts import SEVERITIES
 from notifier.rules.alerting.cadence import Cadence, Remind
 from notifier.rules.alerting.detectors import detector_of, flapping_of
+from notifier.rules.alerting.escalation import Policy
+from notifier.rules.alerting.escalation_model import EscalationEntry
 from notifier.rules.alerting.inhibition import InhibitRule
 from notifier.rules.alerting.matchers import Matcher, MatcherError, parse_matchers
 from notifier.rules.alerting.model import (
@@ -24,16 +26,20 @@ from notifier.rules.alerting.mutes import Maintenance
 from notifier.rules.alerting.plan import (
     BUILT_IN,
     DEFAULT_GROUP_TEMPLATE,
+    EVERY_LABEL,
     AlertPlan,
     AlertRule,
     FieldStates,
 )
+from notifier.rules.alerting.rotation_model import RotationEntry
+from notifier.rules.alerting.rotations import Rotation
 from notifier.rules.alerting.routes import Node
 from notifier.rules.alerting.windows import Window
 from notifier.rules.checks import Checks, Place
 from notifier.rules.conditions import ROOTS
 from notifier.rules.read_telling import Chosen, read_telling
 
+SettingEntry = InhibitEntry | WindowRuleEntry | MaintenanceEntry | RotationEntry | EscalationEntry
 _FIRST_AFTER, _BATCH_EVERY = timedelta(seconds=30), timedelta(minutes=5)
 
 
@@ -44,6 +50,8 @@ class AlertSetting:
     windows: Mapping[str, tuple[Window, ...]] = field(default_factory=dict)
     maintenance: tuple[Maintenance, ...] = ()
     inhibits: tuple[InhibitRule, ...] = ()
+    rotations: Mapping[str, Rotation] = field(default_factory=dict)
+    escalations: Mapping[str, Policy] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,19 +62,61 @@ class AlertCompiler:
     windows: dict[str, tuple[Window, ...]] = field(default_factory=dict)
     maintenance: list[Maintenance] = field(default_factory=list)
     inhibits: list[InhibitRule] = field(default_factory=list)
+    escalations: dict[str, Policy] = field(default_factory=dict)
+    _rotations: list[tuple[RotationEntry, Place]] = field(default_factory=list)
     _named: list[tuple[str, Place]] = field(default_factory=list)
+    _escalated: list[tuple[str, Place]] = field(default_factory=list)
 
     def finish(self) -> AlertSetting:
         """Check that the windows exist that were named, and return what all share."""
-        for name, place in self._named:
-            if name not in self.windows:
-                known = ", ".join(sorted(self.windows)) or "none yet"
-                self.checks.wrong(
-                    place.error(f"unknown window {name!r}", f"add `- window: {name}`; known: {known}")
-                )
+        self._exist("window", self._named, self.windows)
+        self._exist("escalation", self._escalated, self.escalations)
+        rotations = {
+            entry.rotation: entry.compiled(self.windows)
+            for entry, _ in self._rotations
+            if self.windows.keys() >= set(entry.window_names)
+        }
         return AlertSetting(
-            windows=dict(self.windows), maintenance=tuple(self.maintenance), inhibits=tuple(self.inhibits)
+            windows=dict(self.windows),
+            maintenance=tuple(self.maintenance),
+            inhibits=tuple(self.inhibits),
+            rotations=rotations,
+            escalations=dict(self.escalations),
         )
+
+    def _exist(self, kind: str, named: Sequence[tuple[str, Place]], there: Collection[str]) -> None:
+        for name, place in named:
+            if name not in there:
+                known = ", ".join(sorted(there)) or "none yet"
+                mend = f"add `- {kind}: {name}`; known: {known}"
+                self.checks.wrong(place.error(f"unknown {kind} {name!r}", mend))
+
+    def take(self, place: Place, entry: SettingEntry) -> None:
+        """Take in what alert rules share."""
+        match entry:
+            case InhibitEntry():
+                self.inhibit(place, entry)
+            case WindowRuleEntry():
+                self.window(entry)
+            case MaintenanceEntry():
+                self.keep_maintenance(place, entry)
+            case RotationEntry():
+                self.rotation(place, entry)
+            case EscalationEntry():
+                self.escalation(place, entry)
+
+    def rotation(self, place: Place, entry: RotationEntry) -> None:
+        """Take in a list whose members depend on the time."""
+        self._windows(place, entry.window_names)
+        self._rotations.append((entry, place))
+
+    def escalation(self, place: Place, entry: EscalationEntry) -> None:
+        """Take in whom to tell until somebody acknowledges."""
+        for index, step in enumerate(entry.steps):
+            self.checks.recipients(place.at("steps", index, "recipients"), step.recipients)
+        if entry.at_end is not None:
+            self.checks.recipients(place.at("at_end", "recipients"), entry.at_end.recipients)
+        self.escalations[entry.escalation] = entry.compiled()
 
     def window(self, entry: WindowRuleEntry) -> None:
         """Take in a named time."""
@@ -135,6 +185,7 @@ class AlertCompiler:
         routes = parent.entry.routes
         for index, entry in enumerate(routes):
             place = parent.place.at("routes", index)
+            self._alone(place.at("group_by"), entry.group_by or ())
             if entry.route in [one.route for one in routes[:index]]:
                 problem = f"the route {entry.route!r} stands twice"
                 self.checks.wrong(place.at("route").error(problem, "rename one"))
@@ -166,6 +217,8 @@ class AlertCompiler:
         group_template = values["group_template"] or DEFAULT_GROUP_TEMPLATE
         if telling.sources:
             self.checks.named_template(where["group_template"], group_template)
+        if entry.escalate is not None:
+            self._escalated.append((entry.escalate, place.at("escalate")))
         group_by = values["group_by"]
         return AlertPlan(
             group_by=root.key if group_by is None else tuple(sorted(group_by)),
@@ -184,17 +237,24 @@ class AlertCompiler:
 
     def _labels_known(self, place: Place, entry: AlertEntry) -> None:
         """A label no event can have is a slip; with ``*`` nobody knows."""
-        if "*" in entry.labels:
-            return
-        if "severity" in entry.key and "severity" not in entry.labels:
+        known = {*BUILT_IN, *entry.labels, *EVERY_LABEL}
+        is_severity_ours = not {"severity", "*"} & entry.labels.keys()
+        if "severity" in entry.key and is_severity_ours:
             mend = "leave it out: an alert that gets worse is still the same alert"
             self.checks.wrong(place.at("key").error("the severity cannot be part of the key", mend))
-        known = {*BUILT_IN, *entry.labels}
         for name in ("key", "group_by"):
-            for index, label in enumerate(getattr(entry, name) or ()):
-                if label not in known and label != "...":
-                    mend = f"known: {', '.join(sorted(known))}; add it to `labels`"
+            labels = getattr(entry, name) or ()
+            self._alone(place.at(name), labels)
+            for index, label in enumerate(labels):
+                if label not in known and "*" not in entry.labels:
+                    mend = f"known: {', '.join(sorted(known - {*EVERY_LABEL}))}; add it to `labels`"
                     self.checks.wrong(place.at(name, index).error(f"unknown label {label!r}", mend))
+
+    def _alone(self, place: Place, labels: Sequence[str]) -> None:
+        if EVERY_LABEL[0] in labels and tuple(labels) != EVERY_LABEL:
+            self.checks.wrong(
+                place.error("`...` stands for every label, beside others", "keep it alone, or not")
+            )
 
     def _severity(self, place: Place, entry: AlertEntry) -> tuple[int | None, str | None]:
         if entry.severity in SEVERITIES:
@@ -217,7 +277,7 @@ class AlertCompiler:
         return tuple(found)
 
     def _windows(self, place: Place, names: Sequence[str]) -> None:
-        self._named += [(name, place.at(index)) for index, name in enumerate(names)]
+        self._named += [(name, place) for name in names]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

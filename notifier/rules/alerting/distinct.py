@@ -49,7 +49,7 @@ class Distinct:
         at = seen_at(sighting, now)
         state = replace(
             state,
-            first=at if state.first is None else min(at, state.first),
+            first=at if state.first is None else state.first,
             until=max(at, state.until),
         )
         if sighting.value is None:

@@ -46,7 +46,7 @@ class Flatline:
         state = replace(
             state,
             seen=state.seen.plus(at, max(0, sighting.count)),
-            first=at if state.first is None else min(at, state.first),
+            first=at if state.first is None else state.first,
             until=max(at, state.until),
         )
         state, count = self._within(state)

@@ -91,7 +91,10 @@ class AlertEntry(CadenceEntry):
     alert: Name = Field(description="The rule's name, unique among alert, notify and journey.")
     on: Patterns
     labels: Annotated[LabelPaths, BeforeValidator(_labels)] = Field(default_factory=dict)
-    key: Annotated[tuple[str, ...], BeforeValidator(not_empty)] = ("subject",)
+    key: Annotated[tuple[str, ...], BeforeValidator(not_empty)] = Field(
+        default=("subject",),
+        description="Labels that make the alert; [...] = all that the rule takes from the event.",
+    )
     firing: Patterns | None = None
     resolved: Patterns | None = None
     acknowledged: Patterns | None = None

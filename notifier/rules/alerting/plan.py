@@ -17,6 +17,8 @@ from notifier.rules.telling import Telling
 
 BUILT_IN = ("rule", "type", "subject", "source", "severity")
 """Labels every alert has."""
+EVERY_LABEL = ("...",)
+"""Of a key: every label the rule itself takes from the event; of ``group_by``: every label there is."""
 DEFAULT_GROUP_TEMPLATE = "notifier/alerts"
 
 
@@ -58,6 +60,7 @@ class AlertRule:
     labels: tuple[tuple[str, str], ...]
     """(name, path); the name ``*`` takes over a whole mapping."""
     key: tuple[str, ...]
+    """``("...",)`` = all labels it takes from the event."""
     root: Node[AlertPlan]
     resolved: tuple[str, ...] = ()
     """Types, or globs, that end it."""
@@ -93,6 +96,6 @@ class AlertRule:
 
     def group_labels(self, plan: AlertPlan, labels: Labels) -> Mapping[str, str]:
         """Return what an alert's group has in common; a missing label is the empty text."""
-        if plan.group_by == ("...",):
+        if plan.group_by == EVERY_LABEL:
             return dict(labels)
         return {name: labels.get(name, "") for name in plan.group_by}

@@ -29,11 +29,11 @@ class Tally:
     @classmethod
     def from_json(cls, value: Json) -> "Tally":
         """Read what ``to_json`` wrote; nothing is an empty tally."""
-        return cls(tuple((at, count) for at, count in value or ()))
+        return cls(tuple(map(tuple, value or ())))
 
     def to_json(self) -> Json:
         """Return pairs of instant and count."""
-        return [list(pair) for pair in self.pairs]
+        return list(map(list, self.pairs))
 
     def __bool__(self) -> bool:
         return bool(self.pairs)
@@ -45,6 +45,8 @@ class Tally:
 
     def plus(self, at: int, count: int) -> "Tally":
         """Return the tally with one more entry; zero counts are kept, they say that somebody looked."""
+        if not self.pairs or at > self.pairs[-1][0]:
+            return Tally((*self.pairs, (at, count)))
         place = bisect_left(self.pairs, (at,))
         if place < len(self.pairs) and self.pairs[place][0] == at:
             merged = (at, self.pairs[place][1] + count)

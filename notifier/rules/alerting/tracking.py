@@ -3,16 +3,16 @@
 Pure: event, state and clock in, the state after it out. Sends nothing and knows no windows or silences.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from notifier.alerts import SEVERITIES, AlertState, AlertStatus, Labels, Newest, Signal
-from notifier.decisions import Join, TrackAlert, Verdict, key_of
+from notifier.decisions import Join, TrackAlert, Verdict
 from notifier.events import Event, Json, Recipient
 from notifier.recipients.paths import Missing, look_up_in_event
 from notifier.recipients.resolve import expected
+from notifier.rules.alerting.identity import key_with_warnings, labels_of, text_of
 from notifier.rules.alerting.occurrences import pass_time, receive, remember
 from notifier.rules.alerting.plan import AlertPlan, AlertRule, FieldStates
 from notifier.rules.alerting.routes import Node, answering
@@ -44,29 +44,10 @@ class Tracked:
     facts: Mapping[str, Json] = field(default_factory=dict)
 
 
-def alert_key(rule: AlertRule, event: Event) -> str:
-    """Return the key of the alert an event speaks of: what to lock and load."""
-    return _key(rule, labels_of(rule, event))[0]
-
-
-def labels_of(rule: AlertRule, event: Event) -> dict[str, str]:
-    """Return the labels an event gives its alert, without our own severity; what the rule says is stronger."""
-    labels = {"rule": rule.name, "type": event.type, "subject": event.subject, "source": event.source}
-    for name, path in rule.labels:
-        value = look_up_in_event(event, path)
-        if isinstance(value, Missing):
-            continue
-        if name != "*":
-            labels[name] = _text(value)
-        elif isinstance(value, Mapping):
-            labels |= {str(one): _text(item) for one, item in value.items() if item is not None}
-    return labels
-
-
 def aspect_of(rule: AlertRule, event: Event) -> Aspect:
     """Return what an event says to a rule."""
     labels = labels_of(rule, event)
-    key, warnings = _key(rule, labels)
+    key, warnings = key_with_warnings(rule, event, labels)
     severity, problem = _severity(rule, event)
     return Aspect(
         labels={"severity": SEVERITIES[severity], **labels},
@@ -159,14 +140,6 @@ def _people(node: Node[AlertPlan], state: AlertState) -> tuple[Recipient, ...]:
     )
 
 
-def _key(rule: AlertRule, labels: Labels) -> tuple[str, tuple[str, ...]]:
-    """All that lack every field of their key would be one alert: they are told apart by their subjects."""
-    if any(labels.get(name) for name in rule.key):
-        return key_of(*(part for name in rule.key for part in (name, labels.get(name, "")))), ()
-    warning = f"every field of its key is missing ({', '.join(rule.key)}): its subject stands in"
-    return key_of("subject", labels["subject"]), (warning,)
-
-
 def _status(rule: AlertRule, event: Event) -> AlertStatus | None:
     if rule.states is not None:
         return _field_status(rule.states, event)
@@ -179,7 +152,7 @@ def _status(rule: AlertRule, event: Event) -> AlertStatus | None:
 
 def _field_status(states: FieldStates, event: Event) -> AlertStatus | None:
     value = look_up_in_event(event, states.path)
-    text = "" if isinstance(value, Missing) else _text(value)
+    text = "" if isinstance(value, Missing) else text_of(value)
     for status, texts in (
         (AlertStatus.FIRING, states.firing),
         (AlertStatus.RESOLVED, states.resolved),
@@ -279,9 +252,3 @@ def _group_words(join: Join) -> str:
     route = "/".join(join.route)
     names = ", ".join(sorted(join.labels)) or "all"
     return f"the group of {names}" + (f" on {route}" if route else "")
-
-
-def _text(value: Json) -> str:
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, sort_keys=True, default=str)

@@ -177,7 +177,8 @@ class Groups:
         if tenant not in self._inhibitors:
             self._inhibitors[tenant] = found = Inhibitors(setting.inhibits)
             for key, state in self.alerts.items():
-                if key[0] == tenant and state.is_firing and state.started_at is not None:
+                is_alert = self.rules.alert(key[1]) is not None  # a reminder's place is kept like one
+                if key[0] == tenant and is_alert and state.is_firing and state.started_at is not None:
                     found.add(Firing(labels=state.labels, starts_at=state.started_at))
         return Mutes(
             windows=setting.windows,

@@ -126,8 +126,9 @@ class World:
         """Take charge of what fires for a subject, or matches; return what that was."""
         moved = {}
         for key, state in self.alerts.items():
-            own = state.newest.subject if state.newest is not None else None
-            is_meant = (subject is None or subject == own) and all_match(matchers, state.labels)
+            if state.newest is None:
+                continue
+            is_meant = subject in (None, state.newest.subject) and all_match(matchers, state.labels)
             after = acknowledge(state, by, self.now) if is_meant else state
             if after is not state:
                 action = TrackAlert(rule=key[1], key=key[2], state=after, is_changed=True)
@@ -250,8 +251,7 @@ class World:
         self._agenda.plan(Phase.SPEAK, key, max(at, self._speaks_from) if at is not None else None)
 
     def _people(self, now: datetime) -> Facts:
-        del now  # lists do not change with time
-        return Facts(contacts=self._contacts, lists=self._lists)
+        return Facts(contacts=self._contacts, lists=self._rules.lists_at(now, self._lists))
 
     def _facts(self, event: Event) -> Facts:
         tenant, rules = event.tenant, self._rules

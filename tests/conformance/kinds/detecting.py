@@ -41,20 +41,29 @@ class Watch:
     def add(self, events: list[Json]) -> None:
         """Take in the events given at once, one after the other."""
         self.latest = max([self.latest, *(event["t"] for event in events)])
-        for number, event in enumerate(events, start=1):
+        for event in self._as_seen(events):
             key = self.key_of(event["fields"])
             self.events.setdefault(key, []).append(event)
             self._note(self._observe(key, event), event["t"], key, event)
-            # The source looks for too few after each count, but only at the end of a list of single events.
-            if "count" in event or number == len(events):
-                self._look_after(event, key)
+            if self._is_looked_after(event, key):
+                self._look(key, event["t"], event)
+        if events and isinstance(self.detector, Flatline) and "count" not in events[-1]:
+            self._look(self.key_of(events[-1]["fields"]), events[-1]["t"], events[-1])
+
+    def _as_seen(self, events: list[Json]) -> list[Json]:
+        """Return the events in the order in which they are taken in.
+
+        For too few, the source looks at a list of single events once, at its end: that is when it first sees a key.
+        """
+        is_list = isinstance(self.detector, Flatline) and not any("count" in event for event in events)
+        return sorted(events, key=lambda event: event["t"], reverse=True) if is_list else events
 
     def tick(self, t: float) -> None:
         """Let time pass: look at every key, or at the one there is when the rule has no key."""
         self.looked = self.latest = max(self.latest, t)
         default = [] if self.query_key else [None]
         for key in list(self.memories) or default:
-            self._note(self.detector.tick(self.memories.get(key, {}), self._moment(t)), t, key, None)
+            self._look(key, t, None)
 
     def key_of(self, fields: Mapping[str, Json]) -> Json:
         """Return what tells this event's key from others."""
@@ -70,10 +79,33 @@ class Watch:
         )
         return self.detector.observe(self.memories.get(key), sighting, self._moment(self.latest))
 
-    def _look_after(self, event: Json, key: Json) -> None:
-        if key not in self.memories or not isinstance(self.detector, Flatline | Distinct):
-            return
-        self._note(self.detector.tick(self.memories[key], self._moment(event["t"])), event["t"], key, event)
+    def _look(self, key: Json, t: float, event: Json) -> None:
+        reading = self.detector.tick(self.memories.get(key, {}), self._moment(t))
+        self._note(reading, t, key, event)
+        if event and reading.matches and isinstance(self.detector, Distinct):
+            # Before it says "too few" of one key, the source looks at all of them.
+            for other in [one for one in self.memories if one != key]:
+                self._look(other, t, None)
+
+    def _is_looked_after(self, event: Json, key: Json) -> bool:
+        """Return whether the source looks for too few right after this event."""
+        if key not in self.memories:
+            return False
+        if isinstance(self.detector, Flatline):
+            return "count" in event
+        if isinstance(self.detector, Distinct) and self.detector.fewer_than is not None:
+            # It drops old values when time passes only; before that it sees no reason to look.
+            return self._values_since_look(key) < self.detector.fewer_than
+        return False
+
+    def _values_since_look(self, key: Json) -> int:
+        oldest = (
+            self.looked - self.detector.within.total_seconds() if isinstance(self.detector, Distinct) else 0
+        )
+        values = (
+            lookup(one["fields"], self.value_field or "") for one in self.events[key] if one["t"] >= oldest
+        )
+        return len({repr(value) for value in values if value is not None})
 
     def _note(self, reading: Reading, t: float, key: Json, event: Json) -> None:
         self.memories[key] = reading.memory

@@ -1,0 +1,283 @@
+"""Let alert groups speak: take those that are due, ask the rules what they say, and write the messages.
+
+What a group says and what it then remembers stand in one transaction; its messages are unique per group,
+recipient and number, so two sweeps, or one that dies between, never tell anything twice.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from notifier.alerts import AlertState, AlertStatus
+from notifier.catalog import Catalog
+from notifier.clock import Clock
+from notifier.crypto import Keyring
+from notifier.decisions import Decision
+from notifier.events import Recipient, Urgency
+from notifier.logs import get_logger
+from notifier.pipeline.alert_states import open_alert, open_state
+from notifier.pipeline.alerts import group_of
+from notifier.pipeline.decide import Decider
+from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS, Incoming
+from notifier.rules.alerting.cadence import GroupMessage, Look, Member, Told, look, touch
+from notifier.rules.alerting.inhibition import Firing, Inhibitors
+from notifier.rules.alerting.mutes import Mute, Mutes
+from notifier.rules.alerting.plan import AlertPlan, AlertRule
+from notifier.rules.alerting.speaking import Speaker, decide, event_of
+from notifier.rules.ruleset import RuleSet
+from notifier.store import alert_groups, silences
+from notifier.store.alert_groups import GroupRow, MemberRow
+from notifier.store.alerts import live_sources
+from notifier.store.database import Connection, Database, DatabaseUnavailable
+
+log = get_logger("sweep")
+
+_BATCH = 25
+_STINT_SECONDS = 0.5
+_PUT_OFF = timedelta(minutes=1)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Round:
+    """What one round writes."""
+
+    connection: Connection
+    events: list[Incoming] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    rows: list[GroupRow] = field(default_factory=list)
+    members: list[tuple[UUID, UUID, bool | None, int | None, str | None]] = field(default_factory=list)
+    dropped: list[tuple[UUID, UUID]] = field(default_factory=list)
+    closed: list[UUID] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Present:
+    """A member as it stands: its row, its alert, and what mutes it."""
+
+    row: MemberRow
+    state: AlertState
+    mute: Mute | None
+    member: Member
+
+
+class Groups:
+    """Speaks for alert groups."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        decider: Decider,
+        catalog: Catalog,
+        rules: RuleSet,
+        keyring: Keyring,
+        clock: Clock,
+    ) -> None:
+        self._database, self._decider, self._catalog = database, decider, catalog
+        self._rules, self._keyring, self._clock = rules, keyring, clock
+
+    def speak(self) -> set[tuple[str, str]]:
+        """Let those speak that are due, for a stint at most; return (channel, lane) pairs with new work."""
+        flows: set[tuple[str, str]] = set()
+        limit, end = _BATCH, time.monotonic() + _STINT_SECONDS
+        while True:
+            taken: list[GroupRow] = []
+            try:
+                flows |= self._database.retrying(lambda connection: self._round(connection, limit, taken))  # noqa: B023
+                is_over, limit = len(taken) < limit, _BATCH
+            except PROCESSING_ERRORS as error:
+                limit, is_over = self._put_aside(taken, error), False
+            if is_over or time.monotonic() > end:
+                return flows
+
+    def _put_aside(self, taken: Sequence[GroupRow], error: Exception) -> int:
+        """Find the group that fails, and leave it for a while; return how many to take next."""
+        if isinstance(error, DatabaseUnavailable | WAITING_ERRORS) or not taken:
+            raise error
+        if len(taken) > 1:
+            return 1
+        row = taken[0]
+        with self._database.transaction() as connection:
+            alert_groups.plan_groups(connection, [(row.id, row.tick_at, self._clock.now() + _PUT_OFF)])
+        log.error("sweep.group_stumbled", rule=row.rule, group=str(row.id), error=type(error).__name__)
+        return _BATCH
+
+    def _round(self, connection: Connection, limit: int, taken: list[GroupRow]) -> set[tuple[str, str]]:
+        now = self._clock.now()
+        taken[:] = alert_groups.take_due_groups(connection, now, limit)
+        if not taken:
+            return set()
+        members: dict[UUID, list[MemberRow]] = {row.id: [] for row in taken}
+        for member in alert_groups.members_of(connection, list(members)):
+            members[member.group_id].append(member)
+        mutes = {tenant: self._mutes(connection, tenant, now) for tenant in {row.tenant for row in taken}}
+        done = _Round(connection=connection)
+        for row in taken:
+            self._one(row, members[row.id], mutes[row.tenant], now, done)
+        flows = self._decider.write(connection, done.events, done.decisions).flows if done.events else set()
+        alert_groups.save_members(connection, done.members)
+        alert_groups.drop_members(connection, done.dropped)
+        alert_groups.save_groups(connection, done.rows)
+        alert_groups.close_groups(connection, done.closed)
+        log.info("sweep.spoke", groups=len(taken), messages=len(done.events), closed=len(done.closed))
+        return flows
+
+    def _mutes(self, connection: Connection, tenant: str, now: datetime) -> Mutes:
+        setting = self._rules.setting
+        inhibitors = Inhibitors(setting.inhibits)
+        if setting.inhibits:
+            for kept in live_sources(connection, [tenant]):
+                state = open_alert(self._keyring, kept)
+                if state.is_firing and state.started_at is not None:
+                    inhibitors.add(Firing(labels=state.labels, starts_at=state.started_at))
+        return Mutes(
+            windows=setting.windows,
+            maintenance=setting.maintenance,
+            silences=silences.open_silences(connection, tenant, now),
+            inhibitors=inhibitors,
+        )
+
+    def _one(
+        self, row: GroupRow, rows: Sequence[MemberRow], mutes: Mutes, now: datetime, done: _Round
+    ) -> None:
+        rule = self._rules.alert(row.rule)
+        node = rule.node(tuple(row.route)) if rule is not None else None
+        if rule is None or node is None:
+            # A process with other rules may know it; where none does, it is heard of each minute.
+            log.warning("sweep.group_without_rule", rule=row.rule, group=str(row.id))
+            done.rows.append(replace(row, due_at=now + _PUT_OFF))
+            return
+        plan = node.plan
+        present = [self._present(one, plan, mutes, now) for one in rows]
+        group = group_of(row)
+        if _is_unmuted(present):
+            group = touch(group, plan.cadence, now)
+        seen = look(group, [one.member for one in present], plan.cadence, now)
+        group = seen.group
+        row = replace(
+            row,
+            first_at=group.first_at,
+            tick_at=group.tick_at,
+            told_at=group.told_at,
+            number=group.number,
+            reminders=group.reminders,
+            due_at=_next_due(seen, present),
+        )
+        if seen.message is not None:
+            row = self._say(
+                _Saying(row=row, rule=rule, plan=plan, message=seen.message, present=present), now, done
+            )
+        if seen.is_over:
+            done.closed.append(row.id)
+            return
+        done.rows.append(row)
+        _remember(seen, present, done)
+
+    def _present(self, row: MemberRow, plan: AlertPlan, mutes: Mutes, now: datetime) -> _Present:
+        state = open_state(self._keyring, row.data_key, row.sealed)
+        mute = mutes.of(state.labels, plan, now) if state.is_firing else None
+        told = None
+        if row.told_firing is not None:
+            told = Told(is_firing=row.told_firing, severity=row.told_severity or 0)
+        member = Member(
+            id=str(row.alert_id),
+            is_firing=state.is_firing,
+            severity=state.severity,
+            started_at=state.started_at or now,
+            is_acknowledged=state.status is AlertStatus.ACKNOWLEDGED,
+            is_held=state.is_held,
+            muted=mute.reason if mute is not None else None,
+            told=told,
+        )
+        return _Present(row=row, state=state, mute=mute, member=member)
+
+    def _say(self, saying: "_Saying", now: datetime, done: _Round) -> GroupRow:
+        """Add a message to the round; return the group's row with who was told."""
+        row, plan, message = saying.row, saying.plan, saying.message
+        private = self._open(row)
+        states = {one.member.id: one.state for one in saying.present}
+        speaker = Speaker(
+            id=str(row.id),
+            tenant=row.tenant,
+            rule=saying.rule,
+            plan=plan,
+            labels=private["labels"],
+            number=row.number,
+            told=tuple(Recipient(**one) for one in private.get("told", ())),
+        )
+        event = event_of(speaker, message, states, now)
+        if event.type not in self._catalog:
+            log.error("sweep.type_unknown", rule=row.rule, type=event.type)
+            return row
+        entry = self._catalog[event.type]
+        incoming = Incoming(
+            event=event, entry=entry, lane=plan.telling.urgency or Urgency(entry.urgency), at=now
+        )
+        facts = self._decider.facts_of(done.connection, event, plan.telling, now)
+        decision = decide(
+            speaker, message, event, entry=entry, facts=facts, now=now, rules_hash=self._rules.rules_hash
+        )
+        done.events.append(incoming)
+        done.decisions.append(decision)
+        if not message.firing:
+            return row
+        known = {str(one): one for one in private.get("told", ())}
+        known |= {str(one): one for one in (action.recipient.to_json() for action in decision.notifications)}
+        return self._sealed(row, {**private, "told": list(known.values())})
+
+    def _open(self, row: GroupRow) -> dict[str, Any]:
+        value: dict[str, Any] = orjson.loads(
+            self._keyring.open_data_key(row.data_key).unseal(row.sealed, b"alert-group")
+        )
+        return value
+
+    def _sealed(self, row: GroupRow, private: Mapping[str, Any]) -> GroupRow:
+        key = self._keyring.new_data_key()
+        return replace(row, data_key=key.wrapped, sealed=key.seal(orjson.dumps(private), b"alert-group"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Saying:
+    """What a group says, and all that belongs to it."""
+
+    row: GroupRow
+    rule: AlertRule
+    plan: AlertPlan
+    message: GroupMessage
+    present: Sequence[_Present]
+
+
+def _is_unmuted(present: Sequence[_Present]) -> bool:
+    """Tell whether something that was muted no longer is: what still fires is told on the next tick."""
+    return any(one.row.muted_by is not None and one.mute is None for one in present)
+
+
+def _next_due(seen: Look, present: Sequence[_Present]) -> datetime | None:
+    """Return when to look again: something to say, or the end of what mutes."""
+    ends = [one.mute.until for one in present if one.mute is not None and one.mute.until is not None]
+    return min([*ends, *([seen.next_at] if seen.next_at is not None else [])], default=None)
+
+
+def _remember(seen: Look, present: Sequence[_Present], done: _Round) -> None:
+    """Write what people know of each member; who is over and known to be leaves."""
+    for one in present:
+        told = seen.told.get(one.member.id, one.member.told)
+        after = replace(one.member, told=told)
+        if after.is_over:
+            done.dropped.append((one.row.group_id, one.row.alert_id))
+            continue
+        if told != one.member.told or after.muted != one.row.muted_by:
+            done.members.append(
+                (
+                    one.row.group_id,
+                    one.row.alert_id,
+                    told.is_firing if told is not None else None,
+                    told.severity if told is not None else None,
+                    after.muted,
+                )
+            )
