@@ -44,9 +44,12 @@ class Signal:
 
     status: AlertStatus
     at: datetime
+    """When it was said: of two words the newer one counts."""
     severity: int
     labels: Labels
     newest: Newest
+    begins_at: datetime | None = None
+    """Said by the event: when it began; else when it was said."""
     ends_at: datetime | None = None
     """Said by the event: it is over then, unless it is heard of again."""
     by: str | None = None

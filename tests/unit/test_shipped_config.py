@@ -321,7 +321,16 @@ def test_every_entry_is_strict_and_names_what_is_personal(entry: EventType) -> N
 def test_personal_fields_are_declared_wherever_they_stand() -> None:
     """O10, S6: no address, phone number or name of a person is left out of ``pii``."""
     for entry in TYPES.values():
-        for person in ("customer", "account", "lead"):
+        for person in (
+            "customer",
+            "account",
+            "lead",
+            "consignee",
+            "employee",
+            "manager",
+            "organizer",
+            "owner",
+        ):
             if isinstance(entry.sample.get(person), dict):
                 for field in {"name", "email", "phone"} & set(entry.sample[person]):
                     assert f"{person}.{field}" in entry.pii, (entry.type, field)

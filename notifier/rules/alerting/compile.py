@@ -239,6 +239,10 @@ class AlertCompiler:
     def _labels_known(self, place: Place, entry: AlertEntry) -> None:
         """A label no event can have is a slip; with ``*`` nobody knows."""
         known = {*BUILT_IN, *entry.labels, *EVERY_LABEL}
+        is_severity_ours = not {"severity", "*"} & entry.labels.keys()
+        if "severity" in entry.key and is_severity_ours:
+            mend = "leave it out: an alert that gets worse is still the same alert"
+            self.checks.wrong(place.at("key").error("the severity cannot be part of the key", mend))
         for name in ("key", "group_by"):
             labels = getattr(entry, name) or ()
             self._alone(place.at(name), labels)
