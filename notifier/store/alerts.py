@@ -48,24 +48,32 @@ class KeptAlert:
 _ENSURE = BulkInsert(
     "alert", id="uuid", tenant="text", rule="text", digest="bytea", then="ON CONFLICT DO NOTHING"
 )
+_TRIES = 5
 _COLUMNS = "alert.id, alert.tenant, alert.rule, alert.digest, alert.data_key, alert.sealed"
+
+_WANTED = """FROM alert JOIN unnest(%b::text[], %b::text[], %b::bytea[]) AS wanted (tenant, rule, digest)
+             USING (tenant, rule, digest)"""
+_KNOWN = f"SELECT tenant, rule, digest {_WANTED}"
+_LOCK = f"SELECT {_COLUMNS} {_WANTED} ORDER BY tenant, rule, digest FOR UPDATE OF alert"
 
 
 def lock_alerts(connection: Connection, ids: Iterable[AlertId]) -> list[KeptAlert]:
-    """Lock the alerts, in key order, making a row for each that has none."""
+    """Lock the alerts, in key order, making a row for each that has none.
+
+    All new rows are made before any row is locked, so that nobody waits for a row of ours while we wait for
+    theirs. A row may be forgotten by somebody else before we have it: then it is made anew.
+    """
     wanted = sorted(set(ids))
     if not wanted:
         return []
-    _ENSURE.run(connection, [(uuid7(), *one) for one in wanted])
-    rows = connection.execute(
-        f"""SELECT {_COLUMNS} FROM alert
-            JOIN unnest(%b::text[], %b::text[], %b::bytea[]) AS wanted (tenant, rule, digest)
-            USING (tenant, rule, digest)
-            ORDER BY tenant, rule, digest FOR UPDATE OF alert""",
-        [list(column) for column in zip(*wanted, strict=True)],
-        prepare=True,
-    ).fetchall()
-    return [KeptAlert(*row) for row in rows]
+    columns = [list(column) for column in zip(*wanted, strict=True)]
+    for _ in range(_TRIES):
+        known = set(connection.execute(_KNOWN, columns, prepare=True).fetchall())
+        _ENSURE.run(connection, [(uuid7(), *one) for one in wanted if one not in known])
+        rows = connection.execute(_LOCK, columns, prepare=True).fetchall()
+        if len(rows) == len(wanted):
+            return [KeptAlert(*row) for row in rows]
+    raise RuntimeError("alerts are forgotten faster than they can be locked")
 
 
 def lock_these(connection: Connection, ids: Iterable[UUID]) -> list[KeptAlert]:
