@@ -4,6 +4,7 @@ What a group says and what it then remembers stand in one transaction; its messa
 recipient and number, so two sweeps, or one that dies between, never tell anything twice.
 """
 
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,7 @@ from notifier.logs import get_logger
 from notifier.pipeline.alert_states import open_alert, open_state
 from notifier.pipeline.alerts import group_of
 from notifier.pipeline.decide import Decider
-from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS, Incoming
+from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS, Incoming, entry_time
 from notifier.rules.alerting.cadence import GroupMessage, Look, Member, Told, Why, look, touch
 from notifier.rules.alerting.escalating import chain_after, step_telling
 from notifier.rules.alerting.escalation import Chain, Tell, advance
@@ -42,6 +43,8 @@ log = get_logger("sweep")
 
 _BATCH = 25
 _STINT_SECONDS = 0.5
+_PATIENCE = timedelta(seconds=10)
+"""A first message waits so long at most for what came in and is not ingested."""
 _PUT_OFF = timedelta(minutes=1)
 
 
@@ -93,14 +96,20 @@ class Groups:
         self._database, self._decider, self._catalog = database, decider, catalog
         self._rules, self._keyring, self._clock = rules, keyring, clock
 
-    def speak(self) -> set[tuple[str, str]]:
-        """Let those speak that are due, for a stint at most; return (channel, lane) pairs with new work."""
+    def speak(self, oldest: bytes | None = None) -> set[tuple[str, str]]:
+        """Let those speak that are due, for a stint at most; return (channel, lane) pairs with new work.
+
+        ``oldest``: the id of the oldest intake entry that is not ingested yet. A group's first message waits a
+        little for those: the alert that mutes it, or its own end, may be among them.
+        """
         flows: set[tuple[str, str]] = set()
         limit, end = _BATCH, time.monotonic() + _STINT_SECONDS
         while True:
             taken: list[GroupRow] = []
             try:
-                flows |= self._database.retrying(lambda connection: self._round(connection, limit, taken))  # noqa: B023
+                flows |= self._database.retrying(
+                    functools.partial(self._round, limit=limit, taken=taken, oldest=oldest)
+                )
                 is_over, limit = len(taken) < limit, _BATCH
             except PROCESSING_ERRORS as error:
                 limit, is_over = self._put_aside(taken, error), False
@@ -119,9 +128,12 @@ class Groups:
         log.error("sweep.group_stumbled", rule=row.rule, group=str(row.id), error=type(error).__name__)
         return _BATCH
 
-    def _round(self, connection: Connection, limit: int, taken: list[GroupRow]) -> set[tuple[str, str]]:
+    def _round(
+        self, connection: Connection, *, limit: int, taken: list[GroupRow], oldest: bytes | None
+    ) -> set[tuple[str, str]]:
         now = self._clock.now()
-        taken[:] = alert_groups.take_due_groups(connection, now, limit)
+        first_until = now if oldest is None else max(entry_time(oldest, now), now - _PATIENCE)
+        taken[:] = alert_groups.take_due_groups(connection, now, limit, first_until=first_until)
         if not taken:
             return set()
         members: dict[UUID, list[MemberRow]] = {row.id: [] for row in taken}
