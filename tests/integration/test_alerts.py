@@ -315,3 +315,19 @@ def test_a_threshold_fires_once_and_is_over_when_the_window_has_passed(
     assert counts(stage, "alert_group", "alert_member") == [0, 0]
     traces = stage.flow.query("SELECT count(*) FROM decision WHERE notified = 0")
     assert traces[0][0] >= 4
+
+
+def test_a_message_that_could_not_be_sent_gives_way_to_the_next(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """The relay is away while two hosts go down and one comes back: one mail, with all of it."""
+    stage = Stage(make_flow, tmp_path, SILENCED.replace("key: [host]", "key: [host]\n    group_by: []", 1))
+    stage.feed("server.down", "web-1")
+    stage.flow.services.sweep.run()
+    stage.clock.advance(timedelta(minutes=1))
+    stage.feed("server.down", "web-2")
+
+    told = stage.told(minutes=1)
+
+    assert len(told) == 1
+    assert "2" in told[0]
+    assert [row[1] for row in stage.flow.messages()] == ["superseded", "sent"]
+    assert stage.flow.states() == ["superseded", "sent"]
