@@ -239,6 +239,7 @@ class Groups:
             labels=private["labels"],
             number=row.number,
             told=tuple(Recipient(**one) for one in private.get("told", ())),
+            people=tuple(Recipient(**one) for one in private.get("people", ())),
         )
         event = event_of(speaker, message, states, now, next_at=row.due_at)
         if event.type not in self._catalog:
@@ -246,7 +247,7 @@ class Groups:
             return saying
         entry = self._catalog[event.type]
         incoming = Incoming(event=event, entry=entry, lane=telling.urgency or Urgency(entry.urgency), at=now)
-        facts = self._decider.facts_of(done.connection, event, telling, now)
+        facts = self._decider.facts_of(done.connection, event, telling, now, speaker.people or ())
         decision = decide(
             speaker,
             message,
