@@ -23,6 +23,7 @@ from notifier.decisions import (
 )
 from notifier.errors import EventRefused
 from notifier.events import DEFAULT_TENANT, Event, Recipient
+from notifier.rules.alerting.escalating import with_end
 from notifier.rules.alerting.matchers import Matcher, all_match
 from notifier.rules.alerting.occurrences import acknowledge
 from notifier.rules.alerting.silences import Silence, expired
@@ -31,7 +32,8 @@ from notifier.rules.engine import route
 from notifier.rules.journeys import apply_advance
 from notifier.rules.ruleset import RuleSet
 from notifier.rules.simulation.agenda import Agenda, Item, Phase
-from notifier.rules.simulation.groups import AlertKey, GroupKey, Groups, Moved
+from notifier.rules.simulation.groups import Groups
+from notifier.rules.simulation.places import AlertKey, GroupKey, Moved
 from notifier.rules.simulation.timers import Timers
 from notifier.rules.simulation.told import Told, told_of
 
@@ -204,8 +206,12 @@ class World:
         moved[key] = Moved(key=key, before=before, action=action)
 
     def _move(self, moved: Mapping[AlertKey, Moved]) -> None:
-        for key, one in moved.items():
-            self._agenda.plan(Phase.LAPSE, key, one.action.state.due_at)
+        for key in moved:
+            rule = self._rules.alert(key[1])
+            name = rule.root.plan.escalate if rule is not None else None
+            policy = self._rules.setting.escalations.get(name or "")
+            self.alerts[key] = state = with_end(self.alerts[key], policy)
+            self._agenda.plan(Phase.LAPSE, key, state.due_at)
         self.groups.move(list(moved.values()), self.now)
 
     def _lapse(self, key: AlertKey) -> None:
