@@ -129,6 +129,16 @@ def live_sources(connection: Connection, tenants: Sequence[str]) -> list[KeptAle
     return [KeptAlert(*row) for row in rows]
 
 
+def firing_alerts(connection: Connection, tenant: str) -> list[KeptAlert]:
+    """Return the alerts of a tenant that fire, unlocked."""
+    rows = connection.execute(
+        f"""SELECT {_COLUMNS} FROM alert WHERE tenant = %b AND status IN ('firing', 'acknowledged')
+            ORDER BY started_at, id""",
+        [tenant],
+    ).fetchall()
+    return [KeptAlert(*row) for row in rows]
+
+
 def put_off_alert(connection: Connection, alert: UUID, until: datetime) -> None:
     """Leave an alert alone for a while."""
     connection.execute("UPDATE alert SET due_at = %b WHERE id = %b", [until, alert])
