@@ -6,6 +6,7 @@ Stores states sealed; what a state means is not known here.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from uuid import UUID
 
 from notifier.ids import uuid7
@@ -48,6 +49,7 @@ class KeptAlert:
 _ENSURE = BulkInsert(
     "alert", id="uuid", tenant="text", rule="text", digest="bytea", then="ON CONFLICT DO NOTHING"
 )
+_VALUES = attrgetter(*AlertRow.__slots__)
 _TRIES = 5
 _COLUMNS = "alert.id, alert.tenant, alert.rule, alert.digest, alert.data_key, alert.sealed"
 
@@ -110,12 +112,7 @@ def save_alerts(connection: Connection, rows: Sequence[AlertRow]) -> None:
                 AS new (id, status, occurrence, severity, subject, is_source, started_at, ended_at, due_at,
                         data_key, sealed)
            WHERE alert.id = new.id""",
-        [
-            list(column)
-            for column in zip(
-                *([getattr(row, name) for name in AlertRow.__slots__] for row in rows), strict=True
-            )
-        ],
+        [list(column) for column in zip(*map(_VALUES, rows), strict=True)],
         prepare=True,
     )
 
