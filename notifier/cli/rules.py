@@ -4,13 +4,17 @@ import click
 
 from notifier.cli.opening import opened
 from notifier.cli.output import Column, json_option, say, show_json, show_table
+from notifier.cli.rules_testing import test
 from notifier.events import Json
 from notifier.rules.ruleset import Rule, Schedule, StageRule
 
 
 @click.group()
 def rules() -> None:
-    """List the rules."""
+    """List the rules, and try them."""
+
+
+rules.add_command(test)
 
 
 @rules.command("list")
