@@ -99,6 +99,7 @@ class Alerts:
 
     def move(self, connection: Connection, moved: Sequence[Moved], now: datetime) -> None:
         """Write alerts that are locked, and let their groups know."""
+        moved = [self._with_timeout(one) for one in moved]
         save_alerts(
             connection,
             [
@@ -189,6 +190,17 @@ class Alerts:
         rows = lock_groups(connection, groups)
         self._touch(connection, rows, {(group, group) for group in rows}, {}, now)
         return len(rows)
+
+    def _with_timeout(self, one: Moved) -> Moved:
+        """Say until when an acknowledgement holds, if the rule's escalation gives it an end."""
+        state, rule = one.action.state, self._rules.alert(one.key[1])
+        if state.acknowledged_at is None or state.acknowledged_until is not None or rule is None:
+            return one
+        policy = self._rules.setting.escalations.get(rule.root.plan.escalate or "")
+        if policy is None or policy.ack_timeout is None:
+            return one
+        state = replace(state, acknowledged_until=state.acknowledged_at + policy.ack_timeout)
+        return replace(one, action=replace(one.action, state=state))
 
     def cadence(self, row: GroupRow) -> Cadence:
         """Return when a group may speak; one whose rule is gone speaks no more, and is looked at once."""

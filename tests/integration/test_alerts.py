@@ -37,7 +37,11 @@ class Stage:
         (folder / "rules" / "rules.yaml").write_text(rules)
         (folder / "events").symlink_to(ROOT / "config" / "events")
         self.clock = VirtualClock(datetime.now(UTC))
-        self.flow: Flow = make_flow(clock=self.clock, config_dir=folder)
+        lists = {
+            "operators": [{"email": "operators@notifier.example"}],
+            "on-call": [{"email": "on-call@notifier.example", "phone": "+4930123401"}],
+        }
+        self.flow: Flow = make_flow(clock=self.clock, config_dir=folder, lists=lists)
 
     def feed(self, type_: str, *hosts: str, site: str = "berlin") -> None:
         """Let hosts go down, or come back."""
@@ -109,3 +113,103 @@ def test_the_way_of_an_alert(stage: Stage) -> None:
     assert [len(one) for one in (first, waiting, joined, quiet, reminded, over)] == [1, 0, 1, 0, 1, 1]
     assert counts(stage, "alert_group", "alert_member") == [0, 0]
     assert stage.told(days=1) == []
+
+
+EVERYTHING = """
+rules:
+  - alert: server-down
+    on: [server.down, server.recovered]
+    resolved: server.recovered
+    labels: {host: data.host, site: data.location}
+    key: [host]
+    severity: critical
+    group_by: [site]
+    first_after: 0s
+    batch_every: 0s
+    ttl: 1h
+    recipients: [{list: operators}]
+    channels: [email]
+    escalate: on-call
+    mute: [night]
+  - alert: site-down
+    on: network.disrupted
+    resolved: network.restored
+    labels: {site: data.site}
+    key: [site]
+    first_after: 0s
+    recipients: [{list: operators}]
+    channels: [email]
+  - inhibit: site-mutes-servers
+    source: rule="site-down"
+    target: rule="server-down"
+    equal: [site]
+  - window: night
+    intervals: [{times: [{start_time: "%s", end_time: "%s"}]}]
+  - escalation: on-call
+    steps:
+      - {recipients: [{list: on-call}], channels: [sms], wait: 10m}
+      - {recipients: [{list: operators}], channels: [email], wait: 10m}
+    ack_timeout: 20m
+"""
+
+
+def everything(make_flow: MakeFlow, folder: Path, *, night_in: timedelta = timedelta(hours=6)) -> Stage:
+    """A notifier with escalation, inhibition and a night that begins in a while and lasts an hour."""
+    start = datetime.now(UTC) + night_in
+    rules = EVERYTHING % (start.strftime("%H:00"), (start + timedelta(hours=1)).strftime("%H:00"))
+    return Stage(make_flow, folder, rules.replace('"00:00"}', '"24:00"}'))
+
+
+def test_nobody_takes_charge_and_the_next_one_is_called(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """The first step at once, the second after its wait, and none twice."""
+    stage = everything(make_flow, tmp_path)
+    stage.feed("server.down", "web-1")
+
+    at_once = stage.told()
+    texts = len(stage.flow.sms.received)
+    too_early = stage.told(minutes=9)
+    second = stage.told(minutes=1)
+    after = stage.told(minutes=30)
+
+    assert (len(at_once), texts) == (1, 1)
+    assert (too_early, len(second), after) == ([], 1, [])
+    assert stage.flow.query("SELECT count(*) FROM message")[0][0] == 3
+
+
+def test_what_nobody_hears_of_any_more_is_over(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """An hour without a word: resolved, and whoever was told hears so."""
+    stage = everything(make_flow, tmp_path)
+    stage.feed("server.down", "web-1")
+    stage.told()
+    stage.told(minutes=10)
+
+    over = stage.told(minutes=50)
+
+    # The operators, who were told first, and both steps.
+    assert len(over) + len(stage.flow.sms.received) >= 2
+    assert counts(stage, "alert_group", "alert_member") == [0, 0]
+    assert stage.told(hours=3) == []
+
+
+def test_a_stronger_alert_mutes_a_weaker_one_until_it_is_over(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """The site is down, so its servers are not told of; once the site is back, what is still down is."""
+    stage = everything(make_flow, tmp_path)
+    stage.flow.ingest(site(stage, "network.disrupted", "berlin"))
+    stage.told()
+    stage.feed("server.down", "web-1", site="berlin")
+    stage.feed("server.down", "web-2", site="paris")
+
+    muted = stage.told(minutes=1)
+    stage.flow.ingest(site(stage, "network.restored", "berlin"))
+    told = [*stage.told(minutes=1), *stage.told(minutes=5)]
+
+    assert [one for one in muted if "web-1" in one] == []
+    assert [one for one in muted if "web-2" in one] != []
+    assert [one for one in told if "web-1" in one] != []
+
+
+def site(stage: Stage, type_: str, name: str) -> dict[str, object]:
+    """Return an event about the network of a site."""
+    event = stage.flow.sample(type_, subject=name, time=stage.clock.now().isoformat())
+    event["data"] = {**event["data"], "site": name}
+    return event

@@ -36,7 +36,13 @@ def unacknowledge(state: AlertState) -> AlertState:
     """Return the state after nobody has charge any more."""
     if state.status is not AlertStatus.ACKNOWLEDGED:
         return state
-    return replace(state, status=AlertStatus.FIRING, acknowledged_by=None, acknowledged_at=None)
+    return replace(
+        state,
+        status=AlertStatus.FIRING,
+        acknowledged_by=None,
+        acknowledged_at=None,
+        acknowledged_until=None,
+    )
 
 
 def pass_time(state: AlertState, now: datetime, flapping: Flapping | None) -> AlertState:
@@ -44,6 +50,8 @@ def pass_time(state: AlertState, now: datetime, flapping: Flapping | None) -> Al
     after = state
     if state.is_firing and state.expires_at is not None and state.expires_at <= now:
         after = _over(state, state.expires_at)
+    elif state.acknowledged_until is not None and state.acknowledged_until <= now:
+        after = unacknowledge(state)
     return _held(state, after, now, flapping)
 
 
@@ -75,6 +83,7 @@ def _fired(state: AlertState, signal: Signal, now: datetime, ttl: timedelta | No
         expires_at=expires,
         acknowledged_by=None if is_new else state.acknowledged_by,
         acknowledged_at=None if is_new else state.acknowledged_at,
+        acknowledged_until=None if is_new else state.acknowledged_until,
     )
     # It was over before we heard that it began; of several ends the latest counts.
     if expires is not None and is_over:

@@ -39,7 +39,12 @@ class Speaker:
 
 
 def event_of(
-    speaker: Speaker, message: GroupMessage, states: Mapping[str, AlertState], now: datetime
+    speaker: Speaker,
+    message: GroupMessage,
+    states: Mapping[str, AlertState],
+    now: datetime,
+    *,
+    next_at: datetime | None = None,
 ) -> Event:
     """Return the event a message is kept as: its newest alert's type, subject and data, and the group beside it."""
     leader = _leader(message, states)
@@ -57,7 +62,10 @@ def event_of(
         data=newest.data,
         tenant=speaker.tenant,
         to=tuple(Recipient(**one) for one in newest.to),
-        alert=_context(speaker, message, states, leader),
+        alert={
+            **_context(speaker, message, states, leader),
+            **({"next_at": next_at.isoformat()} if next_at is not None else {}),
+        },
     )
 
 
