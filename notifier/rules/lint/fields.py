@@ -13,14 +13,13 @@ from notifier.recipients.sources import ContactSource, DataSource, Source
 from notifier.rules.alerting.model import AlertEntry
 from notifier.rules.checks import Place
 from notifier.rules.conditions import ConditionError, compile_condition
-from notifier.rules.lint.known import Known, Lint, finding, firing_patterns
+from notifier.rules.lint.known import Known, Lint, finding, firing_patterns, listed
 from notifier.rules.lint.tellings import Telling, tellings
 from notifier.rules.model import JourneyEntry
 from notifier.rules.reminder_model import ReminderEntry
 
 _ATTRIBUTES = frozenset({"id", "source", "type", "subject", "time", "tenant", "urgency"})
 """What ``recipients.paths`` knows of an event itself."""
-_SHOWN = 3
 
 
 def fields(known: Known) -> Iterator[Lint]:
@@ -141,6 +140,4 @@ def _unknown(place: Place, path: str, types: Sequence[EventType]) -> Lint:
 
 
 def _names(types: Sequence[EventType]) -> str:
-    names = [one.type for one in types]
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return listed([one.type for one in types])

@@ -3,7 +3,7 @@
 Entries that are wrong in themselves are left out: ``load`` tells of them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -18,6 +18,7 @@ from notifier.rules.model import KINDS, Entry
 from notifier.rules.telling import matches
 
 EntryT = TypeVar("EntryT")
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,3 +109,9 @@ def _on_call(entry: RotationEntry) -> tuple[Recipient, ...]:
 def finding(severity: Literal["error", "warning"], place: Place, problem: str, mend: str) -> Lint:
     """Return what was found at a place."""
     return Lint(severity=severity, error=place.error(problem, mend))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return a few names, and how many more there are."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -12,7 +12,7 @@ from notifier.rules.alerting.matchers import Matcher
 from notifier.rules.alerting.model import AlertEntry, InhibitEntry, MaintenanceEntry
 from notifier.rules.alerting.plan import BUILT_IN, EVERY_LABEL
 from notifier.rules.checks import Place
-from notifier.rules.lint.known import Known, Lint, finding, routes_of
+from notifier.rules.lint.known import Known, Lint, finding, listed, routes_of
 from notifier.rules.lint.reach import World, read_matchers
 
 
@@ -71,11 +71,15 @@ def _key(place: Place, entry: AlertEntry, known: Known) -> Iterator[Lint]:
     if entry.key == EVERY_LABEL:
         return
     sure = set(BUILT_IN) - {"severity"}
-    for one in known.types_for(entry.on):
-        if not any(_is_sure(name, entry, one, sure) for name in entry.key):
-            problem = f"{one.type} may lack every field of the key: its subject would stand in"
-            mend = "make one of them `required` in the schema, or add `subject` to the key"
-            yield finding("warning", place.at("key"), problem, mend)
+    unsure = [
+        one.type
+        for one in known.types_for(entry.on)
+        if not any(_is_sure(name, entry, one, sure) for name in entry.key)
+    ]
+    if unsure:
+        problem = f"{listed(unsure)} may lack every field of the key: the subject would stand in"
+        mend = "make one of them `required` in the schema, or add `subject` to the key"
+        yield finding("warning", place.at("key"), problem, mend)
 
 
 def _is_sure(name: str, entry: AlertEntry, kind: EventType, sure: set[str]) -> bool:

@@ -12,7 +12,7 @@ from notifier.recipients.sources import ListSource, Source
 from notifier.rules.alerting.escalation_model import EscalationEntry
 from notifier.rules.alerting.model import AlertEntry
 from notifier.rules.checks import Place
-from notifier.rules.lint.known import Known, Lint, finding
+from notifier.rules.lint.known import Known, Lint, finding, listed
 from notifier.rules.lint.reach import World, read_matchers
 from notifier.rules.lint.tellings import tellings
 
@@ -40,13 +40,13 @@ def _lists(
         name, here = source.members_of, place.at(index, "list")
         if not known.lists[name]:
             others = "" if len(sources) == 1 else ", which leaves the others"
-            severity = "error" if len(sources) == 1 else "warning"
             mend = f"add people to `lists: {name}:` in notifier.yaml"
-            yield finding(severity, here, f"the list {name!r} is empty{others}", mend)
+            problem = f"the list {name!r} is empty{others}"
+            yield finding("warning" if others else "error", here, problem, mend)
             continue
         refused = [one.type for one in types if not _admits(one, name, known)]
         if refused:
-            problem = f"nobody on {name!r} is in the audience of {', '.join(refused)}"
+            problem = f"nobody on {name!r} is in the audience of {listed(refused)}"
             yield finding("error", here, problem, f"add {name} to its `audience` in config/events")
 
 

@@ -107,15 +107,22 @@ def _constant(place: Place, source: str) -> Iterator[Lint]:
 
 
 def _states(place: Place, entry: AlertEntry, known: Known) -> Iterator[Lint]:
-    if not firing_patterns(entry, known) and known.types_for(entry.on):
+    strangers = [
+        one for key in ("firing", "resolved", "acknowledged") for one in _strangers(place, entry, key, known)
+    ]
+    yield from strangers
+    if not strangers and not firing_patterns(entry, known) and known.types_for(entry.on):
         yield finding("error", place.at("on"), "nothing ever fires it", "add a type that does to `on`")
-    for key in ("firing", "resolved", "acknowledged"):
-        for index, pattern in enumerate(getattr(entry, key) or ()):
-            names = [one.type for one in known.types_for((pattern,))]
-            if names and not any(matches(entry.on, name) for name in names):
-                value = place.document.at(place.path).get(key)
-                where = place.at(key, index) if isinstance(value, list) else place.at(key)
-                yield finding("error", where, f"{pattern} never comes here", "add it to `on`")
+
+
+def _strangers(place: Place, entry: AlertEntry, key: str, known: Known) -> Iterator[Lint]:
+    patterns: Sequence[str] = getattr(entry, key) or ()
+    is_list = isinstance(place.document.at(place.path).get(key), list)
+    for index, pattern in enumerate(patterns):
+        names = [one.type for one in known.types_for((pattern,))]
+        if names and not any(matches(entry.on, name) for name in names):
+            where = place.at(key, index) if is_list else place.at(key)
+            yield finding("error", where, f"{pattern} never comes here", "add it to `on`")
 
 
 def _routes(place: Place, entry: AlertEntry | RouteEntry, world: World) -> Iterator[Lint]:
