@@ -4,6 +4,8 @@ import click
 
 from notifier.cli.opening import opened
 from notifier.cli.output import Column, json_option, say, show_json, show_table
+from notifier.cli.rules_check import check
+from notifier.cli.rules_import import import_
 from notifier.cli.rules_testing import test
 from notifier.events import Json
 from notifier.rules.ruleset import Rule, Schedule, StageRule
@@ -11,9 +13,11 @@ from notifier.rules.ruleset import Rule, Schedule, StageRule
 
 @click.group()
 def rules() -> None:
-    """List the rules, and try them."""
+    """List, check, try, import and draw the rules."""
 
 
+rules.add_command(check)
+rules.add_command(import_)
 rules.add_command(test)
 
 

@@ -224,6 +224,7 @@ class Alerts:
 
     def _new(self, group: GroupId, join: Join, now: datetime) -> GroupRow:
         tenant, rule, digest = group
+        private = {"labels": dict(join.labels), "people": [one.to_json() for one in join.people]}
         key = self._keyring.new_data_key()
         return GroupRow(
             id=uuid7(),
@@ -239,7 +240,7 @@ class Alerts:
             reminders=0,
             due_at=None,
             data_key=key.wrapped,
-            sealed=key.seal(orjson.dumps({"labels": dict(join.labels)}), b"alert-group"),
+            sealed=key.seal(orjson.dumps(private), b"alert-group"),
         )
 
 

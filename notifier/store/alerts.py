@@ -3,7 +3,7 @@
 Stores states sealed; what a state means is not known here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -129,6 +129,26 @@ def live_sources(connection: Connection, tenants: Sequence[str]) -> list[KeptAle
     return [KeptAlert(*row) for row in rows]
 
 
+def firing_alerts(connection: Connection, tenant: str) -> list[KeptAlert]:
+    """Return the alerts of a tenant that fire, unlocked."""
+    rows = connection.execute(
+        f"""SELECT {_COLUMNS} FROM alert WHERE tenant = %b AND status IN ('firing', 'acknowledged')
+            ORDER BY started_at, id""",
+        [tenant],
+    ).fetchall()
+    return [KeptAlert(*row) for row in rows]
+
+
 def put_off_alert(connection: Connection, alert: UUID, until: datetime) -> None:
     """Leave an alert alone for a while."""
     connection.execute("UPDATE alert SET due_at = %b WHERE id = %b", [until, alert])
+
+
+def readable_alerts(connection: Connection, tenant: str) -> Iterator[tuple[UUID, bytes, bytes]]:
+    """Yield (id, wrapped key, sealed state) of all alerts of a tenant."""
+    with connection.cursor(name="readable_alerts") as cursor:
+        cursor.itersize = 500
+        cursor.execute(
+            "SELECT id, data_key, sealed FROM alert WHERE tenant = %s AND sealed IS NOT NULL", [tenant]
+        )
+        yield from ((row[0], row[1], row[2]) for row in cursor)
