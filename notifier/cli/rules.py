@@ -4,13 +4,19 @@ import click
 
 from notifier.cli.opening import opened
 from notifier.cli.output import Column, json_option, say, show_json, show_table
+from notifier.cli.rules_check import check
+from notifier.cli.rules_import import import_
 from notifier.events import Json
 from notifier.rules.ruleset import Rule, Schedule, StageRule
 
 
 @click.group()
 def rules() -> None:
-    """List the rules."""
+    """List, check, import and draw the rules."""
+
+
+rules.add_command(check)
+rules.add_command(import_)
 
 
 @rules.command("list")
