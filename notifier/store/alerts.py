@@ -9,9 +9,11 @@ from datetime import datetime
 from operator import attrgetter
 from uuid import UUID
 
+from notifier.crypto import Keyring
 from notifier.ids import uuid7
 from notifier.store.bulk import BulkInsert
 from notifier.store.database import Connection
+from notifier.store.notifications import notification_digest
 
 AlertId = tuple[str, str, bytes]
 """Tenant, rule, keyed hash of what identifies the alert."""
@@ -44,6 +46,11 @@ class KeptAlert:
     digest: bytes
     data_key: bytes | None
     sealed: bytes | None
+
+
+def alert_id(keyring: Keyring, tenant: str, rule: str, key: str) -> AlertId:
+    """Return what an alert is found by."""
+    return tenant, rule, notification_digest(keyring.index_key, "alert", tenant, rule, key)
 
 
 _ENSURE = BulkInsert(
