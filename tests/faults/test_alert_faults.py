@@ -263,16 +263,29 @@ def flaws(said: Sequence[Message]) -> list[str]:
     found = []
     if [one.number for one in said] != list(range(1, len(said) + 1)):
         found.append(f"numbers {[one.number for one in said]}")
-    if [place for place, one in enumerate(said) if one.why == "first"] != [0]:
-        found.append(f"reasons {[one.why for one in said]}")
-    believed: set[str] = set()
+    believed: frozenset[str] = frozenset()
     for one in said:
+        if one.why not in reasons_for(one, believed):
+            found.append(f"{one.number}: {one.why}, while {len(believed)} were known to fire")
         if wrong := one.resolved - believed:
-            found.append(f"over, and never told before: {sorted(wrong)}")
+            found.append(f"{one.number}: over, and never told before: {sorted(wrong)}")
         believed = (believed | one.firing) - one.resolved
     if believed:
         found.append(f"believed to the end: {sorted(believed)}")
     return found
+
+
+def reasons_for(one: Message, believed: frozenset[str]) -> set[str]:
+    """Return the reasons there can be for a message, by what people knew before it.
+
+    A reminder that is due before the group's next turn has what is new in it.
+    """
+    reminder = {"reminder"} if one.firing & believed else set()
+    if one.firing - believed:
+        return {"new_member" if believed else "first"} | reminder
+    if one.resolved:
+        return {"member_resolved" if believed - one.resolved else "all_resolved"} | reminder
+    return reminder
 
 
 def test_a_sweep_killed_between_its_look_and_its_commit_told_nothing_and_forgot_nothing(
