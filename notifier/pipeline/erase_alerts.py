@@ -42,9 +42,12 @@ def _groups(connection: Connection, keyring: Keyring, tenant: str, known: Known)
     for row in alert_groups.lock_groups_of(connection, tenant):
         key = keyring.open_data_key(row.data_key)
         private = orjson.loads(key.unseal(row.sealed, b"alert-group"))
-        told = [one for one in private.get("told", ()) if not known.is_addressee(one)]
-        left: Json = blank_mentions({**private, "told": told}, known)
-        if left != private and (told != private.get("told", []) or known.is_in(private)):
+        others = {
+            name: [one for one in private.get(name, ()) if not known.is_addressee(one)]
+            for name in ("told", "people")
+        }
+        left: Json = blank_mentions({**private, **others}, known)
+        if known.is_in(private):
             new = keyring.new_data_key()
             alert_groups.reseal_group(
                 connection, row.id, new.wrapped, new.seal(orjson.dumps(left), b"alert-group")

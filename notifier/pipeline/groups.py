@@ -38,6 +38,7 @@ from notifier.store import alert_groups, silences
 from notifier.store.alert_groups import GroupRow, MemberRow
 from notifier.store.alerts import live_sources
 from notifier.store.database import Connection, Database, DatabaseUnavailable
+from notifier.store.notifications import supersede
 
 log = get_logger("sweep")
 
@@ -45,6 +46,8 @@ _BATCH = 25
 _STINT_SECONDS = 0.5
 _PATIENCE = timedelta(seconds=10)
 """A first message waits so long at most for what came in and is not ingested."""
+_LOOK_BACK = 20
+"""Messages of a group that may still wait to be sent."""
 _PUT_OFF = timedelta(minutes=1)
 
 
@@ -144,6 +147,8 @@ class Groups:
         for row in taken:
             self._one(row, members[row.id], mutes[row.tenant], now, done)
         flows = self._decider.write(connection, done.events, done.decisions).flows if done.events else set()
+        for one in done.events:
+            _supersede(connection, one)
         alert_groups.save_members(connection, done.members)
         alert_groups.drop_members(connection, done.dropped)
         alert_groups.save_groups(connection, done.rows)
@@ -234,6 +239,7 @@ class Groups:
             labels=private["labels"],
             number=row.number,
             told=tuple(Recipient(**one) for one in private.get("told", ())),
+            people=tuple(Recipient(**one) for one in private.get("people", ())),
         )
         event = event_of(speaker, message, states, now, next_at=row.due_at)
         if event.type not in self._catalog:
@@ -241,7 +247,7 @@ class Groups:
             return saying
         entry = self._catalog[event.type]
         incoming = Incoming(event=event, entry=entry, lane=telling.urgency or Urgency(entry.urgency), at=now)
-        facts = self._decider.facts_of(done.connection, event, telling, now)
+        facts = self._decider.facts_of(done.connection, event, telling, now, speaker.people or ())
         decision = decide(
             speaker,
             message,
@@ -297,6 +303,22 @@ class Groups:
             saying.row, data_key=key.wrapped, sealed=key.seal(orjson.dumps(private), b"alert-group")
         )
         return replace(saying, row=row, private=private)
+
+
+def _supersede(connection: Connection, one: Incoming) -> None:
+    """End what the group said before and could not send yet: the new message has it all."""
+    group, _, number = one.event.id.rpartition(":")
+    before = [f"{group}:{n}" for n in range(max(1, int(number) - _LOOK_BACK), int(number))]
+    alert = one.event.alert or {}
+    if before and alert.get("reason") != Why.ESCALATION.value:
+        supersede(
+            connection,
+            one.id,
+            tenant=one.event.tenant,
+            source=one.event.source,
+            before=before,
+            reason="superseded: the group said more before this could be sent",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
