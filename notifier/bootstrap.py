@@ -42,10 +42,13 @@ from notifier.pipeline.jobs import Composer
 from notifier.pipeline.lapses import Lapses
 from notifier.pipeline.lookups import Lookups
 from notifier.pipeline.outbox import Outbox
+from notifier.pipeline.pacing import Pacing
 from notifier.pipeline.record import Recorder
+from notifier.pipeline.releases import Releases
 from notifier.pipeline.sweep import Sweep
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Tools
+from notifier.recipients.budgets import read_budgets
 from notifier.recipients.lists import read_list
 from notifier.rendering.templates import Templates
 from notifier.rules.ruleset import RuleSet
@@ -206,7 +209,13 @@ class Services:
             policy=self.policy,
             flows=self.flows,
             alerts=self.alerts,
+            pacing=self.pacing,
         )
+
+    @cached_property
+    def pacing(self) -> Pacing:
+        """What people set for themselves, and how much they get."""
+        return Pacing(self.keyring, read_budgets(self.settings.budgets), self.settings.zone)
 
     @cached_property
     def alerts(self) -> Alerts:
@@ -222,6 +231,19 @@ class Services:
             catalog=self.catalog,
             rules=self.rules,
             keyring=self.keyring,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def releases(self) -> Releases:
+        """What lets go what was held back."""
+        return Releases(
+            database=self.database,
+            decider=self.decider,
+            pacing=self.pacing,
+            composer=self.composer,
+            flows=self.flows,
+            catalog=self.catalog,
             clock=self.clock,
         )
 
@@ -318,6 +340,7 @@ class Services:
             timers=timers,
             lapses=self.lapses,
             groups=self.groups,
+            releases=self.releases,
             grace=self.settings.tuning.lease_margin,
             counters=self.counters,
         )

@@ -20,6 +20,7 @@ from notifier.pipeline.groups import Groups
 from notifier.pipeline.incoming import WAITING_ERRORS
 from notifier.pipeline.ingest import Ingest
 from notifier.pipeline.lapses import Lapses
+from notifier.pipeline.releases import Releases
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Report
@@ -45,13 +46,14 @@ class Sweep:
         timers: Timers,
         lapses: Lapses,
         groups: Groups,
+        releases: Releases,
         grace: timedelta,
         counters: Counters | None = None,
     ) -> None:
         """``grace``: how long after an outage a worker may take to record what it knows."""
         self._database, self._intake, self._wake_ups = database, intake, wake_ups
         self._ingest, self._settler, self._timers = ingest, settler, timers
-        self._lapses, self._groups = lapses, groups
+        self._lapses, self._groups, self._releases = lapses, groups, releases
         self._counters, self._grace = counters, grace.total_seconds()
         self._running, self._told = threading.Lock(), ""
 
@@ -80,6 +82,7 @@ class Sweep:
             "timers": self._fire,
             "alerts": self._lapse,
             "groups": self._speak,
+            "held": self._release,
             "unknown": self._settle_unknown,
             "expired": lambda found: self._settle("expired", self._settler.expired, found),
             "work": self._wake,
@@ -121,6 +124,9 @@ class Sweep:
     def _speak(self, found: Counter[str]) -> None:
         found["groups"] = self._ring_flows(self._groups.speak())
 
+    def _release(self, found: Counter[str]) -> None:
+        found["held"] = self._ring_flows(self._releases.run())
+
     def _settle_unknown(self, found: Counter[str]) -> None:
         """Decide about leases that ran out; not while those who could not renew or record them still may."""
         if time.monotonic() - self._database.away_at > self._grace:
@@ -144,6 +150,9 @@ class Sweep:
             heartbeats.beat(connection, "sweep")
             if heartbeats.is_older(connection, "upkeep", _UPKEEP):
                 heartbeats.make_partitions(connection)
+            if heartbeats.is_older(connection, "told", _UPKEEP):
+                heartbeats.beat(connection, "told")
+                self._releases.forget(connection)
 
     def _sweep_intake(self, found: Counter[str]) -> None:
         for lane, length in self._intake.lengths().items():

@@ -305,6 +305,8 @@ def _action(
         deadline=deadline,
         cause=cause,
         stage=stage,
+        severity=(scene.event.alert or {}).get("severity"),
+        ignore_quiet=telling.ignore_quiet,
     )
 
 
@@ -318,5 +320,6 @@ def _plan(telling: Telling, found: Found, scene: _Scene) -> tuple[tuple[ChannelS
         scene.entry.category,
         message_class=scene.entry.message_class,
         urgency=scene.urgency(telling.urgency),
+        preference=scene.entry.preference,
     )
     return plan.steps, (*reachable.reasons, *plan.reasons)

@@ -32,6 +32,7 @@ class NotificationRow:
     stage_order: int | None
     deadline: datetime
     created_at: datetime
+    ignore_quiet: bool | None = None
 
 
 _KEYS = BulkInsert(
@@ -60,6 +61,7 @@ _NOTIFICATIONS = BulkInsert(
     stage_order="integer",
     deadline="timestamptz",
     created_at="timestamptz",
+    ignore_quiet="boolean",
 )
 
 

@@ -348,7 +348,9 @@ def test_an_older_schema_is_brought_to_this_one(flow: Flow, database_url: str) -
     with psycopg.connect(url) as owner:
         owner.execute("DROP INDEX notification_person, contact_person, dead_letter_waiting")
         owner.execute("DROP INDEX work_paused")
-        owner.execute("DROP TABLE alert_member, alert_group, alert, silence, silence_change")
+        owner.execute("DROP TABLE told, held, alert_member, alert_group, alert, silence, silence_change")
+        owner.execute("ALTER TABLE contact DROP COLUMN wishes")
+        owner.execute("ALTER TABLE notification DROP COLUMN ignore_quiet")
         owner.execute("ALTER TABLE work DROP COLUMN may_have_arrived")
         owner.execute("UPDATE alembic_version SET version_num = '0001'")
 
