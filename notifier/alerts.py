@@ -44,9 +44,12 @@ class Signal:
 
     status: AlertStatus
     at: datetime
+    """When it was said: of two words the newer one counts."""
     severity: int
     labels: Labels
     newest: Newest
+    begins_at: datetime | None = None
+    """Said by the event: when it began; else when it was said."""
     ends_at: datetime | None = None
     """Said by the event: it is over then, unless it is heard of again."""
     by: str | None = None
@@ -71,6 +74,8 @@ class AlertState:
     """It is over then, unless it is heard of again."""
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
+    acknowledged_until: datetime | None = None
+    """Nobody has charge any more then, unless it is over."""
     memory: Mapping[str, Json] | None = None
     """What its detector remembers."""
     look_at: datetime | None = None
@@ -90,4 +95,6 @@ class AlertState:
     def due_at(self) -> datetime | None:
         """Return when time alone may change it."""
         expires = self.expires_at if self.is_firing else None
-        return min((one for one in (expires, self.look_at, self.release_at) if one is not None), default=None)
+        void = self.acknowledged_until if self.status is AlertStatus.ACKNOWLEDGED else None
+        moments = (expires, void, self.look_at, self.release_at)
+        return min((one for one in moments if one is not None), default=None)

@@ -16,7 +16,10 @@ from notifier.events import Json
 from notifier.store.alerts import AlertRow, KeptAlert
 
 _PURPOSE = b"alert"
-_MOMENTS = ("started_at", "ended_at", "heard_at", "expires_at", "acknowledged_at", "look_at", "release_at")
+_MOMENTS = (
+    *("started_at", "ended_at", "heard_at", "expires_at", "acknowledged_at", "acknowledged_until"),
+    *("look_at", "release_at"),
+)
 
 
 def state_json(state: AlertState) -> dict[str, Json]:

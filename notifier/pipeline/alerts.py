@@ -30,7 +30,7 @@ from notifier.store.alert_groups import (
     open_groups,
     plan_groups,
 )
-from notifier.store.alerts import AlertId, forget_alerts, lock_alerts, save_alerts
+from notifier.store.alerts import AlertId, alert_id, forget_alerts, lock_alerts, save_alerts
 from notifier.store.database import Connection
 from notifier.store.notifications import notification_digest
 
@@ -99,6 +99,7 @@ class Alerts:
 
     def move(self, connection: Connection, moved: Sequence[Moved], now: datetime) -> None:
         """Write alerts that are locked, and let their groups know."""
+        moved = [self._with_timeout(one) for one in moved]
         save_alerts(
             connection,
             [
@@ -190,6 +191,17 @@ class Alerts:
         self._touch(connection, rows, {(group, group) for group in rows}, {}, now)
         return len(rows)
 
+    def _with_timeout(self, one: Moved) -> Moved:
+        """Say until when an acknowledgement holds, if the rule's escalation gives it an end."""
+        state, rule = one.action.state, self._rules.alert(one.key[1])
+        if state.acknowledged_at is None or state.acknowledged_until is not None or rule is None:
+            return one
+        policy = self._rules.setting.escalations.get(rule.root.plan.escalate or "")
+        if policy is None or policy.ack_timeout is None:
+            return one
+        state = replace(state, acknowledged_until=state.acknowledged_at + policy.ack_timeout)
+        return replace(one, action=replace(one.action, state=state))
+
     def cadence(self, row: GroupRow) -> Cadence:
         """Return when a group may speak; one whose rule is gone speaks no more, and is looked at once."""
         rule = self._rules.alert(row.rule)
@@ -204,7 +216,7 @@ class Alerts:
         )
 
     def _id(self, tenant: str, rule: str, key: str) -> AlertId:
-        return tenant, rule, notification_digest(self._keyring.index_key, "alert", tenant, rule, key)
+        return alert_id(self._keyring, tenant, rule, key)
 
     def _group_id(self, tenant: str, join: Join) -> GroupId:
         digest = notification_digest(self._keyring.index_key, "group", tenant, join.rule, join.key)
@@ -212,6 +224,7 @@ class Alerts:
 
     def _new(self, group: GroupId, join: Join, now: datetime) -> GroupRow:
         tenant, rule, digest = group
+        private = {"labels": dict(join.labels), "people": [one.to_json() for one in join.people]}
         key = self._keyring.new_data_key()
         return GroupRow(
             id=uuid7(),
@@ -227,7 +240,7 @@ class Alerts:
             reminders=0,
             due_at=None,
             data_key=key.wrapped,
-            sealed=key.seal(orjson.dumps({"labels": dict(join.labels)}), b"alert-group"),
+            sealed=key.seal(orjson.dumps(private), b"alert-group"),
         )
 
 

@@ -4,6 +4,7 @@ What a group says and what it then remembers stand in one transaction; its messa
 recipient and number, so two sweeps, or one that dies between, never tell anything twice.
 """
 
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,22 +24,30 @@ from notifier.logs import get_logger
 from notifier.pipeline.alert_states import open_alert, open_state
 from notifier.pipeline.alerts import group_of
 from notifier.pipeline.decide import Decider
-from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS, Incoming
-from notifier.rules.alerting.cadence import GroupMessage, Look, Member, Told, look, touch
+from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS, Incoming, entry_time
+from notifier.rules.alerting.cadence import GroupMessage, Look, Member, Told, Why, look, touch
+from notifier.rules.alerting.escalating import chain_after, step_telling
+from notifier.rules.alerting.escalation import Chain, Tell, advance
 from notifier.rules.alerting.inhibition import Firing, Inhibitors
 from notifier.rules.alerting.mutes import Mute, Mutes
 from notifier.rules.alerting.plan import AlertPlan, AlertRule
 from notifier.rules.alerting.speaking import Speaker, decide, event_of
 from notifier.rules.ruleset import RuleSet
+from notifier.rules.telling import Telling
 from notifier.store import alert_groups, silences
 from notifier.store.alert_groups import GroupRow, MemberRow
 from notifier.store.alerts import live_sources
 from notifier.store.database import Connection, Database, DatabaseUnavailable
+from notifier.store.notifications import supersede
 
 log = get_logger("sweep")
 
 _BATCH = 25
 _STINT_SECONDS = 0.5
+_PATIENCE = timedelta(seconds=10)
+"""A first message waits so long at most for what came in and is not ingested."""
+_LOOK_BACK = 20
+"""Messages of a group that may still wait to be sent."""
 _PUT_OFF = timedelta(minutes=1)
 
 
@@ -64,6 +73,15 @@ class _Present:
     mute: Mute | None
     member: Member
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it fires, may be told of, and nobody took charge."""
+        return (
+            self.member.is_firing
+            and self.mute is None
+            and not (self.member.is_acknowledged or self.member.is_held)
+        )
+
 
 class Groups:
     """Speaks for alert groups."""
@@ -81,14 +99,20 @@ class Groups:
         self._database, self._decider, self._catalog = database, decider, catalog
         self._rules, self._keyring, self._clock = rules, keyring, clock
 
-    def speak(self) -> set[tuple[str, str]]:
-        """Let those speak that are due, for a stint at most; return (channel, lane) pairs with new work."""
+    def speak(self, oldest: bytes | None = None) -> set[tuple[str, str]]:
+        """Let those speak that are due, for a stint at most; return (channel, lane) pairs with new work.
+
+        ``oldest``: the id of the oldest intake entry that is not ingested yet. A group's first message waits a
+        little for those: the alert that mutes it, or its own end, may be among them.
+        """
         flows: set[tuple[str, str]] = set()
         limit, end = _BATCH, time.monotonic() + _STINT_SECONDS
         while True:
             taken: list[GroupRow] = []
             try:
-                flows |= self._database.retrying(lambda connection: self._round(connection, limit, taken))  # noqa: B023
+                flows |= self._database.retrying(
+                    functools.partial(self._round, limit=limit, taken=taken, oldest=oldest)
+                )
                 is_over, limit = len(taken) < limit, _BATCH
             except PROCESSING_ERRORS as error:
                 limit, is_over = self._put_aside(taken, error), False
@@ -107,9 +131,12 @@ class Groups:
         log.error("sweep.group_stumbled", rule=row.rule, group=str(row.id), error=type(error).__name__)
         return _BATCH
 
-    def _round(self, connection: Connection, limit: int, taken: list[GroupRow]) -> set[tuple[str, str]]:
+    def _round(
+        self, connection: Connection, *, limit: int, taken: list[GroupRow], oldest: bytes | None
+    ) -> set[tuple[str, str]]:
         now = self._clock.now()
-        taken[:] = alert_groups.take_due_groups(connection, now, limit)
+        first_until = now if oldest is None else max(entry_time(oldest, now), now - _PATIENCE)
+        taken[:] = alert_groups.take_due_groups(connection, now, limit, first_until=first_until)
         if not taken:
             return set()
         members: dict[UUID, list[MemberRow]] = {row.id: [] for row in taken}
@@ -120,6 +147,8 @@ class Groups:
         for row in taken:
             self._one(row, members[row.id], mutes[row.tenant], now, done)
         flows = self._decider.write(connection, done.events, done.decisions).flows if done.events else set()
+        for one in done.events:
+            _supersede(connection, one)
         alert_groups.save_members(connection, done.members)
         alert_groups.drop_members(connection, done.dropped)
         alert_groups.save_groups(connection, done.rows)
@@ -168,14 +197,14 @@ class Groups:
             reminders=group.reminders,
             due_at=_next_due(seen, present),
         )
+        saying = _Saying(row=row, rule=rule, plan=plan, private=self._open(row), present=present)
         if seen.message is not None:
-            row = self._say(
-                _Saying(row=row, rule=rule, plan=plan, message=seen.message, present=present), now, done
-            )
+            saying = self._say(saying, seen.message, plan.telling, now, done)
+        saying = self._escalate(saying, seen.message, now, done)
         if seen.is_over:
             done.closed.append(row.id)
             return
-        done.rows.append(row)
+        done.rows.append(saying.row)
         _remember(seen, present, done)
 
     def _present(self, row: MemberRow, plan: AlertPlan, mutes: Mutes, now: datetime) -> _Present:
@@ -196,39 +225,70 @@ class Groups:
         )
         return _Present(row=row, state=state, mute=mute, member=member)
 
-    def _say(self, saying: "_Saying", now: datetime, done: _Round) -> GroupRow:
-        """Add a message to the round; return the group's row with who was told."""
-        row, plan, message = saying.row, saying.plan, saying.message
-        private = self._open(row)
+    def _say(
+        self, saying: "_Saying", message: GroupMessage, telling: Telling, now: datetime, done: _Round
+    ) -> "_Saying":
+        """Add a message to the round; return what the group knows then: who was told."""
+        row, private = saying.row, saying.private
         states = {one.member.id: one.state for one in saying.present}
         speaker = Speaker(
             id=str(row.id),
             tenant=row.tenant,
             rule=saying.rule,
-            plan=plan,
+            plan=saying.plan,
             labels=private["labels"],
             number=row.number,
             told=tuple(Recipient(**one) for one in private.get("told", ())),
+            people=tuple(Recipient(**one) for one in private.get("people", ())),
         )
-        event = event_of(speaker, message, states, now)
+        event = event_of(speaker, message, states, now, next_at=row.due_at)
         if event.type not in self._catalog:
             log.error("sweep.type_unknown", rule=row.rule, type=event.type)
-            return row
+            return saying
         entry = self._catalog[event.type]
-        incoming = Incoming(
-            event=event, entry=entry, lane=plan.telling.urgency or Urgency(entry.urgency), at=now
-        )
-        facts = self._decider.facts_of(done.connection, event, plan.telling, now)
+        incoming = Incoming(event=event, entry=entry, lane=telling.urgency or Urgency(entry.urgency), at=now)
+        facts = self._decider.facts_of(done.connection, event, telling, now, speaker.people or ())
         decision = decide(
-            speaker, message, event, entry=entry, facts=facts, now=now, rules_hash=self._rules.rules_hash
+            speaker,
+            message,
+            event,
+            entry=entry,
+            facts=facts,
+            now=now,
+            rules_hash=self._rules.rules_hash,
+            telling=telling,
         )
         done.events.append(incoming)
         done.decisions.append(decision)
         if not message.firing:
-            return row
+            return saying
         known = {str(one): one for one in private.get("told", ())}
         known |= {str(one): one for one in (action.recipient.to_json() for action in decision.notifications)}
-        return self._sealed(row, {**private, "told": list(known.values())})
+        return self._knowing(saying, told=list(known.values()))
+
+    def _escalate(
+        self, saying: "_Saying", message: GroupMessage | None, now: datetime, done: _Round
+    ) -> "_Saying":
+        """Begin, go on with, hold or stop the group's escalation."""
+        policy = self._rules.setting.escalations.get(saying.plan.escalate or "")
+        before = saying.chain
+        after = chain_after(before, policy, message, [one.state for one in saying.present], now)
+        if after is None:
+            return saying
+        tells: tuple[Tell, ...] = ()
+        shown = tuple(one.member.id for one in saying.present if one.is_open)
+        if shown:
+            after, tells = advance(after, now)
+        if after != before:
+            saying = self._knowing(saying, chain=after.to_json())
+        for tell in tells:
+            step = GroupMessage(why=Why.ESCALATION, firing=shown, resolved=(), news=shown)
+            saying = replace(saying, row=replace(saying.row, number=saying.row.number + 1))
+            saying = self._say(saying, step, step_telling(tell, saying.plan.telling), now, done)
+        if shown and after.due_at is not None:
+            due = min(after.due_at, saying.row.due_at or after.due_at)
+            saying = replace(saying, row=replace(saying.row, due_at=due))
+        return saying
 
     def _open(self, row: GroupRow) -> dict[str, Any]:
         value: dict[str, Any] = orjson.loads(
@@ -236,20 +296,46 @@ class Groups:
         )
         return value
 
-    def _sealed(self, row: GroupRow, private: Mapping[str, Any]) -> GroupRow:
-        key = self._keyring.new_data_key()
-        return replace(row, data_key=key.wrapped, sealed=key.seal(orjson.dumps(private), b"alert-group"))
+    def _knowing(self, saying: "_Saying", **known: Any) -> "_Saying":
+        """Return a group that knows more, sealed under a new key."""
+        private, key = {**saying.private, **known}, self._keyring.new_data_key()
+        row = replace(
+            saying.row, data_key=key.wrapped, sealed=key.seal(orjson.dumps(private), b"alert-group")
+        )
+        return replace(saying, row=row, private=private)
+
+
+def _supersede(connection: Connection, one: Incoming) -> None:
+    """End what the group said before and could not send yet: the new message has it all."""
+    group, _, number = one.event.id.rpartition(":")
+    before = [f"{group}:{n}" for n in range(max(1, int(number) - _LOOK_BACK), int(number))]
+    alert = one.event.alert or {}
+    if before and alert.get("reason") != Why.ESCALATION.value:
+        supersede(
+            connection,
+            one.id,
+            tenant=one.event.tenant,
+            source=one.event.source,
+            before=before,
+            reason="superseded: the group said more before this could be sent",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Saying:
-    """What a group says, and all that belongs to it."""
+    """A group while it is looked at: its row, what it knows, and its members."""
 
     row: GroupRow
     rule: AlertRule
     plan: AlertPlan
-    message: GroupMessage
+    private: Mapping[str, Any]
     present: Sequence[_Present]
+
+    @property
+    def chain(self) -> Chain | None:
+        """The escalation that runs, or ran."""
+        value = self.private.get("chain")
+        return Chain.from_json(value) if value else None
 
 
 def _is_unmuted(present: Sequence[_Present]) -> bool:

@@ -71,7 +71,8 @@ def forget_told(connection: Connection, now: datetime, memory: timedelta) -> int
         """DELETE FROM told WHERE at < %s AND (at < %s OR EXISTS (
              SELECT 1 FROM told newer
              WHERE newer.tenant = told.tenant AND newer.person_id = told.person_id
-               AND newer.channel = told.channel AND newer.category = told.category AND (newer.at, newer.ctid) > (told.at, told.ctid)))""",
+               AND newer.channel = told.channel AND newer.category = told.category
+               AND (newer.at, newer.ctid) > (told.at, told.ctid)))""",
         [now - memory, now - MEMORY],
     ).rowcount
 

@@ -203,14 +203,18 @@ def _news(
     """Return the first reason to speak, in Alertmanager's order, and who gives it."""
     new = [one for one in firing if not one.is_told_firing]
     known = [one for one in members if one.is_told_firing]
+    raised = [one for one in firing if one.told is not None and _is_raised(one, one.told)]
     if new:
-        return (Why.NEW_MEMBER if known else Why.FIRST), [*new, *resolved]
-    raised = [one for one in firing if one.told is not None and one.severity > one.told.severity]
+        return (Why.NEW_MEMBER if known else Why.FIRST), [*new, *raised, *resolved]
     if raised:
         return Why.SEVERITY_RAISED, [*raised, *resolved]
     if resolved:
         return (Why.MEMBER_RESOLVED if len(resolved) < len(known) else Why.ALL_RESOLVED), resolved
     return None
+
+
+def _is_raised(one: Member, told: Told) -> bool:
+    return told.is_firing and one.severity > told.severity
 
 
 def _is_shown(one: Member) -> bool:

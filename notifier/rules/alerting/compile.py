@@ -153,7 +153,8 @@ class AlertCompiler:
         detector = detector_of(entry.detect) if entry.detect is not None else None
         return AlertRule(
             name=entry.alert,
-            patterns=entry.on,
+            # What ends it concerns the rule, whether or not `on` says so.
+            patterns=tuple(dict.fromkeys((*entry.on, *(entry.resolved or ()), *(entry.acknowledged or ())))),
             condition=self.checks.condition(place.at("when"), entry.when, ROOTS - {"journey"}),
             labels=tuple(entry.labels.items()),
             key=entry.key,
@@ -175,8 +176,8 @@ class AlertCompiler:
 
     def _root(self, place: Place, entry: AlertEntry) -> Node[AlertPlan]:
         chosen = Chosen.of(entry, place)
-        if not entry.recipients and not entry.routes:
-            self.checks.wrong(place.error("'recipients' is required", "say who is told"))
+        if not (entry.recipients or entry.routes or entry.escalate):
+            self.checks.wrong(place.error("'recipients' is required", "say who is told, or `escalate`"))
         branch = _Branch(root=entry, entry=entry, place=place, chosen=chosen)
         return Node(path=(), plan=self._plan(branch), children=self._children(branch))
 
@@ -238,6 +239,10 @@ class AlertCompiler:
     def _labels_known(self, place: Place, entry: AlertEntry) -> None:
         """A label no event can have is a slip; with ``*`` nobody knows."""
         known = {*BUILT_IN, *entry.labels, *EVERY_LABEL}
+        is_severity_ours = not {"severity", "*"} & entry.labels.keys()
+        if "severity" in entry.key and is_severity_ours:
+            mend = "leave it out: an alert that gets worse is still the same alert"
+            self.checks.wrong(place.at("key").error("the severity cannot be part of the key", mend))
         for name in ("key", "group_by"):
             labels = getattr(entry, name) or ()
             self._alone(place.at(name), labels)

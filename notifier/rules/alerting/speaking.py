@@ -6,8 +6,9 @@ Pure: who is told is resolved like for any event, so explaining, simulating and 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
-from notifier.alerts import SEVERITIES, AlertState, Labels
+from notifier.alerts import SEVERITIES, AlertState, Labels, Newest
 from notifier.catalog.types import EventType
 from notifier.decisions import Decision, Facts, Notify, RuleTrace, Verdict
 from notifier.events import Event, Json, Recipient
@@ -35,10 +36,17 @@ class Speaker:
     """Of this message."""
     told: tuple[Recipient, ...] = ()
     """Who was told before that something fires: they hear that it ended, whoever is in charge by now."""
+    people: tuple[Recipient, ...] | None = None
+    """Whom the alerts of the group name, all the same; None = whom the newest of them names."""
 
 
 def event_of(
-    speaker: Speaker, message: GroupMessage, states: Mapping[str, AlertState], now: datetime
+    speaker: Speaker,
+    message: GroupMessage,
+    states: Mapping[str, AlertState],
+    now: datetime,
+    *,
+    next_at: datetime | None = None,
 ) -> Event:
     """Return the event a message is kept as: its newest alert's type, subject and data, and the group beside it."""
     leader = _leader(message, states)
@@ -55,8 +63,11 @@ def event_of(
         time=now,
         data=newest.data,
         tenant=speaker.tenant,
-        to=tuple(Recipient(**one) for one in newest.to),
-        alert=_context(speaker, message, states, leader),
+        to=_addressed(speaker, newest),
+        alert={
+            **_context(speaker, message, states, leader),
+            **({"next_at": next_at.isoformat()} if next_at is not None else {}),
+        },
     )
 
 
@@ -74,10 +85,15 @@ def decide(
     """Return who is told of the message; ``telling`` stands in for the plan's, as for a step of an escalation."""
     plan, rule = speaker.plan, speaker.rule
     chosen = replace(telling or plan.telling, template=_template(speaker, message, event))
-    told = tell(
-        chosen, event, entry, facts, now, rule=rule.name, cause=f"alert:{speaker.id}", sequence=speaker.number
-    )
-    actions = [*told.actions, *_also(told.actions, speaker, message)]
+    said = partial(
+        tell, entry=entry, facts=facts, now=now, rule=rule.name, cause=f"alert:{speaker.id}",
+        sequence=speaker.number,
+    )  # fmt: skip
+    told = said(chosen, event)
+    actions = list(told.actions)
+    if others := _others(told.actions, speaker, message):
+        known = replace(chosen, sources=("to",), reason="you were told before")
+        actions += said(known, replace(event, to=others)).actions
     reason = f"{_WORDS[message.why]}; {told.reason}"
     trace = RuleTrace(
         rule=rule.name,
@@ -99,6 +115,13 @@ _WORDS = {
 }
 
 
+def _addressed(speaker: Speaker, newest: Newest) -> tuple[Recipient, ...]:
+    """Return whom the event is addressed to: of alerts that several groups tell of, the people of this group."""
+    if speaker.people is None or "to" not in speaker.plan.telling.sources:
+        return tuple(Recipient(**one) for one in newest.to)
+    return speaker.people
+
+
 def _template(speaker: Speaker, message: GroupMessage, event: Event) -> str:
     plan, rule = speaker.plan, speaker.rule
     alerts = len(message.firing) + len(message.resolved)
@@ -107,17 +130,12 @@ def _template(speaker: Speaker, message: GroupMessage, event: Event) -> str:
     return plan.group_template if is_unsaid else plan.template_for(event.type, alerts)
 
 
-def _also(actions: Sequence[Notify], speaker: Speaker, message: GroupMessage) -> list[Notify]:
+def _others(actions: Sequence[Notify], speaker: Speaker, message: GroupMessage) -> tuple[Recipient, ...]:
     """Whoever was told that it fires is told that it is over, also after a hand-over."""
-    if not message.resolved or not actions:
-        return []
+    if not message.resolved:
+        return ()
     known = {one.recipient.identity.casefold() for one in actions}
-    model = actions[0]
-    return [
-        replace(model, recipient=one, reason="you were told before")
-        for one in speaker.told
-        if one.identity.casefold() not in known
-    ]
+    return tuple(one for one in speaker.told if one.identity.casefold() not in known)
 
 
 def _leader(message: GroupMessage, states: Mapping[str, AlertState]) -> AlertState:

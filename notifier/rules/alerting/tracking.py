@@ -68,10 +68,9 @@ def track(
         reason = f"{path} says neither that it fires nor that it is over"
         return Tracked(verdict=Verdict.CONDITION_FALSE, reason=reason)
     before = states.get((rule.name, aspect.key), AlertState())
-    moment = _moments(rule, event)
     reading = _detect(rule, event, before, aspect, now)
     status = aspect.status if reading is None else _as_status(reading)
-    signal = _signal(event, aspect, status or AlertStatus.QUIET, moment)
+    signal = _signal(rule, event, aspect, status or AlertStatus.QUIET)
     state = before if reading is None else remember(before, reading, signal)
     if status is not None:
         state = receive(state, signal, now, ttl=rule.ttl, flapping=rule.flapping)
@@ -195,12 +194,6 @@ def _as_status(reading: Reading) -> AlertStatus | None:
     return AlertStatus.FIRING if reading.is_firing else AlertStatus.RESOLVED
 
 
-def _moments(rule: AlertRule, event: Event) -> tuple[datetime, datetime | None]:
-    """Return when it began and when it is over, as far as the event says."""
-    begins = _moment(event, rule.begins) or event.time
-    return begins, _moment(event, rule.ends)
-
-
 def _moment(event: Event, path: str | None) -> datetime | None:
     value = look_up_in_event(event, path) if path is not None else None
     if not isinstance(value, str):
@@ -212,13 +205,10 @@ def _moment(event: Event, path: str | None) -> datetime | None:
     return moment.astimezone(UTC) if moment.tzinfo is not None else None
 
 
-def _signal(
-    event: Event, aspect: Aspect, status: AlertStatus, moments: tuple[datetime, datetime | None]
-) -> Signal:
-    begins, ends = moments
+def _signal(rule: AlertRule, event: Event, aspect: Aspect, status: AlertStatus) -> Signal:
     return Signal(
         status=status,
-        at=begins if status is AlertStatus.FIRING else ends or event.time,
+        at=event.time,
         severity=aspect.severity,
         labels=aspect.labels,
         newest=Newest(
@@ -227,7 +217,8 @@ def _signal(
             data=event.data,
             to=tuple(one.to_json() for one in event.to),
         ),
-        ends_at=ends,
+        begins_at=_moment(event, rule.begins),
+        ends_at=_moment(event, rule.ends),
     )
 
 

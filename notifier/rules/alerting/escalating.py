@@ -1,0 +1,66 @@
+"""Decide how a group's escalation goes on: begin it, hold it while somebody has charge, stop it when all is over.
+
+Pure: the chain and the group's alerts come in. Which step is due stands in ``escalation``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from notifier.alerts import AlertState, AlertStatus
+from notifier.events import Urgency
+from notifier.rules.alerting.cadence import GroupMessage, Why
+from notifier.rules.alerting.escalation import Chain, ChainState, Policy, Tell, acknowledge, begin, stop
+from notifier.rules.telling import Telling
+
+_ALARMING = frozenset({Why.FIRST, Why.NEW_MEMBER})
+
+
+def chain_after(
+    chain: Chain | None,
+    policy: Policy | None,
+    message: GroupMessage | None,
+    states: Sequence[AlertState],
+    now: datetime,
+) -> Chain | None:
+    """Return the chain as it is before its next step; None where there is none to run.
+
+    A new alert that joins after somebody took charge is nobody's yet: the chain begins anew, with the policy as
+    it is now.
+    """
+    firing = [one for one in states if one.is_firing]
+    if not firing:
+        return stop(chain) if chain is not None and chain.state is not ChainState.STOPPED else chain
+    is_alarm = message is not None and message.why in _ALARMING
+    is_idle = chain is None or chain.state in (ChainState.STOPPED, ChainState.ACKNOWLEDGED, ChainState.ENDED)
+    if policy is not None and is_alarm and is_idle:
+        return begin(policy, now)
+    if chain is None:
+        return None
+    held = [one for one in firing if one.status is AlertStatus.ACKNOWLEDGED]
+    if len(held) < len(firing):
+        return chain
+    newest = max(held, key=lambda one: one.acknowledged_at or now)
+    return acknowledge(chain, newest.acknowledged_by or "", newest.acknowledged_at or now)
+
+
+def with_end(state: AlertState, policy: Policy | None) -> AlertState:
+    """Return the state with the moment its acknowledgement is void, if the escalation knows one."""
+    if state.acknowledged_at is None or state.acknowledged_until is not None:
+        return state
+    if policy is None or policy.ack_timeout is None:
+        return state
+    return replace(state, acknowledged_until=state.acknowledged_at + policy.ack_timeout)
+
+
+def step_telling(tell: Tell, telling: Telling) -> Telling:
+    """Return whom a step tells and how; it hurries, whatever the rule says."""
+    return replace(
+        telling,
+        sources=tell.step.sources,
+        steps=tell.step.channels or telling.steps,
+        urgency=Urgency.URGENT,
+        reason=telling.reason
+        if tell.number == 0
+        else f"{telling.reason or 'you are in charge'}; nobody took it so far",
+    )

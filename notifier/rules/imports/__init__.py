@@ -1,0 +1,1 @@
+"""Turn the configuration of other products into rules of ours."""
