@@ -14,6 +14,7 @@ from notifier.decisions import ChannelStep, Contact
 from notifier.events import Recipient, Urgency
 from notifier.logs import get_logger
 from notifier.messages import ChannelName, Preference
+from notifier.pipeline.jobs import Job
 from notifier.recipients.budgets import Budget, budget_for
 from notifier.recipients.personal import (
     Kind,
@@ -229,6 +230,22 @@ _FREE = Paced(verdict=Personal(kind=Kind.NOW, reason="nothing they set holds it 
 
 def _needs_consent(ask: Ask) -> bool:
     return ask.entry.preference is Preference.OPT_IN
+
+
+def ask_of(job: Job, position: int) -> Ask:
+    """Return an ask about a stored message, from one of its channels on."""
+    row = job.row
+    return Ask(
+        entry=job.entry,
+        category=row.category,
+        tenant=row.tenant,
+        person=row.person_id,
+        recipient=job.recipient,
+        urgency=job.urgency,
+        steps=job.steps[position:],
+        severity=(job.event.alert or {}).get("severity"),
+        ignore_quiet=row.ignore_quiet,
+    )
 
 
 def _read(kept: Kept, person: UUID) -> Setting:

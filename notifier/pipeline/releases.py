@@ -21,7 +21,7 @@ from notifier.pipeline.decide import Decider
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS, Incoming
 from notifier.pipeline.jobs import Composer, Job, Unopenable, Unready
-from notifier.pipeline.pacing import Ask, Pacing
+from notifier.pipeline.pacing import Pacing, ask_of
 from notifier.recipients.gathering import SHOWN, Entry, Said, digest_data, outdated
 from notifier.recipients.personal import Kind
 from notifier.store import held
@@ -137,7 +137,9 @@ class Releases:
             return set()
         self._sort(connection, items, sorted_, now)
         if len(sorted_.together) == 1:
-            self._pacing.note(connection, _ask(sorted_.together[0]), now)
+            self._pacing.note(
+                connection, ask_of(sorted_.together[0].job, sorted_.together[0].job.row.position), now
+            )
             sorted_.alone += sorted_.together
             sorted_.together = []
         flows = self._let_go(connection, sorted_.alone, now)
@@ -160,7 +162,7 @@ class Releases:
         self, connection: Connection, rows: Sequence[HeldRow], items: Sequence[_Item], now: datetime
     ) -> bool:
         """Hold the bin longer where quiet hours or the lack of room ask for it."""
-        verdict = self._pacing.release(connection, _ask(items[-1]), now)
+        verdict = self._pacing.release(connection, ask_of(items[-1].job, items[-1].job.row.position), now)
         if verdict.kind is Kind.NOW or verdict.until is None:
             return False
         held.put_off(connection, rows, verdict.until, verdict.reason)
@@ -291,20 +293,6 @@ class Releases:
 
 def _at(item: _Item) -> tuple[datetime, str]:
     return item.row.arrived_at, item.job.event.subject
-
-
-def _ask(item: _Item) -> Ask:
-    job = item.job
-    return Ask(
-        entry=job.entry,
-        category=job.row.category,
-        tenant=job.row.tenant,
-        person=job.row.person_id,
-        recipient=job.recipient,
-        urgency=job.urgency,
-        steps=job.steps[job.row.position :],
-        ignore_quiet=job.row.ignore_quiet,
-    )
 
 
 def _outdated(connection: Connection, items: Sequence[_Item]) -> dict[UUID, str]:

@@ -57,6 +57,7 @@ class Sweep:
         self._lapses, self._groups, self._releases = lapses, groups, releases
         self._counters, self._grace = counters, grace.total_seconds()
         self._running, self._told = threading.Lock(), ""
+        self._forget_after = 0.0
 
     def run(self) -> Counter[str]:
         """Do one round; return what was found: nothing where another thread of this process does one already.
@@ -154,8 +155,9 @@ class Sweep:
             heartbeats.beat(connection, "sweep")
             if heartbeats.is_older(connection, "upkeep", _UPKEEP):
                 heartbeats.make_partitions(connection)
-            if heartbeats.is_older(connection, "told", _UPKEEP):
-                heartbeats.beat(connection, "told")
+            # By this process's own clock: a look at the database each second would cost more than it saves.
+            if time.monotonic() > self._forget_after:
+                self._forget_after = time.monotonic() + _UPKEEP.total_seconds()
                 self._releases.forget(connection)
 
     def _sweep_intake(self, found: Counter[str]) -> None:

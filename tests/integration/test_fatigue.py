@@ -20,6 +20,7 @@ from notifier.pipeline.erase import Eraser
 from notifier.pipeline.incoming import Arrival
 from notifier.recipients.wishes_form import read_wishes
 from notifier.store.contacts import save_contact
+from tests.contracts.smtp_server import At, Say
 from tests.services import ROOT, Flow, MakeFlow
 
 pytestmark = pytest.mark.servers
@@ -53,6 +54,11 @@ rules:
     recipients: [{data: to}]
     channels: [sms]
     template: server/down
+  - notify: both
+    on: both.made
+    recipients: [{data: to, phone: phone}]
+    channels: [email, sms]
+    template: server/down
   - notify: letters
     on: letter.made
     recipients: [{data: to}]
@@ -85,6 +91,7 @@ TYPES = (
     ("news.urgent", "Loud news", "news", ""),
     ("news.insistent", "Insistent news", "news", ""),
     ("text.made", "Text", "texts", ""),
+    ("both.made", "Both", "both", ""),
     ("letter.made", "Letter", "letters", "preference: opt_in"),
     ("server.down", "Server down", "it", ""),
     ("server.recovered", "Server recovered", "it", ""),
@@ -401,6 +408,22 @@ def test_a_budget_that_is_used_up_in_the_morning_holds_the_digest_longer(
     assert len(at_seven) == 1
     assert "fire" in at_seven[0]
     assert later == ["2 x News"]
+
+
+def test_a_fallback_in_the_night_waits_for_the_morning(stage: Stage) -> None:
+    """The mail is refused at eleven: the SMS that follows would wake the person."""
+    stage.set(NIGHTS)
+    stage.feed("both.made", "x", phone=PHONE)
+    stage.flow.smtp.always(At.RCPT, Say("550 5.1.1 no such user"))
+    stage.wait(hours=2)
+    waiting = stage.flow.messages()
+
+    stage.wait(hours=8)
+
+    assert [(channel, status) for channel, status, _ in waiting] == [("email", "failed"), ("sms", "deferred")]
+    assert waiting[1][2] == "quiet hours until 07:00 Asia/Kolkata"
+    assert len(stage.texts()) == 1
+    assert states(stage) == ["sent"]
 
 
 def test_who_is_erased_leaves_nothing_that_waits(stage: Stage) -> None:
