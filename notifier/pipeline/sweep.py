@@ -17,6 +17,7 @@ from notifier.broker.wakeups import WakeUp, WakeUps
 from notifier.errors import NotifierError
 from notifier.events import LANES
 from notifier.logs import get_logger
+from notifier.pipeline.ack_links import AckRequests
 from notifier.pipeline.groups import Groups
 from notifier.pipeline.incoming import WAITING_ERRORS
 from notifier.pipeline.ingest import Ingest
@@ -25,7 +26,7 @@ from notifier.pipeline.releases import Releases
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Report
-from notifier.store import heartbeats, work
+from notifier.store import ack_links, heartbeats, work
 from notifier.store.database import Database, DatabaseUnavailable
 
 log = get_logger("sweep")
@@ -48,6 +49,7 @@ class Sweep:
         lapses: Lapses,
         groups: Groups,
         releases: Releases,
+        ack_requests: AckRequests,
         grace: timedelta,
         counters: Counters | None = None,
     ) -> None:
@@ -55,6 +57,7 @@ class Sweep:
         self._database, self._intake, self._wake_ups = database, intake, wake_ups
         self._ingest, self._settler, self._timers = ingest, settler, timers
         self._lapses, self._groups, self._releases = lapses, groups, releases
+        self._ack_requests = ack_requests
         self._counters, self._grace = counters, grace.total_seconds()
         self._running, self._told = threading.Lock(), ""
         self._forget_after = 0.0
@@ -83,6 +86,7 @@ class Sweep:
         parts: dict[str, Callable[[Counter[str]], None]] = {
             "timers": self._fire,
             "alerts": self._lapse,
+            "asked": self._carry_out,
             "groups": self._speak,
             "held": self._release,
             "unknown": self._settle_unknown,
@@ -123,6 +127,9 @@ class Sweep:
     def _lapse(self, found: Counter[str]) -> None:
         found["alerts"] = self._lapses.run()
 
+    def _carry_out(self, found: Counter[str]) -> None:
+        found["asked"] = self._ack_requests.run()
+
     def _speak(self, found: Counter[str]) -> None:
         oldest = None
         with contextlib.suppress(BrokerUnavailable):  # what is not known to wait is not waited for
@@ -155,6 +162,7 @@ class Sweep:
             heartbeats.beat(connection, "sweep")
             if heartbeats.is_older(connection, "upkeep", _UPKEEP):
                 heartbeats.make_partitions(connection)
+                ack_links.prune_links(connection)
             # By this process's own clock: a look at the database each second would cost more than it saves.
             if time.monotonic() > self._forget_after:
                 self._forget_after = time.monotonic() + _UPKEEP.total_seconds()
