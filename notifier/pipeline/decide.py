@@ -28,7 +28,7 @@ from notifier.delivery.policy import DeliveryPolicy
 from notifier.events import Event, Recipient
 from notifier.ids import uuid7
 from notifier.messages import ChannelName, MessageStatus
-from notifier.pipeline.alerts import AlertKey, Alerts
+from notifier.pipeline.alerts import Alerts
 from notifier.pipeline.facts import FactLoader
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.incoming import Incoming
@@ -121,7 +121,9 @@ class Decider:
         kept = self._alerts.lock(connection, fresh)
         lists = self._facts.lists(now)
         contacts = self._facts.contacts(connection, fresh, lists)
-        states = {key: one.state for key, one in kept.items()}
+        states: dict[str, dict[tuple[str, str], AlertState]] = {}
+        for (tenant, rule, key), one in kept.items():
+            states.setdefault(tenant, {})[rule, key] = one.state
 
         def facts_of(one: Incoming) -> Facts:
             return self._facts.of(one, journeys, contacts, states, lists)
@@ -174,7 +176,7 @@ class Decider:
         self,
         fresh: Sequence[Incoming],
         journeys: dict[JourneyKey, JourneyState],
-        alerts: dict[AlertKey, AlertState],
+        alerts: Mapping[str, dict[tuple[str, str], AlertState]],
         facts_of: Callable[[Incoming], Facts],
         now: datetime,
     ) -> list[Decision]:
@@ -188,7 +190,7 @@ class Decider:
                     key = (tenant, action.rule, action.subject)
                     journeys[key] = apply_advance(journeys.get(key), action)
                 elif isinstance(action, TrackAlert):
-                    alerts[tenant, action.rule, action.key] = action.state
+                    alerts[tenant][action.rule, action.key] = action.state
             decisions.append(decision)
         return decisions
 
