@@ -30,7 +30,7 @@ from notifier.store.alert_groups import (
     open_groups,
     plan_groups,
 )
-from notifier.store.alerts import AlertId, forget_alerts, lock_alerts, save_alerts
+from notifier.store.alerts import AlertId, alert_id, forget_alerts, lock_alerts, save_alerts
 from notifier.store.database import Connection
 from notifier.store.notifications import notification_digest
 
@@ -216,7 +216,7 @@ class Alerts:
         )
 
     def _id(self, tenant: str, rule: str, key: str) -> AlertId:
-        return tenant, rule, notification_digest(self._keyring.index_key, "alert", tenant, rule, key)
+        return alert_id(self._keyring, tenant, rule, key)
 
     def _group_id(self, tenant: str, join: Join) -> GroupId:
         digest = notification_digest(self._keyring.index_key, "group", tenant, join.rule, join.key)

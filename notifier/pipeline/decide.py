@@ -112,10 +112,11 @@ class Decider:
             return self._facts.of(one, journeys, contacts, states, lists)
 
         decisions = self._decide(fresh, journeys, states, facts_of, now)
+        # Alerts and groups before people, as when a group speaks: who waits for whom must not run in a ring.
+        self._alerts.write(connection, kept, _tracked(fresh, decisions), now)
         self._write(connection, fresh, decisions, decided)
         save_journeys(connection, _moved(fresh, decisions, journeys))
         self._store_timers(connection, fresh, decisions)
-        self._alerts.write(connection, kept, _tracked(fresh, decisions), now)
         return decided
 
     def write(

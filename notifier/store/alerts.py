@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from notifier.crypto import Keyring
 from notifier.ids import uuid7
 from notifier.store.bulk import BulkInsert
 from notifier.store.database import Connection
+from notifier.store.notifications import notification_digest
 
 AlertId = tuple[str, str, bytes]
 """Tenant, rule, keyed hash of what identifies the alert."""
@@ -43,6 +45,11 @@ class KeptAlert:
     digest: bytes
     data_key: bytes | None
     sealed: bytes | None
+
+
+def alert_id(keyring: Keyring, tenant: str, rule: str, key: str) -> AlertId:
+    """Return what an alert is found by."""
+    return tenant, rule, notification_digest(keyring.index_key, "alert", tenant, rule, key)
 
 
 _ENSURE = BulkInsert(

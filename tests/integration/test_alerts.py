@@ -6,6 +6,7 @@ from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from notifier.clock import VirtualClock
 from notifier.events import Urgency
@@ -13,6 +14,7 @@ from notifier.ids import uuid7
 from notifier.rules.alerting.matchers import parse_matchers
 from notifier.rules.alerting.silences import Silence
 from notifier.store.silences import save_silence
+from tests.command import command
 from tests.services import ROOT, Flow, MakeFlow
 
 pytestmark = pytest.mark.servers
@@ -331,3 +333,15 @@ def test_a_message_that_could_not_be_sent_gives_way_to_the_next(make_flow: MakeF
     assert "2" in told[0]
     assert [row[1] for row in stage.flow.messages()] == ["superseded", "sent"]
     assert stage.flow.states() == ["superseded", "sent"]
+
+
+def test_why_an_event_led_to_nothing_yet(stage: Stage) -> None:
+    """Explaining it says which alert it is about, and when its group speaks."""
+    stage.feed("server.down", "web-1")
+    event = stage.flow.query("SELECT id FROM event")[0][0]
+    with capture_logs():
+        answer = command(stage.flow.services)("explain", str(event))
+
+    assert "yes server-down: tracked: it begins" in answer.output
+    assert "server-down: now firing since" in answer.output
+    assert "has said nothing yet; this alert was not told; it looks again" in answer.output

@@ -108,6 +108,7 @@ class Looking:
             labels=place.join.labels,
             number=place.group.number,
             told=tuple(place.people.values()),
+            people=place.join.people,
         )
         event = event_of(speaker, message, states, now, next_at=due)
         decision = decide(
