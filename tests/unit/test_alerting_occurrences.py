@@ -154,6 +154,17 @@ def test_the_newest_word_counts(words: list[Signal], status: AlertStatus, occurr
     assert (state.status, state.occurrence) == (status, occurrence)
 
 
+def test_an_end_that_comes_late_parts_two_occurrences() -> None:
+    """It was over in between: what fires now began after, and charge of what was before is void."""
+    before = hear(word(FIRING, 1), word(ACKNOWLEDGED, 2), word(FIRING, 5))
+
+    state = hear(word(RESOLVED, 3), state=before, now=6)
+    taken = hear(word(RESOLVED, 3), state=acknowledge(hear(word(FIRING, 5)), "Ann", at(6)), now=7)
+
+    assert (state.status, state.occurrence, state.started_at, state.ended_at) == (FIRING, 2, at(5), at(3))
+    assert (taken.status, taken.occurrence) == (ACKNOWLEDGED, 1)
+
+
 def test_an_end_that_is_still_to_come_is_no_end() -> None:
     """Who says that it is over says so now."""
     state = hear(word(FIRING, 0), word(RESOLVED, 5, ends_at=at(60)))
