@@ -184,6 +184,19 @@ def members_of(connection: Connection, groups: Sequence[UUID]) -> list[MemberRow
     return [MemberRow(*row) for row in rows]
 
 
+def live_groups(connection: Connection, groups: Sequence[UUID]) -> set[UUID]:
+    """Return those of the groups in which something still fires; one that is closed has nothing."""
+    if not groups:
+        return set()
+    rows = connection.execute(
+        """SELECT DISTINCT group_id FROM alert_member JOIN alert ON alert.id = alert_member.alert_id
+           WHERE group_id = ANY(%b) AND alert.status IN ('firing', 'acknowledged')""",
+        [list(groups)],
+        prepare=True,
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
 def save_groups(connection: Connection, rows: Sequence[GroupRow]) -> None:
     """Write groups that are locked, after they were looked at."""
     if not rows:
