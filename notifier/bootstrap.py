@@ -30,6 +30,7 @@ from notifier.clock import Clock, SystemClock
 from notifier.crypto import Keyring, MasterKeys
 from notifier.delivery.policy import DeliveryPolicy
 from notifier.events import Recipient
+from notifier.pipeline.acknowledge import Acknowledger
 from notifier.pipeline.alerts import Alerts
 from notifier.pipeline.answer import Answers
 from notifier.pipeline.decide import Decider
@@ -45,6 +46,7 @@ from notifier.pipeline.lookups import Lookups
 from notifier.pipeline.outbox import Outbox
 from notifier.pipeline.record import Recorder
 from notifier.pipeline.rulebook import Rulebook
+from notifier.pipeline.silencing import Silencer
 from notifier.pipeline.sweep import Sweep
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Tools
@@ -59,7 +61,9 @@ from notifier.store.keyrings import open_keyring
 from notifier.store.partitions import Partitions
 from notifier.store.persons import Persons
 
-_RULED = ("decider", "alerts", "groups", "lapses", "ingest", "outboxes", "sweep")
+_RULED = (
+    "decider", "alerts", "acknowledger", "silencer", "groups", "lapses", "ingest", "outboxes", "sweep",
+)  # fmt: skip
 """The parts that hold the rules, or a part that does."""
 
 
@@ -249,6 +253,16 @@ class Services:
     def alerts(self) -> Alerts:
         """Alerts and their groups."""
         return Alerts(self.rules, self.keyring)
+
+    @cached_property
+    def acknowledger(self) -> Acknowledger:
+        """What takes charge of alerts."""
+        return Acknowledger(self.database, self.alerts, self.rules, self.keyring, self.clock)
+
+    @cached_property
+    def silencer(self) -> Silencer:
+        """What silences alerts."""
+        return Silencer(self.database, self.alerts, self.keyring, self.clock)
 
     @cached_property
     def groups(self) -> Groups:

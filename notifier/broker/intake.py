@@ -88,6 +88,14 @@ class Intake:
                 pipe.xlen(stream_key(lane))
             return dict(zip(LANES, pipe.execute(), strict=True))
 
+    def oldest(self) -> bytes | None:
+        """Return the id of the oldest entry of all lanes that is not ingested yet; None where all are."""
+        with speaking(), self._client.pipeline(transaction=False) as pipe:
+            for lane in LANES:
+                pipe.xrange(stream_key(lane), count=1)
+            found = [entries[0][0] for entries in pipe.execute() if entries]
+        return min(found, key=_place, default=None)
+
     def wait(self, last: dict[Urgency, bytes], timeout: timedelta) -> list[Urgency]:
         """Block until a lane gets entries newer than ``last``; return those lanes and move ``last`` on.
 
@@ -135,3 +143,8 @@ def _entries(pairs: Iterable[tuple[bytes, dict[bytes, bytes] | None]]) -> list[E
 
 def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
+
+
+def _place(entry: bytes) -> tuple[int, int]:
+    moment, _, number = entry.partition(b"-")
+    return int(moment), int(number)

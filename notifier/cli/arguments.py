@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from notifier.documents import read_duration
+from notifier.errors import ConfigError
 from notifier.events import Json
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
@@ -43,6 +44,17 @@ def json_object(text: str | dict[str, Json]) -> dict[str, Json]:
     if not isinstance(found, dict):
         raise click.BadParameter("must be a JSON object")
     return found
+
+
+def iso_moment(text: str, option: str) -> datetime:
+    """Read an ISO 8601 time, for an option about the future too; without an offset it is UTC."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(
+            "is no ISO 8601 time", field=option, mend="such as 2026-07-01T18:00Z or 2026-07-01T20:00+02:00"
+        ) from None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def read_moment(text: str, now: datetime) -> datetime | None:

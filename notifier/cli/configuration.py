@@ -25,6 +25,7 @@ from notifier.cli.crosschecks import (
 )
 from notifier.cli.failures import lines
 from notifier.cli.findings import Finding, finding_of
+from notifier.cli.lints import as_warnings, lints
 from notifier.cli.places import Places, located
 from notifier.documents import ConfigErrors, Document, load
 from notifier.errors import ConfigError, NotifierError, TemplateError
@@ -81,6 +82,7 @@ def inspect() -> list[Finding]:
     )  # fmt: skip
     if catalog is None:
         return seen.findings
+    seen.findings += as_warnings(lints(catalog, services.settings))
     if settings is not None:
         try:
             seen.findings += _cross_checks(catalog, rules, services)

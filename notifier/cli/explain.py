@@ -7,6 +7,7 @@ from notifier.cli.opening import opened
 from notifier.cli.output import cell, json_option, say, show_json, style_of
 from notifier.cli.show import histories
 from notifier.events import Json
+from notifier.reports.alert_outlook import alert_outlook
 from notifier.reports.explanation import Explanation, RuleVerdict, explain_event, explain_letter
 from notifier.reports.letters import letter_of, summary
 from notifier.reports.naming import Kind, find
@@ -31,7 +32,8 @@ def explain(*, event: str, source: str | None, tenant: str, is_json: bool) -> No
         else:
             story = histories(services).load(connection, named)
             letter = find_by_key(connection, story.tenant, story.source, story.external_id)
-            explanation = explain_event(story, summary(letter) if letter else None)
+            outlook = alert_outlook(connection, services.keyring, services.rules, story.id)
+            explanation = explain_event(story, summary(letter) if letter else None, outlook)
     if is_json:
         show_json(explanation)
         return
@@ -56,7 +58,7 @@ def _show(why: Explanation) -> None:
 
 
 def _show_rule(rule: RuleVerdict) -> None:
-    mark = "yes" if rule.verdict == "fired" else "no "
+    mark = "yes" if rule.verdict in {"fired", "tracked"} else "no "
     facts = ", ".join(f"{path} = {cell(value)}" for path, value in rule.facts.items())
     say(f"  {mark} {rule.rule}: {rule.verdict}: {rule.reason}" + (f" [{facts}]" if facts else ""))
 

@@ -21,6 +21,7 @@ _CODES: Final[Mapping[str, int]] = {
     "EventRefused": REFUSED,
     "ResendRefused": REFUSED,
     "NotRevived": REFUSED,
+    "SilenceRefused": REFUSED,
     "DatabaseUnavailable": UNAVAILABLE,
     "BrokerUnavailable": UNAVAILABLE,
     "IntakeUnavailable": UNAVAILABLE,

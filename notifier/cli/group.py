@@ -35,10 +35,13 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "log": Lazy("notifier.cli.log:log", "Search the messages."),
         "show": Lazy("notifier.cli.show:show", "Tell the story of a message, notification or event."),
         "explain": Lazy("notifier.cli.explain:explain", "Say why an event led to what it did."),
+        "alert": Lazy("notifier.cli.alert:alert", "See what fires, take charge of it, give it back."),
+        "oncall": Lazy("notifier.cli.oncall:oncall", "See who is on call."),
         "inbox": Lazy("notifier.cli.people:inbox", "Show what a person reads in the portal."),
     },
     "Act": {
         "resend": Lazy("notifier.cli.resend:resend", "Send a message again, or decide about a held one."),
+        "silence": Lazy("notifier.cli.silence:silence", "Mute alerts for a while."),
         "dead": Lazy("notifier.cli.dead:dead", "See and retry events that were not accepted."),
         "tenant": Lazy("notifier.cli.tenant:tenant", "Add tenants, pause and resume their sending."),
         "contact": Lazy("notifier.cli.contact:contact", "Keep the address book."),

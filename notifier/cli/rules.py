@@ -4,13 +4,26 @@ import click
 
 from notifier.cli.opening import opened
 from notifier.cli.output import Column, json_option, say, show_json, show_table
+from notifier.cli.rules_check import check
+from notifier.cli.rules_graph import graph
+from notifier.cli.rules_import import import_
+from notifier.cli.rules_testing import test
 from notifier.events import Json
-from notifier.rules.ruleset import Rule, Schedule, StageRule
+from notifier.rules.alerting.plan import AlertRule
+from notifier.rules.ruleset import NotifyRule, ReminderRule, Rule, Schedule, StageRule
+
+_KINDS = {NotifyRule: "notify", StageRule: "stage", AlertRule: "alert", ReminderRule: "reminder"}
 
 
 @click.group()
 def rules() -> None:
-    """List the rules."""
+    """List, check, try, import and draw the rules."""
+
+
+rules.add_command(check)
+rules.add_command(import_)
+rules.add_command(test)
+rules.add_command(graph)
 
 
 @rules.command("list")
@@ -41,9 +54,10 @@ def list_(*, type_: str | None, is_json: bool) -> None:
 
 def _of_rule(rule: Rule) -> dict[str, Json]:
     telling = rule.telling
+    condition = rule.condition if isinstance(rule, AlertRule) else telling.condition
     return {
-        "name": rule.name, "kind": "stage" if isinstance(rule, StageRule) else "notify",
-        "on": list(rule.patterns), "when": telling.condition.source if telling.condition else None,
+        "name": rule.name, "kind": _KINDS[type(rule)],
+        "on": list(rule.patterns), "when": condition.source if condition else None,
         "channels": [step.channel.value for step in telling.steps], "template": telling.template,
         "urgency": telling.urgency, "deadline": telling.deadline, "reason": telling.reason,
         "is_enabled": rule.is_enabled,

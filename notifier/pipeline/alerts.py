@@ -30,7 +30,7 @@ from notifier.store.alert_groups import (
     open_groups,
     plan_groups,
 )
-from notifier.store.alerts import AlertId, forget_alerts, lock_alerts, save_alerts
+from notifier.store.alerts import AlertId, alert_id, forget_alerts, lock_alerts, save_alerts
 from notifier.store.database import Connection
 from notifier.store.notifications import notification_digest
 
@@ -216,7 +216,7 @@ class Alerts:
         )
 
     def _id(self, tenant: str, rule: str, key: str) -> AlertId:
-        return tenant, rule, notification_digest(self._keyring.index_key, "alert", tenant, rule, key)
+        return alert_id(self._keyring, tenant, rule, key)
 
     def _group_id(self, tenant: str, join: Join) -> GroupId:
         digest = notification_digest(self._keyring.index_key, "group", tenant, join.rule, join.key)
@@ -224,6 +224,7 @@ class Alerts:
 
     def _new(self, group: GroupId, join: Join, now: datetime) -> GroupRow:
         tenant, rule, digest = group
+        private = {"labels": dict(join.labels), "people": [one.to_json() for one in join.people]}
         key = self._keyring.new_data_key()
         return GroupRow(
             id=uuid7(),
@@ -239,7 +240,7 @@ class Alerts:
             reminders=0,
             due_at=None,
             data_key=key.wrapped,
-            sealed=key.seal(orjson.dumps({"labels": dict(join.labels)}), b"alert-group"),
+            sealed=key.seal(orjson.dumps(private), b"alert-group"),
         )
 
 

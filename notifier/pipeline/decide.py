@@ -33,7 +33,7 @@ from notifier.pipeline.flows import Flows
 from notifier.pipeline.incoming import Incoming
 from notifier.pipeline.plans import plan_json
 from notifier.pipeline.rows import new_message
-from notifier.recipients.resolve import address_on, expected, listed
+from notifier.recipients.resolve import address_on, listed
 from notifier.rules.engine import route
 from notifier.rules.journeys import apply_advance
 from notifier.rules.ruleset import RuleSet
@@ -112,10 +112,11 @@ class Decider:
             return self._facts.of(one, journeys, contacts, states, lists)
 
         decisions = self._decide(fresh, journeys, states, facts_of, now)
+        # Alerts and groups before people, as when a group speaks: who waits for whom must not run in a ring.
+        self._alerts.write(connection, kept, _tracked(fresh, decisions), now)
         self._write(connection, fresh, decisions, decided)
         save_journeys(connection, _moved(fresh, decisions, journeys))
         self._store_timers(connection, fresh, decisions)
-        self._alerts.write(connection, kept, _tracked(fresh, decisions), now)
         return decided
 
     def write(
@@ -129,10 +130,17 @@ class Decider:
             self._write(connection, [one for one, _ in pairs], [decision for _, decision in pairs], decided)
         return decided
 
-    def facts_of(self, connection: Connection, event: Event, telling: Telling, now: datetime) -> Facts:
-        """Return what the rules may know of the people a telling names for an event."""
+    def facts_of(
+        self,
+        connection: Connection,
+        event: Event,
+        telling: Telling,
+        now: datetime,
+        named: Sequence[Recipient],
+    ) -> Facts:
+        """Return what the rules may know of the people a telling names, and of those who are named already."""
         lists = self._facts.lists(now)
-        people = [*expected(telling.sources, event), *listed(telling.sources, lists)]
+        people = [*named, *listed(telling.sources, lists)]
         return Facts(contacts=self._facts.people(connection, event.tenant, people), lists=lists)
 
     def _write(

@@ -14,6 +14,7 @@ from notifier.client.sealing import open_private
 from notifier.crypto import DataKey, Keyring, blind_index
 from notifier.errors import CannotUnseal, KeyDestroyed
 from notifier.events import DEFAULT_TENANT, Json
+from notifier.pipeline.erase_alerts import erase_from_alerts
 from notifier.recipients.mentions import Known, blank_mentions, is_theirs, without
 from notifier.store import erasure, persons, timers
 from notifier.store.database import Connection, Database
@@ -36,6 +37,8 @@ class Erased:
     contents: int = 0
     """Kept contents of messages to others that spoke of the person."""
     timers: int = 0
+    alerts: int = 0
+    """Alerts and alert groups that spoke of the person."""
     dead_letters: int = 0
     inbox_entries: int = 0
     """Of the person, and of others where they spoke of the person."""
@@ -94,6 +97,7 @@ class Eraser:
         self._events(connection, key, work)
         self._others(connection, work)
         self._timers(connection, work)
+        work.done.alerts = erase_from_alerts(connection, self._keyring, tenant, work.known)
         work.done.dead_letters = self._letters(connection, tenant, work.known)
         if (gone := persons.erase(connection, tenant, index)) is not None:
             work.done.contacts = gone.contacts

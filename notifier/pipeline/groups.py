@@ -4,6 +4,7 @@ What a group says and what it then remembers stand in one transaction; its messa
 recipient and number, so two sweeps, or one that dies between, never tell anything twice.
 """
 
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,7 @@ from notifier.logs import get_logger
 from notifier.pipeline.alert_states import open_alert, open_state
 from notifier.pipeline.alerts import group_of
 from notifier.pipeline.decide import Decider
-from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS, Incoming
+from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS, Incoming, entry_time
 from notifier.rules.alerting.cadence import GroupMessage, Look, Member, Told, Why, look, touch
 from notifier.rules.alerting.escalating import chain_after, step_telling
 from notifier.rules.alerting.escalation import Chain, Tell, advance
@@ -37,11 +38,16 @@ from notifier.store import alert_groups, silences
 from notifier.store.alert_groups import GroupRow, MemberRow
 from notifier.store.alerts import live_sources
 from notifier.store.database import Connection, Database, DatabaseUnavailable
+from notifier.store.notifications import supersede
 
 log = get_logger("sweep")
 
 _BATCH = 25
 _STINT_SECONDS = 0.5
+_PATIENCE = timedelta(seconds=10)
+"""A first message waits so long at most for what came in and is not ingested."""
+_LOOK_BACK = 20
+"""Messages of a group that may still wait to be sent."""
 _PUT_OFF = timedelta(minutes=1)
 
 
@@ -93,14 +99,20 @@ class Groups:
         self._database, self._decider, self._catalog = database, decider, catalog
         self._rules, self._keyring, self._clock = rules, keyring, clock
 
-    def speak(self) -> set[tuple[str, str]]:
-        """Let those speak that are due, for a stint at most; return (channel, lane) pairs with new work."""
+    def speak(self, oldest: bytes | None = None) -> set[tuple[str, str]]:
+        """Let those speak that are due, for a stint at most; return (channel, lane) pairs with new work.
+
+        ``oldest``: the id of the oldest intake entry that is not ingested yet. A group's first message waits a
+        little for those: the alert that mutes it, or its own end, may be among them.
+        """
         flows: set[tuple[str, str]] = set()
         limit, end = _BATCH, time.monotonic() + _STINT_SECONDS
         while True:
             taken: list[GroupRow] = []
             try:
-                flows |= self._database.retrying(lambda connection: self._round(connection, limit, taken))  # noqa: B023
+                flows |= self._database.retrying(
+                    functools.partial(self._round, limit=limit, taken=taken, oldest=oldest)
+                )
                 is_over, limit = len(taken) < limit, _BATCH
             except PROCESSING_ERRORS as error:
                 limit, is_over = self._put_aside(taken, error), False
@@ -119,9 +131,12 @@ class Groups:
         log.error("sweep.group_stumbled", rule=row.rule, group=str(row.id), error=type(error).__name__)
         return _BATCH
 
-    def _round(self, connection: Connection, limit: int, taken: list[GroupRow]) -> set[tuple[str, str]]:
+    def _round(
+        self, connection: Connection, *, limit: int, taken: list[GroupRow], oldest: bytes | None
+    ) -> set[tuple[str, str]]:
         now = self._clock.now()
-        taken[:] = alert_groups.take_due_groups(connection, now, limit)
+        first_until = now if oldest is None else max(entry_time(oldest, now), now - _PATIENCE)
+        taken[:] = alert_groups.take_due_groups(connection, now, limit, first_until=first_until)
         if not taken:
             return set()
         members: dict[UUID, list[MemberRow]] = {row.id: [] for row in taken}
@@ -132,6 +147,8 @@ class Groups:
         for row in taken:
             self._one(row, members[row.id], mutes[row.tenant], now, done)
         flows = self._decider.write(connection, done.events, done.decisions).flows if done.events else set()
+        for one in done.events:
+            _supersede(connection, one)
         alert_groups.save_members(connection, done.members)
         alert_groups.drop_members(connection, done.dropped)
         alert_groups.save_groups(connection, done.rows)
@@ -222,6 +239,7 @@ class Groups:
             labels=private["labels"],
             number=row.number,
             told=tuple(Recipient(**one) for one in private.get("told", ())),
+            people=tuple(Recipient(**one) for one in private.get("people", ())),
         )
         event = event_of(speaker, message, states, now, next_at=row.due_at)
         if event.type not in self._catalog:
@@ -229,7 +247,7 @@ class Groups:
             return saying
         entry = self._catalog[event.type]
         incoming = Incoming(event=event, entry=entry, lane=telling.urgency or Urgency(entry.urgency), at=now)
-        facts = self._decider.facts_of(done.connection, event, telling, now)
+        facts = self._decider.facts_of(done.connection, event, telling, now, speaker.people or ())
         decision = decide(
             speaker,
             message,
@@ -285,6 +303,22 @@ class Groups:
             saying.row, data_key=key.wrapped, sealed=key.seal(orjson.dumps(private), b"alert-group")
         )
         return replace(saying, row=row, private=private)
+
+
+def _supersede(connection: Connection, one: Incoming) -> None:
+    """End what the group said before and could not send yet: the new message has it all."""
+    group, _, number = one.event.id.rpartition(":")
+    before = [f"{group}:{n}" for n in range(max(1, int(number) - _LOOK_BACK), int(number))]
+    alert = one.event.alert or {}
+    if before and alert.get("reason") != Why.ESCALATION.value:
+        supersede(
+            connection,
+            one.id,
+            tenant=one.event.tenant,
+            source=one.event.source,
+            before=before,
+            reason="superseded: the group said more before this could be sent",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

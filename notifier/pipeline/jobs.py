@@ -4,7 +4,7 @@ Sends nothing and stores nothing; a job that cannot be opened or written is a fa
 """
 
 import html
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -31,9 +31,10 @@ from notifier.errors import (
 from notifier.events import Event, Json, Recipient, Urgency, read_private
 from notifier.messages import ChannelName, Outgoing, Rendered
 from notifier.pipeline.attachments import fetch_files
-from notifier.pipeline.lookups import ChunkLookups, value_at
+from notifier.pipeline.lookups import ChunkLookups
 from notifier.pipeline.plans import read_plan
 from notifier.recipients.may_we import GateFacts, GateVerdict, Suppression, may_we
+from notifier.recipients.paths import look_up
 from notifier.recipients.preferences import can_opt_out
 from notifier.recipients.resolve import address_on, is_addressed
 from notifier.rendering.templates import Templates
@@ -293,11 +294,7 @@ def _is_opted_out(job: Job, of: str) -> bool:
 
 def _kept(job: Job, content: Rendered, live: Mapping[str, Json], version: str) -> dict[str, Json]:
     """Return what is kept of what was said; secrets such as a reset link are blanked."""
-    secrets = [
-        value
-        for path in job.entry.secret
-        if isinstance(value := value_at(job.event, f"data.{path}"), str) and value
-    ]
+    secrets = [value for path in job.entry.secret for value in _secrets(job.event, path)]
     safe = replace(
         content,
         subject=_blank(content.subject, secrets),
@@ -311,6 +308,15 @@ def _kept(job: Job, content: Rendered, live: Mapping[str, Json], version: str) -
         "live": dict(live),
         "template": version,
     }
+
+
+def _secrets(event: Event, path: str) -> Iterator[str]:
+    """Yield what stands at a secret path, in the event's data and in that of the alerts it tells of."""
+    told = [one for part in ("firing", "resolved") for one in (event.alert or {}).get(part, ())]
+    for data in (event.data, *(one["data"] for one in told)):
+        value = look_up(data, path)
+        if isinstance(value, str) and value:
+            yield value
 
 
 def _blank(text: str, secrets: list[str]) -> str:

@@ -3,15 +3,21 @@
 Looks nothing up and sends nothing; live data comes from the look-ups' samples, or must be given.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from notifier.alerts import AlertState, AlertStatus, Newest
 from notifier.catalog import Catalog, EventType
-from notifier.events import Json
-from notifier.rules.ruleset import Rule, RuleSet, StageRule
+from notifier.events import DEFAULT_TENANT, Event, Json
+from notifier.rules.alerting.cadence import GroupMessage, Why
+from notifier.rules.alerting.plan import AlertRule
+from notifier.rules.alerting.speaking import Speaker, event_of
+from notifier.rules.alerting.tracking import aspect_of
+from notifier.rules.ruleset import ReminderRule, Rule, RuleSet, StageRule
 
 _STEP = timedelta(days=1)
+_SEVERAL = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +26,8 @@ class Use:
 
     entry: EventType
     rule: Rule
+    alerts: int = 0
+    """How many alerts the message is of; 0 = it is of an event."""
 
 
 def uses(catalog: Catalog, rules: RuleSet) -> dict[str, Use]:
@@ -27,8 +35,19 @@ def uses(catalog: Catalog, rules: RuleSet) -> dict[str, Use]:
     found: dict[str, Use] = {}
     for entry in catalog:
         for rule in rules.rules_for(entry.type):
-            found.setdefault(rule.telling.template_for(entry.type), Use(entry=entry, rule=rule))
+            for name, use in _templates(entry, rule):
+                found.setdefault(name, use)
     return found
+
+
+def _templates(entry: EventType, rule: Rule) -> Iterator[tuple[str, Use]]:
+    if isinstance(rule, AlertRule):
+        for node in rule.root.walk():
+            for alerts in (1, _SEVERAL):
+                name = node.plan.template_for(entry.type, alerts)
+                yield name, Use(entry=entry, rule=rule, alerts=alerts)
+    elif not isinstance(rule, ReminderRule):
+        yield rule.telling.template_for(entry.type), Use(entry=entry, rule=rule)
 
 
 def sample_context(
@@ -49,7 +68,43 @@ def sample_context(
         "why": reason,
         "links": {},
         "message": {"id": "sample", "reason": reason},
+        **({"alert": _alert(use, use.rule, now)} if isinstance(use.rule, AlertRule) else {}),
     }  # fmt: skip
+
+
+def _alert(use: Use, rule: AlertRule, now: datetime) -> dict[str, Json]:
+    """Return what a group would say first: of alerts that began a step ago, one after the other."""
+    states = {str(n): _state(use.entry, rule, n, now) for n in range(max(1, use.alerts))}
+    speaker = Speaker(
+        id="sample",
+        tenant=DEFAULT_TENANT,
+        rule=rule,
+        plan=rule.root.plan,
+        labels=rule.group_labels(rule.root.plan, states["0"].labels),
+        number=1,
+    )
+    names = tuple(states)
+    message = GroupMessage(why=Why.FIRST, firing=names, resolved=(), news=names)
+    event = event_of(speaker, message, states, now, next_at=now + _STEP)
+    return {**(event.alert or {}), "links": {"ack": "https://notifier.example/ack/sample"}}
+
+
+def _state(entry: EventType, rule: AlertRule, number: int, now: datetime) -> AlertState:
+    subject = entry.sample_subject if number == 0 else f"{entry.sample_subject}-{number + 1}"
+    began = now - _STEP / 24 + timedelta(minutes=number)
+    event = Event(
+        id="sample", source="sample", type=entry.type, subject=subject, time=began, data=dict(entry.sample)
+    )
+    aspect = aspect_of(rule, event)
+    return AlertState(
+        status=AlertStatus.FIRING,
+        occurrence=1,
+        severity=aspect.severity,
+        labels=aspect.labels,
+        newest=Newest(type=entry.type, subject=subject, data=dict(entry.sample)),
+        started_at=began,
+        heard_at=began,
+    )
 
 
 def unsampled(entry: EventType) -> list[str]:

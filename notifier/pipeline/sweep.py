@@ -3,6 +3,7 @@
 Runs each second, from any number of beats; everything it takes it takes with SKIP LOCKED.
 """
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -119,7 +120,10 @@ class Sweep:
         found["alerts"] = self._lapses.run()
 
     def _speak(self, found: Counter[str]) -> None:
-        found["groups"] = self._ring_flows(self._groups.speak())
+        oldest = None
+        with contextlib.suppress(BrokerUnavailable):  # what is not known to wait is not waited for
+            oldest = self._intake.oldest()
+        found["groups"] = self._ring_flows(self._groups.speak(oldest))
 
     def _settle_unknown(self, found: Counter[str]) -> None:
         """Decide about leases that ran out; not while those who could not renew or record them still may."""

@@ -82,9 +82,9 @@ def without(private: Mapping[str, Json], personal: Sequence[str], known: Known) 
         personal: The paths into the data that hold personal data.
         known: The person.
     """
-    data, to = private.get("data", {}), private.get("to", [])
+    data, to, alert = private.get("data", {}), private.get("to", []), private.get("alert")
     others = [entry for entry in to if not known.is_addressee(entry)]
-    if len(others) == len(to) and not known.is_in(data):
+    if len(others) == len(to) and not known.is_in(data) and not known.is_in(alert):
         return None
     is_about = is_theirs(data, personal, known)
     if is_about:
@@ -92,6 +92,8 @@ def without(private: Mapping[str, Json], personal: Sequence[str], known: Known) 
             data = _blanked(data, path.split("."))
     gone = {*(() if others else ("to",)), *(("attachments",) if is_about else ())}
     left = {**private, "data": blank_mentions(data, known), "to": others}
+    if alert is not None:
+        left["alert"] = blank_mentions(_blanked_alerts(alert, personal) if is_about else alert, known)
     left = {name: value for name, value in left.items() if name not in gone}
     return Redaction(private=left, is_about=is_about)
 
@@ -135,6 +137,14 @@ def _blanked(value: Json, keys: Sequence[str]) -> Json:
     if isinstance(value, dict) and keys[0] in value:
         return {**value, keys[0]: _blanked(value[keys[0]], keys[1:])}
     return value
+
+
+def _blanked_alerts(alert: Json, personal: Sequence[str]) -> Json:
+    """Blank the personal fields in the data of each alert a group tells of."""
+    for path in personal:
+        for part in ("firing", "resolved"):
+            alert = _blanked(alert, [part, "data", *path.split(".")])
+    return alert
 
 
 def _at(value: Json, keys: Sequence[str]) -> Iterator[Json]:

@@ -39,12 +39,18 @@ class Resolved:
         return tuple(one.recipient for one in self.found)
 
 
-def resolve(sources: Sequence[Source], event: Event, facts: Facts) -> Resolved:
-    """Return everybody the sources name, in their order, each identity once."""
+def resolve(
+    sources: Sequence[Source], event: Event, facts: Facts, named: Sequence[Recipient] | None = None
+) -> Resolved:
+    """Return everybody the sources name, in their order, each identity once.
+
+    ``named``: whom the event names, where that is known already; stands in for every source but lists.
+    """
     found: dict[str, Found] = {}
     missing: list[str] = []
     for source in sources:
-        for one in _people(source, event, facts):
+        is_known = named is not None and not isinstance(source, ListSource)
+        for one in map(_named, named or ()) if is_known else _people(source, event, facts):
             if isinstance(one, Missing):
                 missing.append(one.reason)
             else:
@@ -103,6 +109,10 @@ def _people(source: Source, event: Event, facts: Facts) -> Iterator[Found | Miss
             yield from (Found(recipient=one, reason="addressed by the event") for one in event.to)
             if not event.to:
                 yield Missing(reason="the event has no `to`")
+
+
+def _named(recipient: Recipient) -> Found:
+    return Found(recipient=recipient, reason="named by what happened")
 
 
 def _from_list(name: str, facts: Facts) -> Iterator[Found | Missing]:

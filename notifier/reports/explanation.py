@@ -57,8 +57,13 @@ class Explanation:
     dead_letter: LetterSummary | None = None
 
 
-def explain_event(event: EventHistory, letter: LetterSummary | None = None) -> Explanation:
-    """Explain an event that was stored; ``letter`` is what became of an earlier delivery of it."""
+def explain_event(
+    event: EventHistory, letter: LetterSummary | None = None, outlook: tuple[str, ...] = ()
+) -> Explanation:
+    """Explain an event that was stored.
+
+    ``letter`` is what became of an earlier delivery of it; ``outlook`` where the alerts stand it speaks of.
+    """
     rules = (
         () if isinstance(event.decision, Withheld) else tuple(RuleVerdict(**one) for one in event.decision)
     )
@@ -73,7 +78,7 @@ def explain_event(event: EventHistory, letter: LetterSummary | None = None) -> E
             )
             for one in event.notifications
         ),
-        notes=tuple(_notes(event, rules, letter)), dead_letter=letter,
+        notes=(*_notes(event, rules, letter), *outlook), dead_letter=letter,
     )  # fmt: skip
 
 

@@ -27,10 +27,10 @@ from notifier.decisions import (
     TrackAlert,
     Verdict,
 )
-from notifier.events import Event, Json, Urgency
+from notifier.events import Event, Json, Recipient, Urgency
 from notifier.recipients.paths import Missing, event_attributes
 from notifier.recipients.preferences import plan_channels, plan_reachable
-from notifier.recipients.resolve import Found, resolve
+from notifier.recipients.resolve import Found, Resolved, resolve
 from notifier.rules.alerting.plan import AlertRule
 from notifier.rules.alerting.tracking import track
 from notifier.rules.conditions import Answer, Condition, ConditionError, context_of
@@ -74,10 +74,15 @@ def tell(
     rule: str,
     cause: str,
     sequence: int,
+    named: Sequence[Recipient] | None = None,
 ) -> "Told":
-    """Return the notifications of one telling, for what is told by a cause of its own and not by an event."""
+    """Return the notifications of one telling, for what is told by a cause of its own and not by an event.
+
+    ``named``: whom the event names, where that is known already.
+    """
     scene = _Scene(event=event, entry=entry, facts=facts, rules=None, now=now)
-    told = _tell(telling, scene, rule=rule, cause=cause, stage=None)
+    resolved = resolve(telling.sources, event, facts, named)
+    told = _tell_people(telling, scene, resolved, rule=rule, cause=cause, stage=None)
     return replace(told, actions=tuple(replace(one, sequence=sequence) for one in told.actions))
 
 
@@ -269,6 +274,12 @@ def _tell_stage(rule: StageRule, subject: str, scene: _Scene) -> Told:
 
 def _tell(telling: Telling, scene: _Scene, *, rule: str, cause: str, stage: StageRef | None) -> Told:
     resolved = resolve(telling.sources, scene.event, scene.facts)
+    return _tell_people(telling, scene, resolved, rule=rule, cause=cause, stage=stage)
+
+
+def _tell_people(
+    telling: Telling, scene: _Scene, resolved: Resolved, *, rule: str, cause: str, stage: StageRef | None
+) -> Told:
     words: list[str] = []
     actions: list[Notify] = []
     for found in resolved.found:

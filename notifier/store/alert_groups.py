@@ -152,12 +152,17 @@ def plan_groups(connection: Connection, due: Sequence[tuple[UUID, datetime | Non
         )
 
 
-def take_due_groups(connection: Connection, now: datetime, limit: int) -> list[GroupRow]:
-    """Lock and return groups that are due, leaving alone what others hold."""
+def take_due_groups(
+    connection: Connection, now: datetime, limit: int, *, first_until: datetime | None = None
+) -> list[GroupRow]:
+    """Lock and return groups that are due, leaving alone what others hold.
+
+    ``first_until``: groups that never spoke are taken only if they were due by then.
+    """
     rows = connection.execute(
-        f"""SELECT {_COLUMNS} FROM alert_group WHERE due_at <= %b ORDER BY due_at LIMIT %b
-            FOR UPDATE SKIP LOCKED""",
-        [now, limit],
+        f"""SELECT {_COLUMNS} FROM alert_group WHERE due_at <= %b AND (number > 0 OR due_at <= %b)
+            ORDER BY due_at LIMIT %b FOR UPDATE SKIP LOCKED""",
+        [now, first_until or now, limit],
         prepare=True,
     ).fetchall()
     return [GroupRow(*row) for row in rows]
@@ -227,3 +232,24 @@ def close_groups(connection: Connection, ids: Sequence[UUID]) -> None:
     """Remove groups that are over, with their members."""
     if ids:
         connection.execute("DELETE FROM alert_group WHERE id = ANY(%b)", [list(ids)], prepare=True)
+
+
+def drop_members_of(connection: Connection, alerts: Sequence[UUID]) -> None:
+    """Take alerts out of all groups."""
+    if alerts:
+        connection.execute("DELETE FROM alert_member WHERE alert_id = ANY(%s)", [list(alerts)])
+
+
+def lock_groups_of(connection: Connection, tenant: str) -> list[GroupRow]:
+    """Lock and return all groups of a tenant, in the order of their ids."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM alert_group WHERE tenant = %s ORDER BY id FOR UPDATE", [tenant]
+    ).fetchall()
+    return [GroupRow(*row) for row in rows]
+
+
+def reseal_group(connection: Connection, group: UUID, data_key: bytes, sealed: bytes) -> None:
+    """Replace what a group remembers, and the key with it."""
+    connection.execute(
+        "UPDATE alert_group SET data_key = %s, sealed = %s WHERE id = %s", [data_key, sealed, group]
+    )

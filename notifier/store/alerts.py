@@ -3,14 +3,16 @@
 Stores states sealed; what a state means is not known here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from notifier.crypto import Keyring
 from notifier.ids import uuid7
 from notifier.store.bulk import BulkInsert
 from notifier.store.database import Connection
+from notifier.store.notifications import notification_digest
 
 AlertId = tuple[str, str, bytes]
 """Tenant, rule, keyed hash of what identifies the alert."""
@@ -43,6 +45,11 @@ class KeptAlert:
     digest: bytes
     data_key: bytes | None
     sealed: bytes | None
+
+
+def alert_id(keyring: Keyring, tenant: str, rule: str, key: str) -> AlertId:
+    """Return what an alert is found by."""
+    return tenant, rule, notification_digest(keyring.index_key, "alert", tenant, rule, key)
 
 
 _ENSURE = BulkInsert(
@@ -129,6 +136,26 @@ def live_sources(connection: Connection, tenants: Sequence[str]) -> list[KeptAle
     return [KeptAlert(*row) for row in rows]
 
 
+def firing_alerts(connection: Connection, tenant: str) -> list[KeptAlert]:
+    """Return the alerts of a tenant that fire, unlocked."""
+    rows = connection.execute(
+        f"""SELECT {_COLUMNS} FROM alert WHERE tenant = %b AND status IN ('firing', 'acknowledged')
+            ORDER BY started_at, id""",
+        [tenant],
+    ).fetchall()
+    return [KeptAlert(*row) for row in rows]
+
+
 def put_off_alert(connection: Connection, alert: UUID, until: datetime) -> None:
     """Leave an alert alone for a while."""
     connection.execute("UPDATE alert SET due_at = %b WHERE id = %b", [until, alert])
+
+
+def readable_alerts(connection: Connection, tenant: str) -> Iterator[tuple[UUID, bytes, bytes]]:
+    """Yield (id, wrapped key, sealed state) of all alerts of a tenant."""
+    with connection.cursor(name="readable_alerts") as cursor:
+        cursor.itersize = 500
+        cursor.execute(
+            "SELECT id, data_key, sealed FROM alert WHERE tenant = %s AND sealed IS NOT NULL", [tenant]
+        )
+        yield from ((row[0], row[1], row[2]) for row in cursor)

@@ -91,3 +91,38 @@ def settle_notification(connection: Connection, notification: UUID, state: str, 
            WHERE id = %s AND state IN ('pending', 'unknown')""",
         [state, reason, notification],
     )
+
+
+_SUPERSEDE = """
+WITH fresh AS (
+    SELECT DISTINCT n.person_id, m.channel FROM notification n JOIN message m ON m.notification_id = n.id
+    WHERE n.event_id = %b AND n.id >= %b AND m.id >= %b),
+stale AS (
+    SELECT m.id AS message_id, n.id AS notification_id
+    FROM event_key k JOIN notification n ON n.event_id = k.event_id AND n.state = 'pending'
+    JOIN message m ON m.notification_id = n.id AND m.status IN ('queued', 'deferred')
+    JOIN fresh ON fresh.person_id = n.person_id AND fresh.channel = m.channel
+    WHERE k.tenant = %b AND k.source = %b AND k.external_id = ANY(%b)),
+gone AS (
+    DELETE FROM work USING stale
+    WHERE work.message_id = stale.message_id AND work.state IN (0, 2) AND NOT work.may_have_arrived
+    RETURNING work.message_id),
+messages AS (
+    UPDATE message SET status = 'superseded', reason = %b, settled_at = now()
+    FROM gone WHERE message.id = gone.message_id RETURNING message.notification_id)
+UPDATE notification SET state = 'superseded', state_reason = %b, settled_at = now()
+FROM messages WHERE notification.id = messages.notification_id
+"""
+
+
+def supersede(
+    connection: Connection, event: UUID, *, tenant: str, source: str, before: Sequence[str], reason: str
+) -> int:
+    """End what earlier events of ours wait to tell the same people on the same channel; return how much.
+
+    ``before``: the earlier events, as the producer, which is us, calls them. What is being sent goes on.
+    """
+    row = connection.execute(
+        _SUPERSEDE, [event, event, event, tenant, source, list(before), reason, reason], prepare=True
+    )
+    return row.rowcount

@@ -6,8 +6,15 @@ from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from notifier.clock import VirtualClock
+from notifier.events import Urgency
+from notifier.ids import uuid7
+from notifier.rules.alerting.matchers import parse_matchers
+from notifier.rules.alerting.silences import Silence
+from notifier.store.silences import save_silence
+from tests.command import command
 from tests.services import ROOT, Flow, MakeFlow
 
 pytestmark = pytest.mark.servers
@@ -213,3 +220,128 @@ def site(stage: Stage, type_: str, name: str) -> dict[str, object]:
     event = stage.flow.sample(type_, subject=name, time=stage.clock.now().isoformat())
     event["data"] = {**event["data"], "site": name}
     return event
+
+
+def test_a_first_message_waits_for_what_came_in_and_is_not_ingested(stage: Stage) -> None:
+    """An event waits in Redis, the end of the alert perhaps: ten seconds' patience, and no more."""
+    stage.feed("server.down", "web-1")
+    waiting = stage.flow.payload(stage.flow.sample("server.recovered", subject="web-1"))
+    stage.flow.services.intake.put(Urgency.NORMAL, waiting)
+
+    due, patient, told = stage.told(seconds=30), stage.told(seconds=9), stage.told(seconds=1)
+
+    assert (due, patient, len(told)) == ([], [], 1)
+
+
+SILENCED = """
+rules:
+  - alert: server-down
+    on: [server.down, server.recovered]
+    resolved: server.recovered
+    labels: {host: data.host}
+    key: [host]
+    first_after: 0s
+    batch_every: 1m
+    recipients: [{list: operators}]
+    channels: [email]
+  - alert: failed-logins
+    on: login.failed
+    labels: {account: data.account}
+    key: [account]
+    first_after: 0s
+    detect: {count: {at_least: 3, within: 10m}}
+    recipients: [{list: operators}]
+    channels: [email]
+"""
+
+
+def silence(stage: Stage, host: str, **span: float) -> None:
+    """Silence a host for a while."""
+    now = stage.clock.now()
+    made = Silence(
+        id=str(uuid7()),
+        matcher_sets=(parse_matchers(f'host="{host}"'),),
+        starts_at=now,
+        ends_at=now + timedelta(**span),
+        created_by="a test",
+        comment="to be tested",
+    )
+    with stage.flow.services.database.transaction() as connection:
+        save_silence(connection, "default", made, by="a test", what="added")
+
+
+def test_a_silence_ends_with_what_still_fires(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """Nothing while it lasts; once it is over, one message of what is still so."""
+    stage = Stage(make_flow, tmp_path, SILENCED)
+    silence(stage, "web-1", minutes=30)
+    stage.feed("server.down", "web-1", "web-2")
+
+    first = stage.told()
+    during = stage.told(minutes=29)
+    after = stage.told(minutes=1)
+
+    assert [("web-2" in one, "web-1" in one) for one in first] == [(True, False)]
+    assert during == []
+    assert [("web-2" in one, "web-1" in one) for one in after] == [(False, True)]
+
+
+def test_whoever_was_told_hears_of_the_end_through_a_silence(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """Silenced after it was told, resolved while silenced: the end goes out all the same."""
+    stage = Stage(make_flow, tmp_path, SILENCED)
+    stage.feed("server.down", "web-1")
+    first = stage.told()
+    silence(stage, "web-1", hours=3)
+    stage.clock.advance(timedelta(minutes=5))
+    stage.feed("server.recovered", "web-1")
+
+    over = stage.told(minutes=1)
+
+    assert (len(first), len(over)) == (1, 1)
+    assert counts(stage, "alert_group", "alert_member") == [0, 0]
+
+
+def test_a_threshold_fires_once_and_is_over_when_the_window_has_passed(
+    make_flow: MakeFlow, tmp_path: Path
+) -> None:
+    """Two failures are none; the third is told; ten minutes later it is over without another event."""
+    stage = Stage(make_flow, tmp_path, SILENCED)
+    attempts = []
+    for _ in range(4):
+        event = stage.flow.sample("login.failed", time=stage.clock.now().isoformat())
+        stage.flow.ingest(event)
+        attempts.append(len(stage.told(seconds=10)))
+    over = [*stage.told(minutes=9, seconds=20), *stage.told(minutes=2), *stage.told(minutes=5)]
+
+    assert attempts == [0, 0, 1, 0]
+    assert len(over) == 1
+    assert counts(stage, "alert_group", "alert_member") == [0, 0]
+    traces = stage.flow.query("SELECT count(*) FROM decision WHERE notified = 0")
+    assert traces[0][0] >= 4
+
+
+def test_a_message_that_could_not_be_sent_gives_way_to_the_next(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """The relay is away while two hosts go down and one comes back: one mail, with all of it."""
+    stage = Stage(make_flow, tmp_path, SILENCED.replace("key: [host]", "key: [host]\n    group_by: []", 1))
+    stage.feed("server.down", "web-1")
+    stage.flow.services.sweep.run()
+    stage.clock.advance(timedelta(minutes=1))
+    stage.feed("server.down", "web-2")
+
+    told = stage.told(minutes=1)
+
+    assert len(told) == 1
+    assert "2" in told[0]
+    assert [row[1] for row in stage.flow.messages()] == ["superseded", "sent"]
+    assert stage.flow.states() == ["superseded", "sent"]
+
+
+def test_why_an_event_led_to_nothing_yet(stage: Stage) -> None:
+    """Explaining it says which alert it is about, and when its group speaks."""
+    stage.feed("server.down", "web-1")
+    event = stage.flow.query("SELECT id FROM event")[0][0]
+    with capture_logs():
+        answer = command(stage.flow.services)("explain", str(event))
+
+    assert "yes server-down: tracked: it begins" in answer.output
+    assert "server-down: now firing since" in answer.output
+    assert "has said nothing yet; this alert was not told; it looks again" in answer.output

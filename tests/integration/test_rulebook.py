@@ -4,6 +4,7 @@ import gc
 import weakref
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,13 @@ def flow(make_flow: MakeFlow, folder: Path, database_url: str) -> Flow:
 
 
 def begin(flow: Flow) -> None:
-    """Start as a worker does."""
+    """Start as a worker does, and make every part there is."""
     services = flow.services
     services.adopt_rules(services.rulebook.begin())
     services.rulebook.note()
-    assert services.sweep is not None
-    assert services.outboxes is not None
+    for name, part in vars(Services).items():
+        if isinstance(part, cached_property):
+            getattr(services, name)
 
 
 def write(folder: Path, text: str) -> None:

@@ -44,6 +44,15 @@ def chain_after(
     return acknowledge(chain, newest.acknowledged_by or "", newest.acknowledged_at or now)
 
 
+def with_end(state: AlertState, policy: Policy | None) -> AlertState:
+    """Return the state with the moment its acknowledgement is void, if the escalation knows one."""
+    if state.acknowledged_at is None or state.acknowledged_until is not None:
+        return state
+    if policy is None or policy.ack_timeout is None:
+        return state
+    return replace(state, acknowledged_until=state.acknowledged_at + policy.ack_timeout)
+
+
 def step_telling(tell: Tell, telling: Telling) -> Telling:
     """Return whom a step tells and how; it hurries, whatever the rule says."""
     return replace(

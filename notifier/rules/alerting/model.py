@@ -20,10 +20,10 @@ FieldPath = Annotated[str, Field(pattern=r"^(event\.(subject|id|source|tenant|ty
 LabelPaths = Mapping[Annotated[str, Field(pattern=r"^(\*|[A-Za-z_][A-Za-z0-9_]*)$")], FieldPath]
 Matchers = Annotated[
     tuple[str, ...],
-    BeforeValidator(listed),
+    BeforeValidator(listed, json_schema_input_type=str | tuple[str, ...]),
     Field(description='Such as team="database", severity=~"error|critical"; all must hold.'),
 ]
-Texts = Annotated[tuple[str, ...], BeforeValidator(listed)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(listed, json_schema_input_type=str | tuple[str, ...])]
 
 
 def _labels(value: Any) -> Any:
@@ -65,7 +65,9 @@ class CadenceEntry(TellingEntry):
         default=None, description="From its first alert to its first message; 30s."
     )
     batch_every: Wait | None = Field(default=None, description="The grid of later messages; 5m.")
-    remind_after: Annotated[RemindEntry, BeforeValidator(_remind)] | None = None
+    remind_after: (
+        Annotated[RemindEntry, BeforeValidator(_remind, json_schema_input_type=Span | RemindEntry)] | None
+    ) = None
     send_resolved: bool | None = None
     active: tuple[Name, ...] = Field(default=(), description="Windows: told only inside one of them.")
     mute: tuple[Name, ...] = Field(default=(), description="Windows: not told inside any of them.")
@@ -90,7 +92,9 @@ class AlertEntry(CadenceEntry):
 
     alert: Name = Field(description="The rule's name, unique among alert, notify and journey.")
     on: Patterns
-    labels: Annotated[LabelPaths, BeforeValidator(_labels)] = Field(default_factory=dict)
+    labels: Annotated[
+        LabelPaths, BeforeValidator(_labels, json_schema_input_type=LabelPaths | tuple[FieldPath, ...])
+    ] = Field(default_factory=dict)
     key: Annotated[tuple[str, ...], BeforeValidator(not_empty)] = Field(
         default=("subject",),
         description="Labels that make the alert; [...] = all that the rule takes from the event.",
@@ -143,6 +147,8 @@ class MaintenanceEntry(Strict):
     """A silence that comes back."""
 
     maintenance: Name
-    during: Annotated[tuple[Name, ...], BeforeValidator(listed)]
+    during: Annotated[
+        tuple[Name, ...], BeforeValidator(listed, json_schema_input_type=Name | tuple[Name, ...])
+    ]
     match: Matchers
     enabled: bool = True

@@ -152,9 +152,22 @@ def _resolved(state: AlertState, signal: Signal) -> AlertState:
             newest=signal.newest if is_newest else state.newest,
         )
     if state.heard_at is not None and signal.at < state.heard_at:
-        return state  # it was heard of since
+        return _began_again(state, signal.at)
     started = state.started_at if signal.begins_at is None else _start(state, signal)
     return _over(replace(state, newest=signal.newest, heard_at=heard, started_at=started), ended)
+
+
+def _began_again(state: AlertState, ended: datetime) -> AlertState:
+    """Return the state after an end that is older than the newest word: since then it fires again."""
+    after = replace(state, ended_at=max(state.ended_at or ended, ended))
+    if state.started_at is None or ended < state.started_at:
+        return after
+    is_taken = state.acknowledged_at is not None and state.acknowledged_at > ended
+    return replace(
+        after if is_taken else unacknowledge(after),
+        occurrence=state.occurrence + 1,
+        started_at=state.heard_at,
+    )
 
 
 def _over(state: AlertState, at: datetime) -> AlertState:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
-from notifier.alerts import SEVERITIES, AlertState, Labels
+from notifier.alerts import SEVERITIES, AlertState, Labels, Newest
 from notifier.catalog.types import EventType
 from notifier.decisions import Decision, Facts, Notify, RuleTrace, Verdict
 from notifier.events import Event, Json, Recipient
@@ -36,6 +36,8 @@ class Speaker:
     """Of this message."""
     told: tuple[Recipient, ...] = ()
     """Who was told before that something fires: they hear that it ended, whoever is in charge by now."""
+    people: tuple[Recipient, ...] | None = None
+    """Whom the alerts of the group name, all the same; None = whom the newest of them names."""
 
 
 def event_of(
@@ -61,7 +63,7 @@ def event_of(
         time=now,
         data=newest.data,
         tenant=speaker.tenant,
-        to=tuple(Recipient(**one) for one in newest.to),
+        to=_addressed(speaker, newest),
         alert={
             **_context(speaker, message, states, leader),
             **({"next_at": next_at.isoformat()} if next_at is not None else {}),
@@ -111,6 +113,13 @@ _WORDS = {
     Why.REMINDER: "a reminder is due",
     Why.ESCALATION: "nobody took charge so far",
 }
+
+
+def _addressed(speaker: Speaker, newest: Newest) -> tuple[Recipient, ...]:
+    """Return whom the event is addressed to: of alerts that several groups tell of, the people of this group."""
+    if speaker.people is None or "to" not in speaker.plan.telling.sources:
+        return tuple(Recipient(**one) for one in newest.to)
+    return speaker.people
 
 
 def _template(speaker: Speaker, message: GroupMessage, event: Event) -> str:

@@ -15,7 +15,8 @@ from notifier.events import Json
 from notifier.rules.imports.mutes import Mentions, Windows, inhibits
 from notifier.rules.imports.receivers import Member, Receivers
 from notifier.rules.imports.spots import Spot, read
-from notifier.rules.imports.tree import Tree, span_text
+from notifier.rules.imports.tree import Tree
+from notifier.rules.spans import span_text
 
 EVENT_TYPE = "alertmanager.alert"
 _TOP = frozenset({"global", "route", "receivers", "inhibit_rules", "time_intervals", "mute_time_intervals"})

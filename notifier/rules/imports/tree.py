@@ -11,6 +11,7 @@ from notifier.rules.imports.mutes import Mentions, Windows, matchers_of
 from notifier.rules.imports.names import Names
 from notifier.rules.imports.receivers import Receiver, Receivers
 from notifier.rules.imports.spots import Spot
+from notifier.rules.spans import span_text
 
 _KEYS = frozenset(
     {
@@ -125,16 +126,6 @@ class Tree:
             spot.refuse("'...' stands for every label, beside others", "Alertmanager refuses it as well")
         self.seen.labels(spot, names)
         return names or above
-
-
-def span_text(span: timedelta) -> str:
-    """Return a length of time as our rules write it."""
-    seconds, rest = divmod(span, timedelta(seconds=1))
-    parts = [
-        (seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s"),
-        (rest // timedelta(milliseconds=1), "ms"),
-    ]  # fmt: skip
-    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
 
 
 def _span(spot: Spot, above: timedelta, *, can_be_zero: bool = False) -> timedelta:

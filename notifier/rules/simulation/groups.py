@@ -1,6 +1,6 @@
-"""Keep groups of alerts and let them speak, as the pipeline does with rows: open, touch, look, remember.
+"""Keep groups of alerts in step with their alerts, as the pipeline does with rows: open, join, touch, close.
 
-Decides nothing itself: ``cadence`` says when and why, ``mutes`` who is muted, ``speaking`` who is told.
+Says nothing itself: ``looking`` does, when a group is due.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,56 +8,17 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from notifier.alerts import AlertState, AlertStatus
+from notifier.alerts import AlertState
 from notifier.catalog import Catalog
-from notifier.decisions import Facts, Join, TrackAlert
-from notifier.events import Event, Recipient
-from notifier.rules.alerting.cadence import Group, GroupMessage, Look, Member, Told, look, touch
+from notifier.decisions import Facts
+from notifier.rules.alerting.cadence import Group, touch
 from notifier.rules.alerting.inhibition import Firing, Inhibitors
-from notifier.rules.alerting.mutes import Mute, Mutes
-from notifier.rules.alerting.plan import AlertPlan, AlertRule
+from notifier.rules.alerting.mutes import Mutes
 from notifier.rules.alerting.silences import Silence
-from notifier.rules.alerting.speaking import Speaker, decide, event_of
 from notifier.rules.ruleset import RuleSet
-from notifier.rules.simulation.told import Told as Notified
-from notifier.rules.simulation.told import ToldAlert, told_of
-
-AlertKey = tuple[str, str, str]
-"""Tenant, rule, key."""
-GroupKey = tuple[str, str, str]
-"""Tenant, rule, the key of the place it is told at."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Place:
-    """A group, with what is remembered of its members and of those who were told."""
-
-    key: GroupKey
-    id: str
-    join: Join
-    group: Group
-    members: dict[AlertKey, Told | None] = field(default_factory=dict)
-    muted: dict[AlertKey, str] = field(default_factory=dict)
-    """Why, for whom it was so at the last look."""
-    people: dict[str, Recipient] = field(default_factory=dict)
-    """Who was told that something fires."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seat:
-    """The branch of a rule that says how a group is told."""
-
-    rule: AlertRule
-    plan: AlertPlan
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
-    """An alert before and after."""
-
-    key: AlertKey
-    before: AlertState
-    action: TrackAlert
+from notifier.rules.simulation.looking import Looking
+from notifier.rules.simulation.places import AlertKey, GroupKey, Moved, Place, Seat
+from notifier.rules.simulation.told import Told
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,25 +59,23 @@ class Groups:
         for key in self._muted_by(tenant, {reason}):
             self._touch(key, now)
 
-    def speak(self, key: GroupKey, now: datetime) -> list[Notified]:
+    def speak(self, key: GroupKey, now: datetime) -> tuple[Told, ...]:
         """Look at a group that is due, and return what it tells."""
         place = self.places[key]
         seat = self._seat(place)
         self._due.pop(key, None)
         if seat is None:
-            return []
-        mutes = self._mutes(key[0])
-        muted = {alert: mutes.of(self.alerts[alert].labels, seat.plan, now) for alert in place.members}
-        muted = {alert: mute for alert, mute in muted.items() if mute and self.alerts[alert].is_firing}
-        if any(alert not in muted for alert in place.muted):
-            place.group = touch(place.group, seat.plan.cadence, now)
-        names = {str(number): alert for number, alert in enumerate(place.members)}
-        members = [self._member(name, place, muted, now) for name in names.items()]
-        seen = look(place.group, members, seat.plan.cadence, now)
-        place.group = seen.group
-        told = self._say(place, seat, seen.message, names, now) if seen.message is not None else []
-        self._remember(place, seen, names, muted)
-        return told
+            return ()
+        heard = Looking(
+            rules=self.rules, catalog=self.catalog, facts=self.facts, place=place, seat=seat,
+            states={alert: self.alerts[alert] for alert in place.members}, mutes=self._mutes(key[0]), now=now,
+        ).look()  # fmt: skip
+        for alert in (*heard.gone, *(place.members if heard.is_over else ())):
+            self._leave(place, alert)
+        if heard.is_over:
+            del self.places[key]
+        self._plan(key, None if heard.is_over else heard.due_at)
+        return heard.told
 
     def _joined(self, one: Moved, now: datetime) -> list[GroupKey]:
         """Return the groups an alert is new in."""
@@ -167,10 +126,10 @@ class Groups:
             self._due[key] = at
         self.plan(key, at)
 
-    def _seat(self, place: Place) -> _Seat | None:
+    def _seat(self, place: Place) -> Seat | None:
         rule = self.rules.alert(place.join.rule)
         node = rule.node(place.join.route) if rule is not None else None
-        return _Seat(rule=rule, plan=node.plan) if rule is not None and node is not None else None
+        return Seat(rule=rule, plan=node.plan) if rule is not None and node is not None else None
 
     def _mutes(self, tenant: str) -> Mutes:
         setting = self.rules.setting
@@ -186,69 +145,6 @@ class Groups:
             silences=[one for (whose, _), one in self.silences.items() if whose == tenant],
             inhibitors=self._inhibitors[tenant],
         )
-
-    def _member(
-        self, name: tuple[str, AlertKey], place: Place, muted: Mapping[AlertKey, Mute | None], now: datetime
-    ) -> Member:
-        id_, alert = name
-        state, mute = self.alerts[alert], muted.get(alert)
-        return Member(
-            id=id_,
-            is_firing=state.is_firing,
-            severity=state.severity,
-            started_at=state.started_at or now,
-            is_acknowledged=state.status is AlertStatus.ACKNOWLEDGED,
-            is_held=state.is_held,
-            muted=mute.reason if mute is not None else None,
-            told=place.members[alert],
-        )
-
-    def _say(
-        self, place: Place, seat: _Seat, message: GroupMessage, names: Mapping[str, AlertKey], now: datetime
-    ) -> list[Notified]:
-        states = {name: self.alerts[alert] for name, alert in names.items()}
-        speaker = Speaker(
-            id=place.id,
-            tenant=place.key[0],
-            rule=seat.rule,
-            plan=seat.plan,
-            labels=place.join.labels,
-            number=place.group.number,
-            told=tuple(place.people.values()),
-        )
-        event: Event = event_of(speaker, message, states, now)
-        decision = decide(
-            speaker, message, event,
-            entry=self.catalog[event.type], facts=self.facts(now), now=now, rules_hash=self.rules.rules_hash,
-        )  # fmt: skip
-        if message.firing:
-            people = [one.recipient for one in decision.notifications]
-            place.people |= {one.identity.casefold(): one for one in people}
-        alerts = [ToldAlert.of(states[name], is_firing=True) for name in message.firing]
-        alerts += [ToldAlert.of(states[name], is_firing=False) for name in message.resolved]
-        why = message.why.value
-        return [
-            told_of(one, event, now, why=why, alerts=alerts, group=place.id) for one in decision.notifications
-        ]
-
-    def _remember(
-        self, place: Place, seen: Look, names: Mapping[str, AlertKey], muted: Mapping[AlertKey, Mute | None]
-    ) -> None:
-        if seen.is_over:
-            for alert in place.members:
-                self._leave(place, alert)
-            del self.places[place.key]
-            self._plan(place.key, None)
-            return
-        for name, alert in names.items():
-            told = place.members[alert] = seen.told.get(name, place.members[alert])
-            if not self.alerts[alert].is_firing and (told is None or not told.is_firing):
-                del place.members[alert]  # over, and known to be
-                self._leave(place, alert)
-        place.muted = {alert: mute.reason for alert, mute in muted.items() if mute is not None}
-        ends = [mute.until for mute in muted.values() if mute is not None and mute.until is not None]
-        due = [*ends, *([seen.next_at] if seen.next_at is not None else [])]
-        self._plan(place.key, min(due, default=None))
 
     def _leave(self, place: Place, alert: AlertKey) -> None:
         homes = self.homes[alert]

@@ -23,19 +23,20 @@ from notifier.decisions import (
 )
 from notifier.errors import EventRefused
 from notifier.events import DEFAULT_TENANT, Event, Recipient
+from notifier.rules.alerting.escalating import with_end
 from notifier.rules.alerting.matchers import Matcher, all_match
 from notifier.rules.alerting.occurrences import acknowledge
 from notifier.rules.alerting.silences import Silence, expired
 from notifier.rules.alerting.tracking import lapse
 from notifier.rules.engine import route
 from notifier.rules.journeys import apply_advance
-from notifier.rules.ruleset import RuleSet, Schedule
-from notifier.rules.schedules import fire_key, next_fire
+from notifier.rules.ruleset import RuleSet
 from notifier.rules.simulation.agenda import Agenda, Item, Phase
-from notifier.rules.simulation.groups import AlertKey, GroupKey, Groups, Moved
+from notifier.rules.simulation.groups import Groups
+from notifier.rules.simulation.places import AlertKey, GroupKey, Moved
+from notifier.rules.simulation.timers import Timers
 from notifier.rules.simulation.told import Told, told_of
 
-SOURCE = "notifier"
 _STUCK = 1000
 """So often at one moment is no progress: something plans itself for now for ever."""
 
@@ -70,16 +71,14 @@ class World:
         self._contacts = contacts or {}
         self._speaks_from = speaks_from or self.now
         self._journeys: dict[tuple[str, str, str], JourneyState] = {}
-        self._timers: dict[tuple[str, str], SetTimer] = {}
         self._agenda = Agenda()
+        self._timers = Timers(rules=rules, agenda=self._agenda)
+        self._timers.start(self.now)
         self._known: set[tuple[str, str, str]] = set()
         self._said: set[tuple[str, ...]] = set()
         self.groups = Groups(
             rules=rules, catalog=catalog, alerts=self.alerts, facts=self._people, plan=self._plan_group
         )
-        for number, schedule in enumerate(rules.schedules):
-            if schedule.is_enabled:
-                self._plan_schedule(number, schedule, self.now)
 
     def feed(self, events: Event | Iterable[Event]) -> tuple[Decision, ...]:
         """Take in events now, in the order they happened, and return what was decided of those not known yet.
@@ -167,9 +166,9 @@ class World:
             case Phase.LAPSE, (str(tenant), str(rule), str(key)):
                 self._lapse((tenant, rule, key))
             case Phase.EVENT, int(number):
-                self._fire_schedule(number, item.at)
+                self._feed_own([self._timers.fire(number, item.at)])
             case Phase.EVENT, (str(tenant), str(timer)):
-                self._fire_timer(tenant, timer)
+                self._feed_own(self._timers.expire(tenant, timer, self.now))
             case Phase.SPEAK, (str(tenant), str(rule), str(key)):
                 for told in self.groups.speak((tenant, rule, key), self.now):
                     self._tell(told, tenant, f"alert:{told.group}")
@@ -184,11 +183,9 @@ class World:
                 key = (tenant, action.rule, action.subject)
                 self._journeys[key] = apply_advance(self._journeys.get(key), action)
             case SetTimer():
-                self._timers[tenant, action.key] = action
-                self._agenda.plan(Phase.EVENT, (tenant, action.key), action.due_at)
+                self._timers.set(tenant, action)
             case CancelTimer():
-                self._timers.pop((tenant, action.key), None)
-                self._agenda.plan(Phase.EVENT, (tenant, action.key), None)
+                self._timers.cancel(tenant, action.key)
             case TrackAlert():
                 self._track((tenant, action.rule, action.key), action, moved)
 
@@ -209,8 +206,12 @@ class World:
         moved[key] = Moved(key=key, before=before, action=action)
 
     def _move(self, moved: Mapping[AlertKey, Moved]) -> None:
-        for key, one in moved.items():
-            self._agenda.plan(Phase.LAPSE, key, one.action.state.due_at)
+        for key in moved:
+            rule = self._rules.alert(key[1])
+            name = rule.root.plan.escalate if rule is not None else None
+            policy = self._rules.setting.escalations.get(name or "")
+            self.alerts[key] = state = with_end(self.alerts[key], policy)
+            self._agenda.plan(Phase.LAPSE, key, state.due_at)
         self.groups.move(list(moved.values()), self.now)
 
     def _lapse(self, key: AlertKey) -> None:
@@ -220,32 +221,12 @@ class World:
             self._track(key, lapse(rule, key[2], self.alerts[key], self.now), moved)
             self._move(moved)
 
-    def _fire_timer(self, tenant: str, key: str) -> None:
-        timer = self._timers.pop((tenant, key))
-        due = timer.due_at.astimezone(UTC)
-        event = Event(
-            id=f"{key}@{due.isoformat()}", source=SOURCE, type=timer.event_type, subject=timer.subject,
-            time=timer.due_at, data=dict(timer.data), tenant=tenant,
-        )  # fmt: skip
-        self._feed_own(event)
-
-    def _fire_schedule(self, number: int, due: datetime) -> None:
-        schedule = self._rules.schedules[number]
-        event = Event(
-            id=fire_key(schedule.name, due), source=SOURCE, type=schedule.event_type,
-            subject=schedule.subject, time=due, data=dict(schedule.data), tenant=schedule.tenant,
-        )  # fmt: skip
-        self._plan_schedule(number, schedule, due)
-        self._feed_own(event)
-
-    def _plan_schedule(self, number: int, schedule: Schedule, after: datetime) -> None:
-        self._agenda.plan(Phase.EVENT, number, next_fire(schedule.cron, schedule.zone, after))
-
-    def _feed_own(self, event: Event) -> None:
-        try:
-            self.feed(event)
-        except EventRefused as error:
-            self.refused.append(Refused(at=self.now, type=event.type, reason=error.reason))
+    def _feed_own(self, events: Sequence[Event]) -> None:
+        for event in events:
+            try:
+                self.feed(event)
+            except EventRefused as error:
+                self.refused.append(Refused(at=self.now, type=event.type, reason=error.reason))
 
     def _plan_group(self, key: GroupKey, at: datetime | None) -> None:
         self._agenda.plan(Phase.SPEAK, key, max(at, self._speaks_from) if at is not None else None)

@@ -1,0 +1,69 @@
+"""Take a person out of alerts and of what their groups remember.
+
+What is over and speaks of the person goes; what still fires goes on without them.
+"""
+
+from uuid import UUID
+
+import orjson
+
+from notifier.alerts import AlertState
+from notifier.crypto import Keyring
+from notifier.errors import CannotUnseal, KeyDestroyed
+from notifier.events import Json
+from notifier.pipeline.alert_states import alert_row, open_state, read_state, state_json
+from notifier.recipients.mentions import Known, blank_mentions
+from notifier.store import alert_groups, alerts
+from notifier.store.database import Connection
+
+
+def erase_from_alerts(connection: Connection, keyring: Keyring, tenant: str, known: Known) -> int:
+    """Return how many alerts and groups spoke of the person; none of them does any more."""
+    named = [
+        alert
+        for alert, data_key, sealed in alerts.readable_alerts(connection, tenant)
+        if _names(keyring, known, data_key, sealed)
+    ]
+    gone: list[UUID] = []
+    for kept in alerts.lock_these(connection, named):
+        state = _state(keyring, kept.data_key, kept.sealed)
+        if state is None or not state.is_firing:
+            gone.append(kept.id)
+            continue
+        left = read_state(blank_mentions(state_json(state), known))
+        alerts.save_alerts(connection, [alert_row(keyring, kept.id, left, is_source=bool(left.labels))])
+    alert_groups.drop_members_of(connection, gone)
+    alerts.forget_alerts(connection, gone)
+    return len(named) + _groups(connection, keyring, tenant, known)
+
+
+def _groups(connection: Connection, keyring: Keyring, tenant: str, known: Known) -> int:
+    count = 0
+    for row in alert_groups.lock_groups_of(connection, tenant):
+        key = keyring.open_data_key(row.data_key)
+        private = orjson.loads(key.unseal(row.sealed, b"alert-group"))
+        others = {
+            name: [one for one in private.get(name, ()) if not known.is_addressee(one)]
+            for name in ("told", "people")
+        }
+        left: Json = blank_mentions({**private, **others}, known)
+        if known.is_in(private):
+            new = keyring.new_data_key()
+            alert_groups.reseal_group(
+                connection, row.id, new.wrapped, new.seal(orjson.dumps(left), b"alert-group")
+            )
+            count += 1
+    return count
+
+
+def _names(keyring: Keyring, known: Known, data_key: bytes, sealed: bytes) -> bool:
+    state = _state(keyring, data_key, sealed)
+    return state is None or known.is_in(state_json(state))
+
+
+def _state(keyring: Keyring, data_key: bytes | None, sealed: bytes | None) -> AlertState | None:
+    """Return a state; None where nobody can read it any more."""
+    try:
+        return open_state(keyring, data_key, sealed)
+    except (KeyDestroyed, CannotUnseal):
+        return None

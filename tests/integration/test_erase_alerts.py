@@ -1,0 +1,79 @@
+"""Alerts and their groups know people, too: erasing a person reaches them (C8)."""
+
+from pathlib import Path
+
+import pytest
+
+from notifier.pipeline.alert_states import open_state
+from notifier.pipeline.erase import Eraser
+from tests.integration.test_alerts import Stage
+from tests.services import MakeFlow
+
+pytestmark = pytest.mark.servers
+
+ANN = "ann.weber@example.com"
+RULES = """
+rules:
+  - alert: failed-logins
+    on: login.failed
+    labels: {account: data.account, system: data.system}
+    key: [account]
+    group_by: [system]
+    first_after: 0s
+    recipients: [to]
+    channels: [email]
+    ttl: %s
+"""
+
+
+def stage_with(make_flow: MakeFlow, folder: Path, ttl: str = "7d") -> Stage:
+    """A notifier that has told Ann, and Ben, that Ann's sign-ins fail."""
+    stage = Stage(make_flow, folder, RULES % ttl)
+    for person in (ANN, "ben@example.com"):
+        event = stage.flow.sample("login.failed", time=stage.clock.now().isoformat(), to=[person])
+        event["data"] = {**event["data"], "account": ANN}
+        stage.flow.ingest(event)
+    stage.told()
+    return stage
+
+
+def states(stage: Stage) -> list[str]:
+    """Return what is readable of all alerts and groups."""
+    keyring = stage.flow.services.keyring
+    alerts = stage.flow.query("SELECT data_key, sealed FROM alert")
+    groups = stage.flow.query("SELECT data_key, sealed FROM alert_group")
+    return [
+        *(str(open_state(keyring, *row)) for row in alerts),
+        *(str(keyring.open_data_key(row[0]).unseal(row[1], b"alert-group")) for row in groups),
+    ]
+
+
+def erase(stage: Stage) -> int:
+    """Erase Ann; return how many alerts and groups spoke of her."""
+    services = stage.flow.services
+    erased = Eraser(services.database, services.keyring, services.catalog).erase("default", ANN)
+    assert erased is not None
+    return erased.alerts
+
+
+def test_what_fires_goes_on_without_the_person(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """The alert stays and fires; neither it nor a group names the person any more."""
+    stage = stage_with(make_flow, tmp_path)
+    assert any(ANN in state for state in states(stage))
+
+    count = erase(stage)
+
+    assert count >= 2
+    assert not any(ANN in state for state in states(stage))
+    assert stage.flow.query("SELECT count(*) FROM alert WHERE status = 'firing'") == [(1,)]
+
+
+def test_what_is_over_goes_with_the_person(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """An alert that ended is removed, and the message of its end reaches the others without the name."""
+    stage = stage_with(make_flow, tmp_path, ttl="10m")
+    stage.told(minutes=11)
+
+    erase(stage)
+
+    assert not any(ANN in state for state in states(stage))
+    assert stage.flow.query("SELECT count(*) FROM alert") == [(0,)]
