@@ -27,9 +27,10 @@ from notifier.channels.portal import PortalChannel
 from notifier.channels.sms import SmsChannel
 from notifier.channels.smtp import SmtpChannel
 from notifier.clock import Clock, SystemClock
-from notifier.crypto import Keyring, MasterKeys
+from notifier.crypto import Keyring, MasterKeys, SmsKeys
 from notifier.delivery.policy import DeliveryPolicy
 from notifier.events import Recipient
+from notifier.pipeline.ack_links import AckLinks, AckRequests
 from notifier.pipeline.acknowledge import Acknowledger
 from notifier.pipeline.alerts import Alerts
 from notifier.pipeline.answer import Answers
@@ -62,7 +63,7 @@ from notifier.store.partitions import Partitions
 from notifier.store.persons import Persons
 
 _RULED = (
-    "decider", "alerts", "acknowledger", "silencer", "groups", "lapses", "ingest", "outboxes", "sweep",
+    "decider", "alerts", "acknowledger", "ack_requests", "silencer", "groups", "lapses", "ingest", "outboxes", "sweep",
 )  # fmt: skip
 """The parts that hold the rules, or a part that does."""
 
@@ -319,7 +320,33 @@ class Services:
             limits=settings.limits,
             locale=settings.locale,
             zone=settings.zone,
+            links=self.ack_links,
         )
+
+    @cached_property
+    def ack_links(self) -> AckLinks | None:
+        """What makes links by which people take charge; none where nobody could reach them."""
+        settings = self.settings
+        if settings.public_url is None:
+            return None
+        return AckLinks(
+            self.database,
+            self.keyring,
+            public_url=settings.public_url,
+            lifetime=settings.ack_lifetime,
+            sms_keys=self.sms_keys,
+        )
+
+    @cached_property
+    def sms_keys(self) -> SmsKeys | None:
+        """The keys for SMS that come in; none where there is no gateway."""
+        sms = self.settings.sms
+        return SmsKeys.of(sms.auth_token.get_secret_value()) if sms is not None else None
+
+    @cached_property
+    def ack_requests(self) -> AckRequests:
+        """What carries out what people asked for by link."""
+        return AckRequests(self.database, self.acknowledger, self.keyring, self.clock)
 
     @cached_property
     def lookups(self) -> Lookups:
@@ -367,6 +394,7 @@ class Services:
             timers=timers,
             lapses=self.lapses,
             groups=self.groups,
+            ack_requests=self.ack_requests,
             grace=self.settings.tuning.lease_margin,
             counters=self.counters,
         )

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 # What the templates' filters take: css_color and url.
 _COLOR: Final = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 _LINK: Final = re.compile(r"(?:https?://|mailto:|tel:)[^\s<>\"]+", re.IGNORECASE)
+_PUBLIC: Final = re.compile(r"https?://[^\s<>\"/?#@]+(?:/[^\s<>\"?#]*)?", re.IGNORECASE)
 _LOCALE: Final = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 _HOST_LIMIT: Final = 253
 _HOST: Final = re.compile(
@@ -68,6 +69,12 @@ def _link(value: str) -> str:
         raise wrong(
             "must be an http, https, mailto or tel address without spaces", "write https://www.example.com"
         )
+    return value
+
+
+def _public_url(value: str) -> str:
+    if not _PUBLIC.fullmatch(value):
+        raise wrong("must be an http or https address without query", "write https://notifier.example.com")
     return value
 
 
@@ -156,6 +163,9 @@ Color = Annotated[str, AfterValidator(_color)]
 
 Link = Annotated[str, AfterValidator(_link)]
 """What a mail may link to; empty for none."""
+
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
+"""Where others reach us."""
 
 Locale = Annotated[str, AfterValidator(_locale)]
 """A language, or a language and a region."""

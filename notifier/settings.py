@@ -30,6 +30,7 @@ from notifier.forms import (
     Link,
     Locale,
     OneLine,
+    PublicUrl,
     RedisUrl,
     SourceUrl,
     Zone,
@@ -179,6 +180,10 @@ class Settings(BaseSettings):
     """Where each process keeps a small file that says how it is; none by default."""
     web_host: str = "127.0.0.1"
     web_port: Port = 8000
+    public_url: PublicUrl | None = None
+    """Where people and the SMS gateway reach the web process; without it there are no links to it."""
+    ack_lifetime: Wait = timedelta(days=1)
+    """How long the link of an alert's message, and the code of its SMS, may be used."""
 
     mail: Mail = Mail()
     relays: Mapping[str, Relay] = Field(default_factory=dict)

@@ -5,6 +5,7 @@ import click
 from notifier.cli.opening import opened
 from notifier.cli.output import Column, json_option, say, show_json, show_table
 from notifier.cli.rules_check import check
+from notifier.cli.rules_explain import explain
 from notifier.cli.rules_graph import graph
 from notifier.cli.rules_import import import_
 from notifier.cli.rules_testing import test
@@ -21,6 +22,7 @@ def rules() -> None:
 
 
 rules.add_command(check)
+rules.add_command(explain)
 rules.add_command(import_)
 rules.add_command(test)
 rules.add_command(graph)

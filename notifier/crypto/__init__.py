@@ -3,5 +3,6 @@
 from notifier.crypto.blind_index import blind_index
 from notifier.crypto.keyring import DataKey, Keyring, Purpose
 from notifier.crypto.master import MasterKeys
+from notifier.crypto.sms_keys import SmsKeys
 
-__all__ = ["DataKey", "Keyring", "MasterKeys", "Purpose", "blind_index"]
+__all__ = ["DataKey", "Keyring", "MasterKeys", "Purpose", "SmsKeys", "blind_index"]

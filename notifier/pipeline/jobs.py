@@ -30,6 +30,7 @@ from notifier.errors import (
 )
 from notifier.events import Event, Json, Recipient, Urgency, read_private
 from notifier.messages import ChannelName, Outgoing, Rendered
+from notifier.pipeline.ack_links import AckLinks, AckWays, Reader
 from notifier.pipeline.attachments import fetch_files
 from notifier.pipeline.lookups import ChunkLookups
 from notifier.pipeline.plans import read_plan
@@ -126,11 +127,13 @@ class Composer:
         limits: Limits,
         locale: str,
         zone: str,
+        links: AckLinks | None = None,
     ) -> None:
         self._catalog, self._templates, self._keyring = catalog, templates, keyring
         self._mail, self._limits = mail, limits
         self._brand: Mapping[str, Json] = brand.model_dump()
         self._locale, self._zone = locale, zone
+        self._links = links
 
     def open(self, row: JobRow, claim: Claim) -> Job:
         """Unseal what the message needs.
@@ -209,9 +212,10 @@ class Composer:
         """
         live = lookups.live(job.entry, job.event)
         locale = job.recipient.locale or self._locale
+        ways = self._ways(job, locale)
         try:
             content = self._templates.render(
-                job.row.template, job.channel, locale, self._context(job, live, locale)
+                job.row.template, job.channel, locale, self._context(job, live, locale, ways)
             )
             version = self._templates.version(job.row.template)
         except (TemplateError, ConfigError) as error:
@@ -221,6 +225,8 @@ class Composer:
                 reply=Reply(phase=Phase.LOCAL, text=str(error)),
                 reason=f"template: {error}",
             ) from error
+        if ways is not None:
+            content = replace(content, text=ways.said(content.text, locale))
         prepared = adapter.prepare(self._outgoing(job, content, locale))
         if len(prepared.wire) > self._limits.message_bytes:
             most = self._limits.message_bytes
@@ -231,12 +237,28 @@ class Composer:
                 reply=Reply(phase=Phase.LOCAL, text=problem),
                 reason="too-large",
             )
-        body = pack(orjson.dumps(_kept(job, content, live, version)))
+        # Whoever may read what was said may not take charge in another's name.
+        links = [ways.url] if ways is not None else []
+        body = pack(orjson.dumps(_kept(job, content, live, version, links)))
         return Composed(
             job=job, prepared=prepared, template_version=version, body=job.person_key.seal(body, b"body")
         )
 
-    def _context(self, job: Job, live: Mapping[str, Json], locale: str) -> dict[str, Json]:
+    def _ways(self, job: Job, locale: str) -> AckWays | None:
+        if self._links is None or job.event.alert is None:
+            return None
+        reader = Reader(
+            message=job.row.message_id,
+            person=job.row.person_id,
+            channel=job.channel,
+            address=address_on(job.recipient, job.channel),
+            locale=locale,
+        )
+        return self._links.of(job.event, reader, job.row.message_created_at)
+
+    def _context(
+        self, job: Job, live: Mapping[str, Json], locale: str, ways: AckWays | None
+    ) -> dict[str, Json]:
         event, journey = job.event, job.journey
         return {
             "event": {
@@ -257,7 +279,11 @@ class Composer:
             "why": job.row.reason,
             "links": {},
             "message": {"id": str(job.row.message_id), "reason": job.row.reason},
-            **({"alert": event.alert} if event.alert is not None else {}),
+            **(
+                {"alert": {**event.alert, "links": ways.to_json() if ways is not None else {}}}
+                if event.alert is not None
+                else {}
+            ),
         }
 
     def _outgoing(self, job: Job, content: Rendered, locale: str) -> Outgoing:
@@ -292,9 +318,11 @@ def _is_opted_out(job: Job, of: str) -> bool:
     return of in job.row.opt_outs
 
 
-def _kept(job: Job, content: Rendered, live: Mapping[str, Json], version: str) -> dict[str, Json]:
+def _kept(
+    job: Job, content: Rendered, live: Mapping[str, Json], version: str, links: list[str]
+) -> dict[str, Json]:
     """Return what is kept of what was said; secrets such as a reset link are blanked."""
-    secrets = [value for path in job.entry.secret for value in _secrets(job.event, path)]
+    secrets = [*links, *(value for path in job.entry.secret for value in _secrets(job.event, path))]
     safe = replace(
         content,
         subject=_blank(content.subject, secrets),

@@ -17,6 +17,7 @@ from notifier.broker.wakeups import WakeUp, WakeUps
 from notifier.errors import NotifierError
 from notifier.events import LANES
 from notifier.logs import get_logger
+from notifier.pipeline.ack_links import AckRequests
 from notifier.pipeline.groups import Groups
 from notifier.pipeline.incoming import WAITING_ERRORS
 from notifier.pipeline.ingest import Ingest
@@ -24,7 +25,7 @@ from notifier.pipeline.lapses import Lapses
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Report
-from notifier.store import heartbeats, work
+from notifier.store import ack_links, heartbeats, work
 from notifier.store.database import Database, DatabaseUnavailable
 
 log = get_logger("sweep")
@@ -46,13 +47,14 @@ class Sweep:
         timers: Timers,
         lapses: Lapses,
         groups: Groups,
+        ack_requests: AckRequests,
         grace: timedelta,
         counters: Counters | None = None,
     ) -> None:
         """``grace``: how long after an outage a worker may take to record what it knows."""
         self._database, self._intake, self._wake_ups = database, intake, wake_ups
         self._ingest, self._settler, self._timers = ingest, settler, timers
-        self._lapses, self._groups = lapses, groups
+        self._lapses, self._groups, self._ack_requests = lapses, groups, ack_requests
         self._counters, self._grace = counters, grace.total_seconds()
         self._running, self._told = threading.Lock(), ""
 
@@ -80,6 +82,7 @@ class Sweep:
         parts: dict[str, Callable[[Counter[str]], None]] = {
             "timers": self._fire,
             "alerts": self._lapse,
+            "asked": self._carry_out,
             "groups": self._speak,
             "unknown": self._settle_unknown,
             "expired": lambda found: self._settle("expired", self._settler.expired, found),
@@ -119,6 +122,9 @@ class Sweep:
     def _lapse(self, found: Counter[str]) -> None:
         found["alerts"] = self._lapses.run()
 
+    def _carry_out(self, found: Counter[str]) -> None:
+        found["asked"] = self._ack_requests.run()
+
     def _speak(self, found: Counter[str]) -> None:
         oldest = None
         with contextlib.suppress(BrokerUnavailable):  # what is not known to wait is not waited for
@@ -148,6 +154,7 @@ class Sweep:
             heartbeats.beat(connection, "sweep")
             if heartbeats.is_older(connection, "upkeep", _UPKEEP):
                 heartbeats.make_partitions(connection)
+                ack_links.prune_links(connection)
 
     def _sweep_intake(self, found: Counter[str]) -> None:
         for lane, length in self._intake.lengths().items():

@@ -25,7 +25,7 @@ def alert_outlook(connection: Connection, keyring: Keyring, rules: RuleSet, even
         return ()
     lines: list[str] = []
     for rule, key in rules.alert_keys(stored):
-        if rules.alert(rule) is not None:
+        if key and rules.alert(rule) is not None:
             tenant, _, digest = alert_id(keyring, stored.tenant, rule, key)
             lines += _alert(connection, tenant, rule, digest)
     return tuple(lines)

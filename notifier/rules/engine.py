@@ -166,7 +166,7 @@ def _track(rule: AlertRule, scene: _Scene) -> _Outcome:
     return _Outcome(
         verdict=tracked.verdict,
         reason=tracked.reason,
-        actions=(tracked.action,) if tracked.action is not None else (),
+        actions=tracked.actions,
         facts={**facts, **tracked.facts},
     )
 

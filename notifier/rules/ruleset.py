@@ -14,7 +14,7 @@ from notifier.recipients.resolve import addresses, expected, listed, references
 from notifier.recipients.sources import Source
 from notifier.rules.alerting.compile import AlertSetting
 from notifier.rules.alerting.identity import alert_key
-from notifier.rules.alerting.plan import AlertRule
+from notifier.rules.alerting.plan import WHOLE_RULE, AlertRule
 from notifier.rules.alerting.rotations import on_call
 from notifier.rules.catch_up import CatchUp
 from notifier.rules.reminders import Reminder
@@ -185,9 +185,7 @@ class RuleSet:
     def alert_keys(self, event: Event) -> tuple[tuple[str, str], ...]:
         """Return (rule, key) of every alert this event may speak of: what to lock and load."""
         return tuple(
-            key
-            for rule in self.rules_for(event.type)
-            if rule.is_enabled and (key := _alert_key(rule, event)) is not None
+            key for rule in self.rules_for(event.type) if rule.is_enabled for key in _alert_keys(rule, event)
         )
 
     def journey_keys(self, event: Event) -> tuple[tuple[str, str], ...]:
@@ -236,14 +234,16 @@ def subject_of(rule: StageRule, event: Event) -> str | Missing:
     return str(value)
 
 
-def _alert_key(rule: Rule, event: Event) -> tuple[str, str] | None:
-    """Return what an event moves by a rule: an alert, or a date people are reminded of."""
+def _alert_keys(rule: Rule, event: Event) -> Iterator[tuple[str, str]]:
+    """Yield what an event moves by a rule: an alert, what all its alerts know, a date people are reminded of."""
     if isinstance(rule, AlertRule):
-        return rule.name, alert_key(rule, event)
-    if isinstance(rule, ReminderRule):
+        yield rule.name, alert_key(rule, event)
+        if rule.is_warmed_by_all:
+            yield rule.name, WHOLE_RULE
+    elif isinstance(rule, ReminderRule):
         subject = reminded_subject(rule.reminder, event)
-        return None if isinstance(subject, Missing) else (rule.key, subject)
-    return None
+        if not isinstance(subject, Missing):
+            yield rule.key, subject
 
 
 def _members(sources: Sequence[Source], lists: Mapping[str, tuple[Recipient, ...]]) -> Iterator[str]:

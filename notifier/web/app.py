@@ -15,7 +15,10 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from notifier import __version__
 from notifier.bootstrap import Services
 from notifier.store import soundings
+from notifier.store.ack_links import LinkDesk
+from notifier.store.database import Database
 from notifier.store.migrate import newest
+from notifier.web.acknowledge import ack_router
 from notifier.web.broker import BrokerProbe
 from notifier.web.headers import SecurityHeaders
 from notifier.web.metrics import render
@@ -24,6 +27,7 @@ from notifier.web.readiness import judge
 
 _PATIENCE = 2.0
 """Seconds until a part counts as away; load balancers and Prometheus wait longer."""
+_CONNECTIONS = 8
 
 
 def create_app(services: Services, *, openapi: bool = False) -> FastAPI:
@@ -37,11 +41,13 @@ def create_app(services: Services, *, openapi: bool = False) -> FastAPI:
     settings = services.settings
     url = (settings.web_database_url or settings.database_url).get_secret_value()
     broker = BrokerProbe(settings.redis_url.get_secret_value(), within=_PATIENCE / 2)
+    database = Database(url, size=_CONNECTIONS, timeout=timedelta(seconds=_PATIENCE), name="web")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         broker.close()
+        database.dispose()
 
     app = FastAPI(
         title="notifier", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
@@ -49,6 +55,7 @@ def create_app(services: Services, *, openapi: bool = False) -> FastAPI:
     )  # fmt: skip
     app.add_middleware(SecurityHeaders)
     app.include_router(_operations(url, broker))
+    app.include_router(ack_router(LinkDesk(database)))
     return app
 
 

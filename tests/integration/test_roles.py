@@ -40,12 +40,50 @@ def test_the_web_role_sees_the_tenant_that_is_set_and_nothing_otherwise(flow: Fl
         "UPDATE inbox SET sealed = ''",
         "SELECT * FROM event_key",
         "SELECT notifier_make_partitions(1)",
+        "SELECT * FROM ack_link",
+        "UPDATE ack_link SET asked_at = now()",
+        "SELECT * FROM reply_code",
+        "SELECT * FROM sms_in",
+        "INSERT INTO sms_in (remote_id) VALUES ('x')",
+        "UPDATE alert SET status = 'acknowledged'",
     ],
 )
 def test_the_web_role_cannot_change_the_log(web_url: str, statement: str) -> None:
-    """It may mark an inbox entry as read, and that is all."""
+    """It may mark an inbox entry as read, and hand over what people ask for; that is all."""
     with psycopg.connect(web_url) as web, pytest.raises(psycopg.errors.InsufficientPrivilege):
         web.execute(statement)
+
+
+def test_the_web_role_hands_over_what_people_ask_for(flow: Flow, web_url: str) -> None:
+    """By functions that do one thing each, for whoever knows a token, and show nothing else."""
+    with psycopg.connect(web_url) as web:
+        unknown = web.execute("SELECT * FROM notifier_ack_look('x')").fetchall()
+        web.execute("SELECT notifier_ack_ask('x')")
+        first = web.execute("SELECT notifier_sms_in('SM1', 'sealed')").fetchone()
+        again = web.execute("SELECT notifier_sms_in('SM1', 'other')").fetchone()
+        reply = web.execute("SELECT * FROM notifier_sms_reply(%s)", first).fetchall()
+
+    assert unknown == []
+    assert first == again
+    assert reply == [(False, None)]
+    assert flow.query("SELECT remote_id, sealed FROM sms_in") == [("SM1", b"sealed")]
+
+
+def test_what_acts_with_the_owners_right_is_not_for_everybody(database_url: str) -> None:
+    """PostgreSQL lets everybody call a new function, unless told otherwise."""
+    with psycopg.connect(database_url) as admin:
+        names = admin.execute(
+            """SELECT proname FROM pg_proc WHERE prosecdef AND proname ~ '^notifier_(ack|sms)' ORDER BY 1"""
+        ).fetchall()
+        open_to_all = admin.execute(
+            """SELECT proname FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner)))
+               WHERE prosecdef AND proname ~ '^notifier_(ack|sms)' AND grantee = 0"""
+        ).fetchall()
+
+    assert [name for (name,) in names] == [
+        "notifier_ack_ask", "notifier_ack_look", "notifier_sms_in", "notifier_sms_reply",
+    ]  # fmt: skip
+    assert open_to_all == []
 
 
 @pytest.mark.parametrize(

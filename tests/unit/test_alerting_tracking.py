@@ -38,15 +38,14 @@ def follow(rule: AlertRule, *events: Event) -> Tracked:
     states: dict[tuple[str, str], AlertState] = {}
     for event in events:
         tracked = track(rule, event, states, event.time)
-        if tracked.action is not None:
-            states[rule.name, tracked.action.key] = tracked.action.state
+        for action in tracked.actions:
+            states[rule.name, action.key] = action.state
     return tracked
 
 
 def action_of(tracked: Tracked) -> TrackAlert:
     """Return the action there must be."""
-    assert tracked.action is not None
-    return tracked.action
+    return tracked.actions[0]
 
 
 def test_without_a_word_about_it_every_event_fires_for_its_subject(tmp_path: Path) -> None:
@@ -132,7 +131,7 @@ def test_an_event_that_says_nothing_of_the_alert_is_no_alert(tmp_path: Path) -> 
 
     tracked = track(rule, event_of("server.seen"), {}, NOW)
 
-    assert (tracked.verdict, tracked.action) == (Verdict.CONDITION_FALSE, None)
+    assert (tracked.verdict, tracked.actions) == (Verdict.CONDITION_FALSE, ())
     assert tracked.reason == "its type says neither that it fires nor that it is over"
 
 
@@ -282,3 +281,16 @@ def test_time_alone_fires_what_should_have_been_heard_of(tmp_path: Path) -> None
         rule, event_of("server.seen", 20), {("servers", beat.key): missed.state}, NOW + timedelta(minutes=20)
     )
     assert action_of(again).state.status is AlertStatus.RESOLVED
+
+
+def test_a_new_key_spikes_once_others_of_its_rule_were_watched(tmp_path: Path) -> None:
+    """A key seen for the first time may speak at once, when the rule as a whole knows what is usual."""
+    rule = rule_of(
+        tmp_path, "detect: {spike: {within: 10m, height: 2, min_now: 3, new_keys: true}}"
+    )
+    usual = [event_of(minutes=5 * n) for n in range(8)]
+    new = [event_of(minutes=40 + n / 10, subject="web-2") for n in range(3)]
+
+    warm, cold = follow(rule, *usual, *new), follow(rule, *new)
+
+    assert (warm.verdict, cold.verdict) == (Verdict.TRACKED, Verdict.BELOW_THRESHOLD)

@@ -12,6 +12,7 @@ from notifier.rules.alerting.cadence import Cadence
 from notifier.rules.alerting.flapping import Flapping
 from notifier.rules.alerting.routes import Node
 from notifier.rules.alerting.sightings import Detector
+from notifier.rules.alerting.spikes import Spike
 from notifier.rules.conditions import Condition
 from notifier.rules.telling import Telling
 
@@ -19,6 +20,8 @@ BUILT_IN = ("rule", "type", "subject", "source", "severity")
 """Labels every alert has."""
 EVERY_LABEL = ("...",)
 """Of a key: every label the rule itself takes from the event; of ``group_by``: every label there is."""
+WHOLE_RULE = ""
+"""The key of what all alerts of a rule know together; no alert's own is empty."""
 DEFAULT_GROUP_TEMPLATE = "notifier/alerts"
 
 
@@ -79,6 +82,11 @@ class AlertRule:
     """Where the value stands that the detector looks at."""
     flapping: Flapping | None = None
     is_enabled: bool = True
+
+    @property
+    def is_warmed_by_all(self) -> bool:
+        """Tell whether an alert may speak because others of the rule have been watched for long enough."""
+        return isinstance(self.detector, Spike) and self.detector.is_new_key_told
 
     @property
     def telling(self) -> Telling:

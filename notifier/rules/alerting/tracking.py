@@ -4,7 +4,7 @@ Pure: event, state and clock in, the state after it out. Sends nothing and knows
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from notifier.alerts import SEVERITIES, AlertState, AlertStatus, Labels, Newest, Signal
@@ -14,7 +14,7 @@ from notifier.recipients.paths import Missing, look_up_in_event
 from notifier.recipients.resolve import expected
 from notifier.rules.alerting.identity import key_with_warnings, labels_of, text_of
 from notifier.rules.alerting.occurrences import pass_time, receive, remember
-from notifier.rules.alerting.plan import AlertPlan, AlertRule, FieldStates
+from notifier.rules.alerting.plan import WHOLE_RULE, AlertPlan, AlertRule, FieldStates
 from notifier.rules.alerting.routes import Node, answering
 from notifier.rules.alerting.sightings import Reading, Sighting
 from notifier.rules.telling import matches
@@ -40,7 +40,7 @@ class Tracked:
 
     verdict: Verdict
     reason: str
-    action: TrackAlert | None = None
+    actions: tuple[TrackAlert, ...] = ()
     facts: Mapping[str, Json] = field(default_factory=dict)
 
 
@@ -68,7 +68,8 @@ def track(
         reason = f"{path} says neither that it fires nor that it is over"
         return Tracked(verdict=Verdict.CONDITION_FALSE, reason=reason)
     before = states.get((rule.name, aspect.key), AlertState())
-    reading = _detect(rule, event, before, aspect, now)
+    whole = states.get((rule.name, WHOLE_RULE), AlertState())
+    reading = _detect(rule, event, before, aspect, now, is_warm=whole.memory is not None)
     status = aspect.status if reading is None else _as_status(reading)
     signal = _signal(rule, event, aspect, status or AlertStatus.QUIET)
     state = before if reading is None else remember(before, reading, signal)
@@ -81,7 +82,7 @@ def track(
     return Tracked(
         verdict=Verdict.BELOW_THRESHOLD if is_short else Verdict.TRACKED,
         reason="; ".join([*_words(state, changes, reading, joins), *aspect.warnings]),
-        action=action,
+        actions=(action, *_warmed(rule, whole, reading)),
         facts=dict(reading.facts) if reading is not None else {},
     )
 
@@ -174,8 +175,16 @@ def _severity(rule: AlertRule, event: Event) -> tuple[int, tuple[str, ...]]:
     return _DEFAULT_SEVERITY, (f"{path} is none of {', '.join(SEVERITIES)}: taken as warning",)
 
 
+def _warmed(rule: AlertRule, whole: AlertState, reading: Reading | None) -> tuple[TrackAlert, ...]:
+    """Write down, once, that some alert of the rule was watched for long enough."""
+    if reading is None or whole.memory is not None or not reading.facts.get("is_warm"):
+        return ()
+    state = replace(whole, memory={"is_warm": True})
+    return (TrackAlert(rule=rule.name, key=WHOLE_RULE, state=state, is_changed=False),)
+
+
 def _detect(
-    rule: AlertRule, event: Event, state: AlertState, aspect: Aspect, now: datetime
+    rule: AlertRule, event: Event, state: AlertState, aspect: Aspect, now: datetime, *, is_warm: bool
 ) -> Reading | None:
     """Ask the detector about an event that would fire; what resolves or acknowledges needs no count."""
     if rule.detector is None or aspect.status is not AlertStatus.FIRING:
@@ -185,7 +194,7 @@ def _detect(
         found = look_up_in_event(event, rule.detect_path)
         value = None if isinstance(found, Missing) else found
     memory = dict(state.memory) if state.memory is not None else None
-    return rule.detector.observe(memory, Sighting(at=event.time, value=value), now)
+    return rule.detector.observe(memory, Sighting(at=event.time, value=value, is_rule_warm=is_warm), now)
 
 
 def _as_status(reading: Reading) -> AlertStatus | None:

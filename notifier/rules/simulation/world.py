@@ -62,6 +62,7 @@ class World:
         start: datetime,
         contacts: Mapping[str, Contact] | None = None,
         speaks_from: datetime | None = None,
+        has_schedules: bool = True,
     ) -> None:
         self.now = start.astimezone(UTC)
         self.told: list[Told] = []
@@ -73,7 +74,8 @@ class World:
         self._journeys: dict[tuple[str, str, str], JourneyState] = {}
         self._agenda = Agenda()
         self._timers = Timers(rules=rules, agenda=self._agenda)
-        self._timers.start(self.now)
+        if has_schedules:
+            self._timers.start(self.now)
         self._known: set[tuple[str, str, str]] = set()
         self._said: set[tuple[str, ...]] = set()
         self.groups = Groups(
