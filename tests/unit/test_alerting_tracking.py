@@ -285,9 +285,7 @@ def test_time_alone_fires_what_should_have_been_heard_of(tmp_path: Path) -> None
 
 def test_a_new_key_spikes_once_others_of_its_rule_were_watched(tmp_path: Path) -> None:
     """A key seen for the first time may speak at once, when the rule as a whole knows what is usual."""
-    rule = rule_of(
-        tmp_path, "detect: {spike: {within: 10m, height: 2, min_now: 3, new_keys: true}}"
-    )
+    rule = rule_of(tmp_path, "detect: {spike: {within: 10m, height: 2, min_now: 3, new_keys: true}}")
     usual = [event_of(minutes=5 * n) for n in range(8)]
     new = [event_of(minutes=40 + n / 10, subject="web-2") for n in range(3)]
 
