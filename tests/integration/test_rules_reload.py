@@ -4,10 +4,10 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,10 +18,11 @@ from notifier.rules.load import compile_rules
 from notifier.store import soundings
 from notifier.web.metrics import render
 from notifier.web.probes import Answer
-from tests.processes import WORKER, Processes, poll
+from tests.processes import WORKER, Processes
+from tests.processes import poll as polled
 from tests.services import ROOT, Flow, MakeFlow
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 CORE = ("worker", "-n", "core@test", "-Q", "sweep,ingest.urgent,ingest.normal,ingest.bulk", *WORKER)
 LOOK = 2.0
@@ -33,6 +34,14 @@ RULE = """rules:
     channels: [email]
 """
 WRONG = RULE.format(name="wrong").replace("recipients", "recipient")
+
+
+ResultT = TypeVar("ResultT")
+
+
+def poll(ask: Callable[[], ResultT | None]) -> ResultT:
+    """Ask until there is an answer: a worker that starts on a busy machine takes its time."""
+    return polled(ask, 90)
 
 
 class Site:
@@ -84,6 +93,9 @@ def site(make_flow: MakeFlow, server_directory: Path, web_url: str) -> Site:
     shutil.copytree(ROOT / "config", config)
     for file in (config / "rules").rglob("*.yaml"):
         file.unlink()
+    # Only what the rule needs: loading all templates is most of a worker's start.
+    for folder in ("_layouts", "order/shipped"):
+        shutil.copytree(ROOT / "templates" / folder, server_directory / "templates" / folder)
     site = Site(make_flow(config_dir=config), server_directory, web_url)
     site.write(RULE.format(name="first"))
     return site
@@ -92,7 +104,8 @@ def site(make_flow: MakeFlow, server_directory: Path, web_url: str) -> Site:
 @pytest.fixture
 def processes(site: Site) -> Iterator[Processes]:
     """Its processes."""
-    with Processes(site.flow, site.directory) as processes:
+    templates = str(site.directory / "templates")
+    with Processes(site.flow, site.directory, NOTIFIER_TEMPLATES_DIR=templates) as processes:
         yield processes
 
 
@@ -174,7 +187,7 @@ def test_half_a_file_is_never_acted_on(site: Site, processes: Processes) -> None
             out.flush()
             pause.wait(LOOK / 20)
         acting, early = site.told_by(), site.log("rules.adopted")[1:]
-        out.write(body.replace("half", "last").replace("order.shipped", "order.delivered"))
+        out.write(body.replace("half", "last"))
 
     (adopted,) = poll(lambda: site.log("rules.adopted")[1:])
     files = RuleFiles.read(site.folder)
