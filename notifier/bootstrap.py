@@ -38,6 +38,7 @@ from notifier.pipeline.decide import Decider
 from notifier.pipeline.deliver import Deliver
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.groups import Groups
+from notifier.pipeline.inbound_sms import InboundSms
 from notifier.pipeline.inbox import PortalInbox
 from notifier.pipeline.incoming import Reader
 from notifier.pipeline.ingest import Ingest
@@ -344,6 +345,15 @@ class Services:
         return SmsKeys.of(sms.auth_token.get_secret_value()) if sms is not None else None
 
     @cached_property
+    def inbound_sms(self) -> InboundSms | None:
+        """What reads SMS that come in; none where there is no gateway."""
+        if self.sms_keys is None:
+            return None
+        return InboundSms(
+            self.database, self.ack_requests, self.keyring, self.sms_keys, locale=self.settings.locale
+        )
+
+    @cached_property
     def ack_requests(self) -> AckRequests:
         """What carries out what people asked for by link."""
         return AckRequests(self.database, self.acknowledger, self.keyring, self.clock)
@@ -395,6 +405,7 @@ class Services:
             lapses=self.lapses,
             groups=self.groups,
             ack_requests=self.ack_requests,
+            inbound_sms=self.inbound_sms,
             grace=self.settings.tuning.lease_margin,
             counters=self.counters,
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from notifier.documents import Document, Documents, Path_
 from notifier.errors import ConfigError
 from notifier.events import Json
+from notifier.rules.alerting.plan import AlertRule
 from notifier.rules.checks import Place
 from notifier.rules.ruleset import Rule, StageRule
 from notifier.settings import Settings, placed
@@ -44,7 +45,8 @@ class Places:
     def of_channels(self, rule: Rule) -> Place:
         """Return where a rule's channels stand: with itself, or among its journey's defaults."""
         if not isinstance(rule, StageRule):
-            return self._rules["notify", rule.name].at("channels")
+            kind = "alert" if isinstance(rule, AlertRule) else "notify"
+            return self._rules[kind, rule.name].at("channels")
         journey = self._rules["journey", rule.journey]
         stage = journey.at("stages", rule.position)
         below = journey.at("defaults")
@@ -78,7 +80,7 @@ def _types(folder: Path) -> Iterator[tuple[str, Place]]:
 def _rules(folder: Path) -> Iterator[tuple[tuple[str, str], Place]]:
     for document in Documents.of(folder):
         for index, rule in enumerate(_listed(document)):
-            for kind in ("notify", "journey", "schedule"):
+            for kind in ("notify", "journey", "alert", "schedule"):
                 if kind in rule:
                     yield (kind, rule[kind]), Place(document=document, path=("rules", index))
 

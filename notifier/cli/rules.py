@@ -8,6 +8,7 @@ from notifier.cli.rules_check import check
 from notifier.cli.rules_explain import explain
 from notifier.cli.rules_graph import graph
 from notifier.cli.rules_import import import_
+from notifier.cli.rules_simulate import simulate
 from notifier.cli.rules_testing import test
 from notifier.events import Json
 from notifier.rules.alerting.plan import AlertRule
@@ -24,6 +25,7 @@ def rules() -> None:
 rules.add_command(check)
 rules.add_command(explain)
 rules.add_command(import_)
+rules.add_command(simulate)
 rules.add_command(test)
 rules.add_command(graph)
 

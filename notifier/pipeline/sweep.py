@@ -19,13 +19,14 @@ from notifier.events import LANES
 from notifier.logs import get_logger
 from notifier.pipeline.ack_links import AckRequests
 from notifier.pipeline.groups import Groups
+from notifier.pipeline.inbound_sms import InboundSms
 from notifier.pipeline.incoming import WAITING_ERRORS
 from notifier.pipeline.ingest import Ingest
 from notifier.pipeline.lapses import Lapses
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Report
-from notifier.store import ack_links, heartbeats, work
+from notifier.store import ack_links, heartbeats, sms_in, work
 from notifier.store.database import Database, DatabaseUnavailable
 
 log = get_logger("sweep")
@@ -48,6 +49,7 @@ class Sweep:
         lapses: Lapses,
         groups: Groups,
         ack_requests: AckRequests,
+        inbound_sms: InboundSms | None,
         grace: timedelta,
         counters: Counters | None = None,
     ) -> None:
@@ -55,6 +57,7 @@ class Sweep:
         self._database, self._intake, self._wake_ups = database, intake, wake_ups
         self._ingest, self._settler, self._timers = ingest, settler, timers
         self._lapses, self._groups, self._ack_requests = lapses, groups, ack_requests
+        self._inbound_sms = inbound_sms
         self._counters, self._grace = counters, grace.total_seconds()
         self._running, self._told = threading.Lock(), ""
 
@@ -123,7 +126,13 @@ class Sweep:
         found["alerts"] = self._lapses.run()
 
     def _carry_out(self, found: Counter[str]) -> None:
-        found["asked"] = self._ack_requests.run()
+        """Do what people asked for by link and SMS; most rounds nobody did, and one look tells."""
+        with self._database.connection() as connection:
+            has_asks, has_sms = sms_in.has_waiting(connection)
+        if has_asks:
+            found["asked"] = self._ack_requests.run()
+        if has_sms and self._inbound_sms is not None:
+            found["sms"] = self._inbound_sms.run()
 
     def _speak(self, found: Counter[str]) -> None:
         oldest = None

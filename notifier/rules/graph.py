@@ -10,6 +10,7 @@ from notifier.recipients.sources import ContactSource, DataSource, ListSource, S
 from notifier.rules.alerting.escalation import Policy, Step
 from notifier.rules.alerting.plan import AlertPlan, AlertRule
 from notifier.rules.alerting.routes import Node
+from notifier.rules.reminders import offset_text
 from notifier.rules.ruleset import NotifyRule, ReminderRule, Rule, RuleSet, Schedule, StageRule
 from notifier.rules.spans import span_text
 from notifier.rules.telling import Telling, matches
@@ -108,13 +109,15 @@ def _branches(rule: AlertRule, node: Node[AlertPlan], rules: RuleSet) -> Iterato
     escalation = rules.setting.escalations.get(plan.escalate) if plan.escalate else None
     rising = (f"↑ {plan.escalate}{_steps(escalation)}",) if plan.escalate else ()
     row = _told(node.path[-1] if node.path else rule.name, plan.telling)
-    is_root = not node.path
+    is_root, told = not node.path, (*row.targets, *rising)
     yield replace(
         row,
         depth=len(node.path),
-        condition=row.condition if is_root else ", ".join(map(str, node.matchers)) or "everything else",
-        waits=" · ".join([_cadence(plan), *_windows(plan), *([row.waits] if row.waits else [])]),
-        targets=(*row.targets, *rising),
+        condition=row.condition if is_root else ", ".join(map(str, node.matchers)) or "all of its alerts",
+        waits=" · ".join([_cadence(plan), *_windows(plan), *([row.waits] if row.waits else [])])
+        if told
+        else "",
+        targets=told,
         is_continue=node.is_continue,
     )
     for child in node.children:
@@ -123,7 +126,8 @@ def _branches(rule: AlertRule, node: Node[AlertPlan], rules: RuleSet) -> Iterato
 
 def _cadence(plan: AlertPlan) -> str:
     cadence = plan.cadence
-    words = [f"after {span_text(cadence.first_after)}", f"news {span_text(cadence.batch_every)}"]
+    first = f"after {span_text(cadence.first_after)}" if cadence.first_after else "at once"
+    words = [first, f"news {span_text(cadence.batch_every)}"]
     if cadence.remind is not None:
         grows = "+" if cadence.remind.grow > 1 else ""
         words.append(f"again {span_text(cadence.remind.first)}{grows}")
@@ -155,7 +159,7 @@ def _reminds(rule: ReminderRule) -> Row:
     return Row(
         name=rule.name,
         condition=reminder.date_path,
-        waits=f"{len(reminder.offsets)} times",
+        waits=", ".join(map(offset_text, reminder.offsets)),
         targets=(f"→ {reminder.event_type}",),
     )
 

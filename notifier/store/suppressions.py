@@ -22,8 +22,10 @@ def suppress(
     )
 
 
-def release(connection: Connection, tenant: str, address_index: bytes) -> int:
-    """Allow sending again; return how many entries were removed."""
+def release(connection: Connection, tenant: str, address_index: bytes, *, reason: str | None = None) -> int:
+    """Allow sending again; return how many entries were removed: all, or those made for one reason."""
     return connection.execute(
-        "DELETE FROM suppression WHERE tenant = %s AND address_index = %s", [tenant, address_index]
+        """DELETE FROM suppression WHERE tenant = %s AND address_index = %s
+           AND (%s::text IS NULL OR reason = %s)""",
+        [tenant, address_index, reason, reason],
     ).rowcount

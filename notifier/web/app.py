@@ -18,9 +18,11 @@ from notifier.store import soundings
 from notifier.store.ack_links import LinkDesk
 from notifier.store.database import Database
 from notifier.store.migrate import newest
+from notifier.store.sms_in import SmsDesk
 from notifier.web.acknowledge import ack_router
 from notifier.web.broker import BrokerProbe
 from notifier.web.headers import SecurityHeaders
+from notifier.web.inbound_sms import Gateway, sms_router
 from notifier.web.metrics import render
 from notifier.web.probes import Probe
 from notifier.web.readiness import judge
@@ -56,6 +58,8 @@ def create_app(services: Services, *, openapi: bool = False) -> FastAPI:
     app.add_middleware(SecurityHeaders)
     app.include_router(_operations(url, broker))
     app.include_router(ack_router(LinkDesk(database)))
+    if (gateway := Gateway.of(settings)) is not None:
+        app.include_router(sms_router(SmsDesk(database), gateway))
     return app
 
 

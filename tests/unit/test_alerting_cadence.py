@@ -284,6 +284,36 @@ def test_a_reminder_that_a_mute_held_back_comes_when_it_ends() -> None:
     assert (after.message.why, after.message.firing) == (Why.REMINDER, ("a", "b"))
 
 
+@pytest.mark.parametrize(
+    ("members", "want"),
+    [
+        pytest.param([member("a", FIRING, was_muted="window:night")], Why.REMINDER, id="it still fires"),
+        pytest.param([member("a", was_muted="window:night")], Why.FIRST, id="nobody knew of it"),
+        pytest.param(
+            [member("a", FIRING, was_muted="silence:s"), member("b", was_muted="silence:s")],
+            Why.NEW_MEMBER, id="some knew of it: one message for all",
+        ),
+        pytest.param([over("a", FIRING, was_muted="window:night")], Why.ALL_RESOLVED, id="it is over"),
+        pytest.param(
+            [member("a", FIRING, was_muted="window:night", muted="silence:s")], None, id="something else mutes it"
+        ),
+        pytest.param(
+            [member("a", FIRING, was_muted="window:night", is_acknowledged=True)], None, id="somebody has charge"
+        ),
+        pytest.param(
+            [member("a", FIRING, was_muted="inhibit:site")], None, id="a stronger alert is over, and said so"
+        ),
+    ],
+)  # fmt: skip
+def test_when_a_mute_ends_what_still_fires_is_told_once(members: list[Member], want: Why | None) -> None:
+    """On the tick, whatever reminders are due or not."""
+    seen = look(due(), members, CADENCE, at(300))
+
+    assert (why(seen), seen.is_settled) == (want, True)
+    early = look(due(), members, CADENCE, at(299))
+    assert (early.message, early.is_settled) == (None, False)
+
+
 def test_a_first_look_that_finds_all_muted_begins_the_grid() -> None:
     """When the mute ends it is told on the grid, as the group's first message."""
     group = touch(Group(opened_at=START), CADENCE, START)

@@ -218,6 +218,14 @@ rules:
     assert found[0].mend == "add `sms:` to notifier.yaml, or take sms out of the rule"
 
 
+def test_the_channels_of_an_alert_stand_with_it(tmp_path: Path) -> None:
+    """An alert rule is found by its own kind."""
+    rules = "rules:\n  - alert: open\n    on: door.opened\n    recipients: [to]\n    channels: [sms]\n"
+    config = Config(tmp_path, rules, relays={"default": TLS}, sms=None)
+
+    assert [where(one) for one in config.unsendable()] == [("error", "doors.yaml", 5, "rules[0].channels")]
+
+
 def test_mail_without_a_relay_beside_a_gateway(tmp_path: Path) -> None:
     """A rule that names no channel means mail; its own line stands for the missing key."""
     rules = "rules:\n  - notify: code\n    on: door.code\n    recipients: [to]\n"

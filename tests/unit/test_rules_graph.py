@@ -100,7 +100,7 @@ def test_an_alert_is_its_routes_with_waits_and_people(rules: RuleSet) -> None:
     assert root.waits == "after 30s · news 5m · again 1h+ · email"
     assert night.waits == "after 30s · news 5m · again 1h+ · not days · sms 5m → email"
     assert night.condition == 'site="fra", severity=~"error|critical"'
-    assert deep.condition == "everything else"
+    assert deep.condition == "all of its alerts"
     assert night.is_continue
     assert night.targets == ("operators", "↑ on-call: operators 5m → data.boss.email 15m → to")
     assert deep.targets[:2] == ("to", "contact of data.owner")
@@ -110,6 +110,9 @@ def test_rules_that_make_events_point_at_them(rules: RuleSet) -> None:
     """Reminders, schedules, and stages somebody may be stuck on."""
     graph = graph_of(rules, TYPES)
 
+    (reminder,) = (band.rows[0] for band in graph.bands if band.kind == "reminder")
+
+    assert (reminder.waits, reminder.targets) == ("-3d, 0d", ("→ invoice.due",))
     assert row(graph, "nightly").targets == ("→ daily.report",)
     assert row(graph, "issued").targets == ("to", "→ invoice.due")
     assert [band.types for band in graph.bands if band.kind == "reminder"] == [("invoice.issued",)]

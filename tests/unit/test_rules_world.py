@@ -219,6 +219,23 @@ def test_a_silence_holds_back_what_begins_and_not_what_ends(tmp_path: Path, ends
     ]
 
 
+def test_what_still_fires_when_a_silence_ends_is_brought_up_once(tmp_path: Path) -> None:
+    """Though people knew of it, and no reminder is due; on the next tick."""
+    world = world_of(tmp_path, ALERT.replace("    remind_after: 1h\n", ""))
+
+    happen(world, 0, "server.down", "web-1")
+    pass_to(world, 2)
+    world.silence(silence_of(world, 'subject="web-1"', 30))
+    happen(world, 4, "server.down", "web-2")
+    pass_to(world, 300)
+
+    assert told(world) == [
+        (1, "first", ("web-1",), ()),
+        (11, "new_member", ("web-2",), ()),
+        (41, "reminder", ("web-1", "web-2"), ()),
+    ]
+
+
 def test_a_silence_nobody_made_cannot_be_ended(tmp_path: Path) -> None:
     """A slip in a test is found."""
     with pytest.raises(LookupError, match="no silence 's'"):

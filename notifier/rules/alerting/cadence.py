@@ -3,9 +3,9 @@
 Pure: a group, its members and the clock come in; a message, the group as it is then and the next moment to
 look come out. Knows no recipients, no windows and no silences: who is muted is said by the caller.
 
-The plan is Alertmanager's (``dispatch/dispatch.go``, ``notify/dedup_stage.go``) with three differences: a
-reminder comes exactly when it is due, a raised severity is a reason of its own, and whoever was told that an
-alert fires is told that it ended, muted or not.
+The plan is Alertmanager's (``dispatch/dispatch.go``, ``notify/dedup_stage.go``) with four differences: a
+reminder comes exactly when it is due, a raised severity is a reason of its own, whoever was told that an alert
+fires is told that it ended, muted or not, and what still fires when a silence or window ends is told once then.
 """
 
 from collections.abc import Iterable, Sequence
@@ -81,6 +81,8 @@ class Member:
     """It flaps: nothing of it is told until it is steady."""
     muted: str | None = None
     """Why nobody is to hear that it fires."""
+    was_muted: str | None = None
+    """Why that was so at a look since the last that was settled."""
     told: Told | None = None
 
     @property
@@ -92,6 +94,15 @@ class Member:
     def is_over(self) -> bool:
         """Tell whether there is nothing to say about it any more."""
         return not self.is_firing and not self.is_told_firing
+
+    @property
+    def is_back(self) -> bool:
+        """Tell whether people were spared it for a while, and it still waits for them.
+
+        A stronger alert that ended said so itself: that is no reason to bring up what was known before.
+        """
+        is_spared = self.was_muted is not None and not self.was_muted.startswith("inhibit:")
+        return is_spared and self.is_told_firing and not self.is_acknowledged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +144,8 @@ class Look:
     """When to look again, unless something happens before."""
     is_over: bool
     """Nothing fires and nobody believes that anything does: the group can go."""
+    is_settled: bool
+    """It told what changed, or there was nothing to tell: what muted a member before need not be remembered."""
 
 
 def touch(group: Group, cadence: Cadence, now: datetime, started: Iterable[datetime] = ()) -> Group:
@@ -176,6 +189,7 @@ def look(group: Group, members: Sequence[Member], cadence: Cadence, now: datetim
         told=told,
         next_at=_next(group, after, cadence),
         is_over=is_tick and all(one.is_over for one in after),
+        is_settled=is_tick or message is not None,
     )
 
 
@@ -185,7 +199,8 @@ def _message(group: Group, members: Sequence[Member], cadence: Cadence, now: dat
     is_tick = group.tick_at is not None and group.tick_at <= now
     found = _news(members, firing, resolved) if is_tick else None
     if found is None:
-        if not _is_reminder_due(group, firing, cadence, now):
+        is_caught_up = is_tick and any(one.is_back for one in firing)
+        if not is_caught_up and not _is_reminder_due(group, firing, cadence, now):
             return None
         found = Why.REMINDER, ()
     why, news = found

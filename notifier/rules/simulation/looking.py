@@ -84,6 +84,7 @@ class Looking:
             is_acknowledged=state.status is AlertStatus.ACKNOWLEDGED,
             is_held=state.is_held,
             muted=mute.reason if mute is not None else None,
+            was_muted=self.place.muted.get(key),
             told=self.place.members[key],
         )
 
@@ -157,5 +158,7 @@ class Looking:
             if not self.states[key].is_firing and (told is None or not told.is_firing):
                 gone.append(key)
                 del place.members[key]
-        place.muted = {key: mute.reason for key, mute in self._muted.items()}
+        before = {} if seen.is_settled else place.muted
+        muted = {**before, **{key: mute.reason for key, mute in self._muted.items()}}
+        place.muted = {key: reason for key, reason in muted.items() if key in place.members}
         return tuple(gone)

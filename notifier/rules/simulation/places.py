@@ -28,7 +28,7 @@ class Place:
     group: Group
     members: dict[AlertKey, Told | None] = field(default_factory=dict)
     muted: dict[AlertKey, str] = field(default_factory=dict)
-    """Why, for whom it was so at the last look."""
+    """Why, for whom it was so at a look since the last that was settled."""
     people: dict[str, Recipient] = field(default_factory=dict)
     """Who was told that something fires."""
     chain: Chain | None = None

@@ -99,17 +99,20 @@ def _node(entry: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _write(node: dict[str, Json], matcher: Matcher) -> None:
-    """Write a matcher in the newer way; what the classic reading would change in the older one."""
-    if _reads_alike(matcher):
-        node.setdefault("matchers", []).append(str(matcher))
-    else:
-        older = {"=": "match", "=~": "match_re"}[matcher.op]
-        node.setdefault(older, {})[matcher.name] = matcher.value
+    """Write a matcher in the newer way if it can be, else in the older one, as a person would."""
+    bare = matcher.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    for text in (str(matcher), f'{matcher.name}{matcher.op}"{bare}"'):
+        if _is_read_as(text, matcher):
+            node.setdefault("matchers", []).append(text)
+            return
+    older = {"=": "match", "=~": "match_re"}[matcher.op]
+    node.setdefault(older, {})[matcher.name] = matcher.value
 
 
-def _reads_alike(matcher: Matcher) -> bool:
+def _is_read_as(text: str, matcher: Matcher) -> bool:
+    """Alertmanager takes the classic reading where it differs from the newer."""
     try:
-        return read_with_fallback(str(matcher)).matchers == (matcher,)
+        return read_with_fallback(text).matchers == (matcher,)
     except MatcherError:
         return False
 

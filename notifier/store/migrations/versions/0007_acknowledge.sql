@@ -39,7 +39,6 @@ CREATE TABLE sms_in (
     remote_id text NOT NULL UNIQUE,
     received_at timestamptz NOT NULL DEFAULT now(),
     sealed bytea,
-    tries smallint NOT NULL DEFAULT 0,
     done_at timestamptz,
     kind text,
     outcome text,

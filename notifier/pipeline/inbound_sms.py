@@ -1,0 +1,164 @@
+"""Act on SMS people send us: take charge by a reply code, stop, start, and say what can be said.
+
+Reads each once. Whoever is not known to any tenant gets no answer.
+"""
+
+import time
+from dataclasses import dataclass
+
+import orjson
+
+from notifier.crypto import Keyring, SmsKeys, blind_index
+from notifier.logs import get_logger
+from notifier.pipeline.ack_links import AckRequests
+from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS
+from notifier.recipients.sms_answers import answer, short
+from notifier.recipients.sms_words import Said, Wish, read_sms
+from notifier.store import suppressions
+from notifier.store.ack_links import find_link
+from notifier.store.database import Connection, Database, DatabaseUnavailable
+from notifier.store.reply_codes import OpenCode, open_codes
+from notifier.store.sms_in import Read, Waiting, finish_sms, take_sms, tenants_of
+from notifier.store.tenants import known_tenants
+
+log = get_logger("alerts")
+
+_STINT_SECONDS = 0.5
+STOPPED = "stopped by SMS"
+"""Why a number is suppressed; START lifts this and nothing else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sender:
+    """Who wrote, as far as we know."""
+
+    number: str
+    codes: tuple[OpenCode, ...]
+    tenants: tuple[str, ...]
+    locale: str
+
+    @property
+    def open(self) -> list[OpenCode]:
+        """What nobody has in hand."""
+        return [one for one in self.codes if one.firing]
+
+    @property
+    def listed(self) -> list[str]:
+        """The open codes, with what they stand for."""
+        return [f"{one.code} {short(one.subject)}" for one in self.open]
+
+
+class InboundSms:
+    """Reads SMS."""
+
+    def __init__(
+        self,
+        database: Database,
+        requests: AckRequests,
+        keyring: Keyring,
+        keys: SmsKeys,
+        *,
+        locale: str,
+    ) -> None:
+        self._database, self._requests = database, requests
+        self._keyring, self._keys, self._locale = keyring, keys, locale
+
+    def run(self) -> int:
+        """Read what waits, for a stint at most; return how many there were."""
+        count, end = 0, time.monotonic() + _STINT_SECONDS
+        while self._next():
+            count += 1
+            if time.monotonic() > end:
+                break
+        return count
+
+    def _next(self) -> bool:
+        """Read one, in a transaction of its own: alerts are locked before groups, never after."""
+        taken: list[Waiting] = []
+
+        def work(connection: Connection) -> None:
+            taken[:] = []
+            if (waiting := take_sms(connection)) is not None:
+                taken.append(waiting)
+                read = self._read(connection, waiting)
+                finish_sms(connection, waiting.id, read)
+                log.info("alerts.sms_read", sms=str(waiting.id), kind=read.kind, outcome=read.outcome)
+
+        try:
+            self._database.retrying(work)
+        except PROCESSING_ERRORS as error:
+            if isinstance(error, DatabaseUnavailable | WAITING_ERRORS) or not taken:
+                raise
+            with self._database.connection() as connection:
+                finish_sms(connection, taken[0].id, Read(kind="unknown", outcome="failed"))
+            log.error("alerts.sms_stumbled", sms=str(taken[0].id), error=type(error).__name__)
+        return bool(taken)
+
+    def _read(self, connection: Connection, waiting: Waiting) -> Read:
+        content = orjson.loads(self._keys.unseal(waiting.sealed))
+        said, sender = read_sms(content["body"]), self._sender(connection, content["from"])
+        if not sender.codes and not sender.tenants:
+            return Read(kind=said.wish.value, outcome="stranger")
+        if said.wish is Wish.STOP:
+            return self._stop(connection, sender)
+        if said.wish is Wish.START:
+            return self._start(connection, sender)
+        if said.wish is Wish.ACKNOWLEDGE:
+            return self._acknowledge(connection, sender, said)
+        reply = answer("help", sender.locale, codes=sender.listed)
+        return Read(kind=said.wish.value, outcome="helped", reply=reply)
+
+    def _sender(self, connection: Connection, number: str) -> _Sender:
+        codes = tuple(open_codes(connection, self._keys.phone_index(number)))
+        indexes = {one: self._index(one, number) for one in sorted(known_tenants(connection))}
+        return _Sender(
+            number=number,
+            codes=codes,
+            tenants=tuple(tenants_of(connection, indexes)),
+            locale=codes[0].locale if codes else self._locale,
+        )
+
+    def _stop(self, connection: Connection, sender: _Sender) -> Read:
+        for tenant in sender.tenants:
+            suppressions.suppress(connection, tenant, self._index(tenant, sender.number), STOPPED)
+        return Read(kind=Wish.STOP.value, outcome="stopped", reply=answer("stopped", sender.locale))
+
+    def _start(self, connection: Connection, sender: _Sender) -> Read:
+        for tenant in sender.tenants:
+            suppressions.release(connection, tenant, self._index(tenant, sender.number), reason=STOPPED)
+        return Read(kind=Wish.START.value, outcome="started", reply=answer("started", sender.locale))
+
+    def _acknowledge(self, connection: Connection, sender: _Sender, said: Said) -> Read:
+        """Take charge by the code that was named, or by the only one there is."""
+        if said.code is not None:
+            meant = [one for one in sender.codes if one.code == said.code]
+            if not meant:
+                reply = answer("no_code", sender.locale, code=said.code, codes=sender.listed)
+                return Read(kind=Wish.ACKNOWLEDGE.value, outcome="no-such-code", reply=reply)
+        else:
+            meant = sender.open
+            if len(meant) != 1:
+                what = "which" if meant else "none"
+                return Read(
+                    kind=Wish.ACKNOWLEDGE.value,
+                    outcome=what,
+                    reply=answer(what, sender.locale, codes=sender.listed),
+                )
+        return self._take(connection, sender, meant[0])
+
+    def _take(self, connection: Connection, sender: _Sender, code: OpenCode) -> Read:
+        link = find_link(connection, code.link)
+        done = self._requests.carry_out(connection, link) if link is not None else None
+        outcome = "over"
+        if done is not None and not done.is_over:
+            outcome = "taken" if done.count else "already"
+        return Read(
+            kind=Wish.ACKNOWLEDGE.value,
+            outcome=outcome,
+            reply=answer(outcome, sender.locale, about=short(code.subject)),
+            tenant=code.tenant,
+            group_id=code.group_id,
+        )
+
+    def _index(self, tenant: str, number: str) -> bytes:
+        return blind_index(self._keyring.index_key, tenant, number)
