@@ -64,7 +64,7 @@ from notifier.store.partitions import Partitions
 from notifier.store.persons import Persons
 
 _RULED = (
-    "decider", "alerts", "acknowledger", "ack_requests", "silencer", "groups", "lapses", "ingest", "outboxes", "sweep",
+    "decider", "alerts", "acknowledger", "ack_requests", "inbound_sms", "silencer", "groups", "lapses", "ingest", "outboxes", "sweep",
 )  # fmt: skip
 """The parts that hold the rules, or a part that does."""
 
