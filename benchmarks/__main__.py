@@ -12,6 +12,8 @@ import psycopg
 from benchmarks import measure, obvious
 from benchmarks.measure import Bench, quantile
 from benchmarks.sinks import sink
+from benchmarks.storm import storm
+from benchmarks.waiting import waiting
 from notifier.embedded.stack import Stack
 
 _THREADS = 4
@@ -20,13 +22,16 @@ _THREADS = 4
 OURS = ["core", "urgent", "deliver", "deliver2"]
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--mails", default=6000, show_default=True, help="Mails for our throughput.")
 @click.option("--obvious-mails", default=300, show_default=True, help="Mails for the obvious stack.")
 @click.option("--bulk", default=20_000, show_default=True, help="Bulk events ahead of the urgent ones.")
 @click.option("--only", default="", help="Only measurements whose name holds this text.")
-def main(mails: int, obvious_mails: int, bulk: int, only: str) -> None:
-    """Measure notifier beside the obvious stack."""
+@click.pass_context
+def main(context: click.Context, mails: int, obvious_mails: int, bulk: int, only: str) -> None:
+    """Measure notifier beside the obvious stack; or, by a command's name, one thing of its own."""
+    if context.invoked_subcommand is not None:
+        return
     folder = Path(tempfile.mkdtemp(prefix="notifier-bench-"))
     figures: dict[str, object] = {}
     try:
@@ -164,6 +169,10 @@ def _slow(bench: Bench, port: int) -> dict[str, object]:
     stack.deliver("deliver3", threads=16, env=far)
     time.sleep(5)
     return {"rtt50_16_connections_per_s": round(measure.throughput(bench, "slow", 1500))}
+
+
+main.add_command(storm)
+main.add_command(waiting)
 
 
 if __name__ == "__main__":

@@ -46,12 +46,15 @@ from notifier.pipeline.jobs import Composer
 from notifier.pipeline.lapses import Lapses
 from notifier.pipeline.lookups import Lookups
 from notifier.pipeline.outbox import Outbox
+from notifier.pipeline.pacing import Pacing
 from notifier.pipeline.record import Recorder
+from notifier.pipeline.releases import Releases
 from notifier.pipeline.rulebook import Rulebook
 from notifier.pipeline.silencing import Silencer
 from notifier.pipeline.sweep import Sweep
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Tools
+from notifier.recipients.budgets import read_budgets
 from notifier.recipients.lists import read_list
 from notifier.rendering.templates import Templates
 from notifier.rules.files import RuleFiles
@@ -63,8 +66,11 @@ from notifier.store.keyrings import open_keyring
 from notifier.store.partitions import Partitions
 from notifier.store.persons import Persons
 
-_RULED = (
-    "decider", "alerts", "acknowledger", "ack_requests", "inbound_sms", "silencer", "groups", "lapses", "ingest", "outboxes", "sweep",
+_RULED = frozenset(
+    {
+        "decider", "alerts", "acknowledger", "ack_requests", "inbound_sms", "silencer", "groups", "lapses",
+        "ingest", "outboxes", "sweep",
+    }
 )  # fmt: skip
 """The parts that hold the rules, or a part that does."""
 
@@ -249,7 +255,13 @@ class Services:
             policy=self.policy,
             flows=self.flows,
             alerts=self.alerts,
+            pacing=self.pacing,
         )
+
+    @cached_property
+    def pacing(self) -> Pacing:
+        """What people set for themselves, and how much they get."""
+        return Pacing(self.keyring, read_budgets(self.settings.budgets), self.settings.zone)
 
     @cached_property
     def alerts(self) -> Alerts:
@@ -275,6 +287,19 @@ class Services:
             catalog=self.catalog,
             rules=self.rules,
             keyring=self.keyring,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def releases(self) -> Releases:
+        """What lets go what was held back."""
+        return Releases(
+            database=self.database,
+            decider=self.decider,
+            pacing=self.pacing,
+            composer=self.composer,
+            flows=self.flows,
+            catalog=self.catalog,
             clock=self.clock,
         )
 
@@ -374,7 +399,13 @@ class Services:
                 wake_ups=self.wake_ups,
                 counters=self.counters,
                 composer=self.composer,
-                recorder=Recorder(self.database, self.keyring, self.flows),
+                recorder=Recorder(
+                    database=self.database,
+                    keyring=self.keyring,
+                    flows=self.flows,
+                    pacing=self.pacing,
+                    clock=self.clock,
+                ),
                 flows=self.flows,
                 lookups=self.lookups,
                 policy=self.policy,
@@ -404,6 +435,7 @@ class Services:
             timers=timers,
             lapses=self.lapses,
             groups=self.groups,
+            releases=self.releases,
             ack_requests=self.ack_requests,
             inbound_sms=self.inbound_sms,
             grace=self.settings.tuning.lease_margin,

@@ -76,6 +76,10 @@ class Notify:
     """What must happen only once: ``event`` = this event; else a key such as ``journey:returns:R-1:approved``."""
     sequence: int = 0
     stage: StageRef | None = None
+    severity: str | None = None
+    """Of the alert it tells of; anything else has none."""
+    ignore_quiet: bool | None = None
+    """Whether it is told at once whatever the person set; unset, what is urgent is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +206,18 @@ class Contact:
     channels: tuple[ChannelName, ...] = ()
     opt_outs: frozenset[str] = frozenset()
     """Categories, or ``category:channel``, the person does not want."""
+    wishes: Mapping[str, Json] = field(default_factory=dict)
+    """What else they set, in the JSON form of ``recipients.wishes_form``."""
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """All the person does not want, wherever they said so."""
+        return self.opt_outs | frozenset(self.wishes.get("opt_outs", ()))
+
+    @property
+    def asked_for(self) -> frozenset[str]:
+        """Categories, or ``category:channel``, the person opted in to."""
+        return frozenset(self.wishes.get("opt_ins", ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

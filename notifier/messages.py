@@ -29,6 +29,17 @@ class MessageClass(StrEnum):
     MARKETING = "marketing"
 
 
+class Preference(StrEnum):
+    """What a person may say about a type of event."""
+
+    CANT_UNSUBSCRIBE = "cant_unsubscribe"
+    """Nothing: they are told, and at once. For what the law or safety asks."""
+    OPT_IN = "opt_in"
+    """They are told if they asked for it."""
+    OPT_OUT = "opt_out"
+    """They are told unless they refused it."""
+
+
 class MessageStatus(StrEnum):
     """Where a message stands; all but the first two are final for this message."""
 

@@ -198,6 +198,8 @@ class Settings(BaseSettings):
     """Named lists and roles: each entry an address, or an object with email, phone, name, locale, zone."""
     delivery: Mapping[str, Any] = Field(default_factory=dict)
     """Retry schedule and deadline per urgency; checked by ``notifier.delivery``."""
+    budgets: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Channel → how often a person is told on it at most, such as ``5 in 15m``; an empty list = any number."""
     outboxes: tuple[DatabaseUrl, ...] = ()
     """Producers' databases that hold an outbox."""
     lookups: Mapping[str, LookupSource] = Field(default_factory=dict)

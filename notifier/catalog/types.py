@@ -17,7 +17,7 @@ from notifier.catalog.paths import can_exist
 from notifier.documents import ConfigErrors, Document, Documents, Duration, Strict
 from notifier.errors import ConfigError, EventRefused
 from notifier.events import Json, Urgency
-from notifier.messages import MessageClass
+from notifier.messages import MessageClass, Preference
 
 
 def _is_audience(value: str) -> str:
@@ -78,6 +78,8 @@ class EventType(Strict):
     unknown: Literal["resend", "hold"] = "resend"
     """After a cut behind the final dot: send again with the same Message-ID, or wait for a person."""
     deadline: Duration | None = None
+    preference: Preference = Preference.OPT_OUT
+    """What a person may say about it; transactional types are told whatever stands here."""
     lookup: Mapping[str, Lookup] = Field(default_factory=dict)
 
     @field_validator("sample_subject")
@@ -86,6 +88,21 @@ class EventType(Strict):
         if not value:
             raise ValueError("must name a realistic subject, such as R-1001")
         return value
+
+    @model_validator(mode="after")
+    def _preference_fits(self) -> Self:
+        is_said = "preference" in self.model_fields_set
+        if is_said and self.message_class is MessageClass.TRANSACTIONAL and self.is_refusable:
+            raise ValueError(
+                f"preference {self.preference.value} does not go with class transactional: what somebody ordered "
+                "or owes is told whatever they prefer; leave it out, or choose another class"
+            )
+        return self
+
+    @property
+    def is_refusable(self) -> bool:
+        """Tell whether a person has a say at all."""
+        return self.preference is not Preference.CANT_UNSUBSCRIBE
 
 
 class Catalog:

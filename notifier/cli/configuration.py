@@ -31,6 +31,7 @@ from notifier.documents import ConfigErrors, Document, load
 from notifier.errors import ConfigError, NotifierError, TemplateError
 from notifier.events import Json
 from notifier.pipeline.samples import sample_context, unsampled, uses
+from notifier.recipients.budgets import read_budgets
 from notifier.recipients.lists import read_list
 from notifier.rendering.check import Finding as TemplateFinding
 from notifier.rendering.check import check
@@ -157,6 +158,7 @@ def _tenants(schedules: list[Schedule], services: Services, places: Places) -> I
 def _parts(services: Services) -> Iterator[Callable[[], object]]:
     settings = services.settings
     yield lambda: services.policy
+    yield lambda: read_budgets(settings.budgets)
     # Each by itself: one wrong list must not hide the next.
     for name, entries in settings.lists.items():
         yield lambda name=name, entries=entries: read_list(name, entries)  # type: ignore[misc]

@@ -3,18 +3,21 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
+import orjson
 
 from notifier.bootstrap import Services
 from notifier.cli.arguments import tenant_option
 from notifier.cli.opening import opened
 from notifier.cli.output import Column, json_option, say, show_fields, show_json, show_lines, show_table
+from notifier.cli.wish_options import OPTIONS, checked, form_of, lines_of
 from notifier.crypto import blind_index
 from notifier.decisions import Contact
 from notifier.errors import ConfigError
+from notifier.events import Json
 from notifier.messages import ChannelName
 from notifier.mime import HeaderError, validate_address
 from notifier.reports.naming import NotFound
@@ -26,6 +29,7 @@ _E164 = re.compile(r"\+[1-9]\d{6,14}")
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _CHANNELS = [one.value for one in ChannelName]
 _EMPTY: Mapping[str, object] = {"channels": (), "opt_outs": frozenset()}
+_WISHES = [option.removeprefix("--") for option in OPTIONS.values()]
 _FIELDS = ("email", "phone", "name", "locale", "zone", "channels", "opt-outs")
 
 
@@ -66,15 +70,53 @@ def set_(*, reference: str, clear: tuple[str, ...], tenant: str, is_json: bool, 
 
 @contact.command()
 @click.argument("reference", metavar="REF")
+@click.option("--quiet", multiple=True, metavar="'[DAYS] 22:00-07:00'", help="Quiet hours, in their zone.")
+@click.option(
+    "--min-severity", "at_least", multiple=True, metavar="[CATEGORY=]LEVEL", help="Least of alerts told."
+)
+@click.option(
+    "--digest", "digests", multiple=True, metavar="[CATEGORY=]1h|first:1h|08:00,17:00|none",
+    help="Gathered: over a time, the first at once, until times of day, not at all.",
+)  # fmt: skip
+@click.option("--opt-in", "opt_ins", multiple=True, metavar="CATEGORY[:CHANNEL]", help="Asked for.")
+@click.option("--opt-out", "opt_outs", multiple=True, metavar="CATEGORY[:CHANNEL]", help="Not wanted.")
+@click.option("--file", type=click.File("rb"), help="All of it as JSON; - reads standard input.")
+@click.option("--clear", multiple=True, type=click.Choice(_WISHES), help="Forget these.")
+@tenant_option
+@json_option
+def wishes(
+    *, reference: str, file: BinaryIO | None, clear: tuple[str, ...], tenant: str, is_json: bool, **given: Any
+) -> None:
+    """Set what a contact wants: quiet hours, least severity, digests, consent.
+
+    Each option given replaces what was set of its kind; --file replaces everything.
+    """
+    with opened() as services:
+        before = _known(services, tenant, reference)
+        kept = {name: value for name, value in before.wishes.items() if OPTIONS[name][2:] not in clear}
+        form = {**kept, **form_of(given)} if file is None else _document(file)
+        categories = [entry.category for entry in services.catalog]
+        changes = {"wishes": checked(form, categories, file=file.name if file is not None else None)}
+        saved = _save(services, tenant, reference, changes)
+    entry = contact_entry(saved)
+    show_json(entry) if is_json else _show(entry)
+
+
+def _document(file: BinaryIO) -> Json:
+    try:
+        return orjson.loads(file.read())
+    except orjson.JSONDecodeError as error:
+        raise ConfigError(f"is not JSON: {error.msg}", file=file.name, line=error.lineno) from None
+
+
+@contact.command()
+@click.argument("reference", metavar="REF")
 @tenant_option
 @json_option
 def show(*, reference: str, tenant: str, is_json: bool) -> None:
     """Show one contact."""
-    with opened() as services, services.database.connection() as connection:
-        found = find_contact(connection, services.keyring, tenant, reference)
-    if found is None:
-        raise NotFound(f"there is no contact {reference!r} for tenant {tenant!r}")
-    entry = contact_entry(found)
+    with opened() as services:
+        entry = contact_entry(_known(services, tenant, reference))
     show_json(entry) if is_json else _show(entry)
 
 
@@ -103,6 +145,14 @@ def list_(*, limit: int, after: str, tenant: str, is_json: bool) -> None:
     show_table(columns, rows, empty="no contacts")
     if len(found) > limit:
         say(f"\nmore: notifier contact list --tenant {tenant} --limit {limit} --after {page[-1].reference}")
+
+
+def _known(services: Services, tenant: str, reference: str) -> Contact:
+    with services.database.connection() as connection:
+        found = find_contact(connection, services.keyring, tenant, reference)
+    if found is None:
+        raise NotFound(f"there is no contact {reference!r} for tenant {tenant!r}")
+    return found
 
 
 def _save(services: Services, tenant: str, reference: str, changes: Mapping[str, Any]) -> Contact:
@@ -147,4 +197,5 @@ def _check_zone(zone: str) -> None:
 
 
 def _show(entry: ContactEntry) -> None:
-    show_fields({name: getattr(entry, name) for name in ContactEntry.__slots__})
+    fields = {name: getattr(entry, name) for name in ContactEntry.__slots__ if name != "wishes"}
+    show_fields({**fields, **lines_of(entry.wishes)})

@@ -3,7 +3,6 @@
 Knows the form only; ``notifier.rules.alerting`` decides what it means.
 """
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -37,7 +36,7 @@ def read_state(value: Json) -> AlertState:
     fields["status"] = AlertStatus(fields["status"])
     fields["changes"] = tuple(datetime.fromisoformat(one) for one in fields["changes"])
     if (newest := fields["newest"]) is not None:
-        fields["newest"] = replace(Newest(**newest), to=tuple(newest["to"]))
+        fields["newest"] = Newest(**{**newest, "to": tuple(newest["to"])})
     return AlertState(**fields)
 
 

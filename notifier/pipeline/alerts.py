@@ -57,6 +57,15 @@ class Moved:
     action: TrackAlert
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Locked:
+    """Groups that are locked, and (group, alert): who joins them, and of whom they have to hear."""
+
+    groups: Mapping[UUID, GroupRow]
+    joining: set[tuple[UUID, UUID]]
+    touched: set[tuple[UUID, UUID]]
+
+
 class Alerts:
     """Loads and writes alerts, and opens and touches their groups."""
 
@@ -65,11 +74,10 @@ class Alerts:
 
     def lock(self, connection: Connection, batch: Sequence[Incoming]) -> dict[AlertKey, Kept]:
         """Lock and return the alerts that events of the batch may speak of."""
-        keys = {
-            self._id(one.event.tenant, rule, key): (one.event.tenant, rule, key)
-            for one in batch
-            for rule, key in self._rules.alert_keys(one.event)
+        wanted = {
+            (one.event.tenant, rule, key) for one in batch for rule, key in self._rules.alert_keys(one.event)
         }
+        keys = {self._id(*one): one for one in wanted}
         return {
             keys[row.tenant, row.rule, row.digest]: Kept(id=row.id, state=open_alert(self._keyring, row))
             for row in lock_alerts(connection, keys)
@@ -83,19 +91,20 @@ class Alerts:
         now: datetime,
     ) -> None:
         """Write what a batch made of the alerts it locked; ``actions`` as (tenant, action), oldest first."""
-        moved: dict[AlertKey, Moved] = {}
+        last: dict[AlertKey, TrackAlert] = {}
         for tenant, action in actions:
             key = (tenant, action.rule, action.key)
-            known = moved.get(key)
-            is_changed = action.is_changed or (known is not None and known.action.is_changed)
-            before = known.before if known is not None else kept[key].state
-            moved[key] = Moved(
-                key=key, id=kept[key].id, before=before, action=replace(action, is_changed=is_changed)
-            )
+            known = last.get(key)
+            is_more = known is not None and known.is_changed and not action.is_changed
+            last[key] = replace(action, is_changed=True) if is_more else action
         forget_alerts(
-            connection, [one.id for key, one in kept.items() if key not in moved and _is_new(one.state)]
+            connection, [one.id for key, one in kept.items() if key not in last and _is_new(one.state)]
         )
-        self.move(connection, list(moved.values()), now)
+        moved = [
+            Moved(key=key, id=kept[key].id, before=kept[key].state, action=action)
+            for key, action in last.items()
+        ]
+        self.move(connection, moved, now)
 
     def move(self, connection: Connection, moved: Sequence[Moved], now: datetime) -> None:
         """Write alerts that are locked, and let their groups know."""
@@ -110,58 +119,68 @@ class Alerts:
             ],
         )
         joins = {
-            (one.id, self._group_id(one.key[0], join)): join
+            (self._group_id(one.key[0], join), one.id): join
             for one in moved
             if one.action.state.is_firing
             for join in one.action.joins
         }
-        changed = [one.id for one in moved if one.action.is_changed]
-        groups, pairs = self._lock_groups(connection, joins, changed, moved, now)
-        fresh = add_members(
-            connection,
-            [(groups[group].id, alert, group[0]) for (alert, group) in joins],
+        locked = self._lock_groups(connection, joins, moved, now)
+        add_members(
+            connection, [(group, alert, locked.groups[group].tenant) for group, alert in locked.joining]
         )
         started = {one.id: one.action.state.started_at for one in moved if one.action.state.is_firing}
-        self._touch(connection, {row.id: row for row in groups.values()}, fresh | pairs, started, now)
+        self._touch(connection, locked.groups, locked.joining | locked.touched, started, now)
 
     def _lock_groups(
         self,
         connection: Connection,
-        joins: Mapping[tuple[UUID, GroupId], Join],
-        changed: Sequence[UUID],
+        joins: Mapping[tuple[GroupId, UUID], Join],
         moved: Sequence[Moved],
         now: datetime,
-    ) -> tuple[dict[GroupId, GroupRow], set[tuple[UUID, UUID]]]:
-        """Lock the groups the alerts join or are in, opening those there are not yet.
+    ) -> "_Locked":
+        """Lock the groups the alerts join or are touched by, opening those there are not yet.
 
-        A group may be closed by a sweep between our look and our lock: then there is none, and it is opened anew.
+        One that goes on firing leaves its groups alone: they have it as a member, and no sweep drops it. A group
+        may be closed by a sweep between our look and our lock: then there is none, and it is opened anew.
         """
-        wanted = {group: join for (_, group), join in joins.items()}
+        wanted = {group: join for (group, _), join in joins.items()}
+        changed = {one.id for one in moved if one.action.is_changed}
+        steady = {one.id for one in moved if one.before.is_firing} - changed
+        alerts = changed | {alert for _, alert in joins}
         for _ in range(_TRIES):
             found = find_groups(connection, wanted)
-            open_groups(
-                connection,
-                [self._new(group, join, now) for group, join in wanted.items() if group not in found],
-            )
-            found = find_groups(connection, wanted)
-            pairs = groups_of(connection, changed) | self._unmuted(connection, moved)
-            rows = lock_groups(connection, {*found.values(), *(group for group, _ in pairs)})
-            locked = {(row.tenant, row.rule, row.digest): row for row in rows.values()}
-            if wanted.keys() <= locked.keys():
-                return locked, {pair for pair in pairs if pair[0] in rows}
+            new = {group: join for group, join in wanted.items() if group not in found}
+            open_groups(connection, [self._new(group, join, now) for group, join in new.items()])
+            found |= find_groups(connection, new)
+            if found.keys() != wanted.keys():
+                continue
+            members = groups_of(connection, list(alerts))
+            touched = {pair for pair in members if pair[1] in changed} | self._unmuted(connection, moved)
+            places = {(found[group], alert) for group, alert in joins}
+            kept = {pair for pair in places & members if pair[1] in steady}
+            rows = lock_groups(connection, {group for group, _ in (places - kept) | touched})
+            if all(group in rows for group, _ in places - kept):
+                return _Locked(
+                    groups=rows,
+                    joining=places - members,
+                    touched={pair for pair in touched if pair[0] in rows},
+                )
         raise RuntimeError("alert groups close faster than they can be opened")
 
     def _unmuted(self, connection: Connection, moved: Sequence[Moved]) -> set[tuple[UUID, UUID]]:
-        """Return (group, alert) of what a stronger alert muted that is over now."""
-        found: set[tuple[UUID, UUID]] = set()
+        """Return the groups, as pairs, with what a stronger alert muted that is over now."""
+        reasons: dict[str, set[str]] = {}
         for one in moved:
             if not one.before.is_firing or one.action.state.is_firing:
                 continue
-            rules = [rule for rule in self._rules.setting.inhibits if rule.is_source(one.before.labels)]
-            reasons = [f"inhibit:{rule.name}" for rule in rules]
-            if reasons:
-                found |= {(group, one.id) for group in groups_muted_by(connection, one.key[0], reasons)}
-        return found
+            for rule in self._rules.setting.inhibits:
+                if rule.is_source(one.before.labels):
+                    reasons.setdefault(one.key[0], set()).add(f"inhibit:{rule.name}")
+        return {
+            (group, group)
+            for tenant, names in reasons.items()
+            for group in groups_muted_by(connection, tenant, sorted(names))
+        }
 
     def _touch(
         self,

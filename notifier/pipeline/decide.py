@@ -15,6 +15,7 @@ from notifier.crypto import DataKey, Keyring, blind_index
 from notifier.decisions import (
     AdvanceJourney,
     CancelTimer,
+    ChannelStep,
     Decision,
     Facts,
     JourneyState,
@@ -26,13 +27,15 @@ from notifier.delivery.outcome import channel_deadlines
 from notifier.delivery.policy import DeliveryPolicy
 from notifier.events import Event, Recipient
 from notifier.ids import uuid7
-from notifier.messages import ChannelName
-from notifier.pipeline.alerts import AlertKey, Alerts
+from notifier.messages import ChannelName, MessageStatus
+from notifier.pipeline.alerts import Alerts
 from notifier.pipeline.facts import FactLoader
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.incoming import Incoming
+from notifier.pipeline.pacing import Ask, Paced, Pacing
 from notifier.pipeline.plans import plan_json
 from notifier.pipeline.rows import new_message
+from notifier.recipients.personal import Kind
 from notifier.recipients.resolve import address_on, listed
 from notifier.rules.engine import route
 from notifier.rules.journeys import apply_advance
@@ -40,6 +43,7 @@ from notifier.rules.ruleset import RuleSet
 from notifier.rules.telling import Telling
 from notifier.store.database import Connection
 from notifier.store.events import DecisionRow, EventRow, claim_keys, insert_decisions, insert_events
+from notifier.store.held import HeldRow, insert_held, settle_untold
 from notifier.store.journeys import JourneyKey, save_journeys
 from notifier.store.messages import MessageRow, insert_messages
 from notifier.store.notifications import (
@@ -75,6 +79,16 @@ class _Pending:
     person: PersonKey
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The rows of a notification, and whether its message goes out now."""
+
+    notification: NotificationRow
+    message: MessageRow
+    work: WorkRow
+    paced: Paced
+
+
 class Decider:
     """Routes events and writes their rows."""
 
@@ -88,8 +102,9 @@ class Decider:
         policy: DeliveryPolicy,
         flows: Flows,
         alerts: Alerts,
+        pacing: Pacing,
     ) -> None:
-        self._rules, self._keyring = rules, keyring
+        self._rules, self._keyring, self._pacing = rules, keyring, pacing
         self._facts = FactLoader(rules, lists, keyring)
         self._alerts = alerts
         self._persons, self._policy, self._flows = persons, policy, flows
@@ -106,7 +121,9 @@ class Decider:
         kept = self._alerts.lock(connection, fresh)
         lists = self._facts.lists(now)
         contacts = self._facts.contacts(connection, fresh, lists)
-        states = {key: one.state for key, one in kept.items()}
+        states: dict[str, dict[tuple[str, str], AlertState]] = {}
+        for (tenant, rule, key), one in kept.items():
+            states.setdefault(tenant, {})[rule, key] = one.state
 
         def facts_of(one: Incoming) -> Facts:
             return self._facts.of(one, journeys, contacts, states, lists)
@@ -114,7 +131,7 @@ class Decider:
         decisions = self._decide(fresh, journeys, states, facts_of, now)
         # Alerts and groups before people, as when a group speaks: who waits for whom must not run in a ring.
         self._alerts.write(connection, kept, _tracked(fresh, decisions), now)
-        self._write(connection, fresh, decisions, decided)
+        self._write(connection, fresh, decisions, decided, now)
         save_journeys(connection, _moved(fresh, decisions, journeys))
         self._store_timers(connection, fresh, decisions)
         return decided
@@ -127,7 +144,8 @@ class Decider:
         pairs = [pair for pair in zip(batch, decisions, strict=True) if pair[0].id in fresh_ids]
         decided = Decided(stored=len(pairs), duplicates=len(batch) - len(pairs))
         if pairs:
-            self._write(connection, [one for one, _ in pairs], [decision for _, decision in pairs], decided)
+            fresh, made = [one for one, _ in pairs], [decision for _, decision in pairs]
+            self._write(connection, fresh, made, decided, max(one.at for one in fresh))
         return decided
 
     def facts_of(
@@ -149,15 +167,16 @@ class Decider:
         fresh: Sequence[Incoming],
         decisions: Sequence[Decision],
         decided: Decided,
+        now: datetime,
     ) -> None:
         self._store_events(connection, fresh, decisions)
-        self._store_notifications(connection, fresh, decisions, decided)
+        self._store_notifications(connection, fresh, decisions, decided, now)
 
     def _decide(
         self,
         fresh: Sequence[Incoming],
         journeys: dict[JourneyKey, JourneyState],
-        alerts: dict[AlertKey, AlertState],
+        alerts: Mapping[str, dict[tuple[str, str], AlertState]],
         facts_of: Callable[[Incoming], Facts],
         now: datetime,
     ) -> list[Decision]:
@@ -171,7 +190,7 @@ class Decider:
                     key = (tenant, action.rule, action.subject)
                     journeys[key] = apply_advance(journeys.get(key), action)
                 elif isinstance(action, TrackAlert):
-                    alerts[tenant, action.rule, action.key] = action.state
+                    alerts[tenant][action.rule, action.key] = action.state
             decisions.append(decision)
         return decisions
 
@@ -191,6 +210,7 @@ class Decider:
         fresh: Sequence[Incoming],
         decisions: Sequence[Decision],
         decided: Decided,
+        now: datetime,
     ) -> None:
         pending = [
             _Pending(one, action, uuid7(), self._person_key(one.event.tenant, action.recipient.identity))
@@ -201,16 +221,36 @@ class Decider:
         told = [one for one in pending if one.id in untold]
         decided.notifications, decided.told_before = len(told), len(pending) - len(told)
         persons = self._persons.hold(connection, [one.person for one in told])
-        rows = [self._rows(one, persons[one.person]) for one in told]
-        insert_notifications(connection, [row[0] for row in rows])
-        insert_messages(connection, [row[1] for row in rows])
-        insert_work(connection, [row[2] for row in rows])
-        decided.flows = {(row[2].channel, row[2].lane) for row in rows}
+        asks = [self._ask(one, persons[one.person]) for one in told]
+        paced = self._pacing.judge(connection, asks, now)
+        made = [
+            self._rows(one, persons[one.person], ask.steps, verdict)
+            for one, ask, verdict in zip(told, asks, paced, strict=True)
+        ]
+        insert_notifications(connection, [one.notification for one in made])
+        insert_messages(connection, [one.message for one in made])
+        insert_work(connection, [one.work for one in made if one.paced.is_now])
+        _hold_back(connection, [one for one in made if not one.paced.is_now], now)
+        decided.flows = {(one.work.channel, one.work.lane) for one in made if one.paced.is_now}
 
-    def _rows(self, one: _Pending, person: Person) -> tuple[NotificationRow, MessageRow, WorkRow]:
+    def _ask(self, one: _Pending, person: Person) -> Ask:
+        action = one.action
+        return Ask(
+            entry=one.incoming.entry,
+            category=one.incoming.entry.category,
+            tenant=one.incoming.event.tenant,
+            person=person.id,
+            recipient=action.recipient,
+            urgency=action.urgency,
+            steps=self._flows.served(action.channels),
+            severity=action.severity,
+            ignore_quiet=action.ignore_quiet,
+        )
+
+    def _rows(self, one: _Pending, person: Person, plan: Sequence[ChannelStep], paced: Paced) -> _Made:
         event, action = one.incoming.event, one.action
         deadline = self._deadline(one)
-        steps = self._flows.served(action.channels)
+        steps = plan[paced.position :]
         channel = steps[0].channel
         stage = action.stage
         notification = NotificationRow(
@@ -232,8 +272,9 @@ class Decider:
             stage_order=stage.order if stage else None,
             deadline=deadline,
             created_at=one.incoming.at,
+            ignore_quiet=action.ignore_quiet,
         )
-        return notification, *new_message(
+        message, work = new_message(
             tenant=notification.tenant,
             notification_id=notification.id,
             event_id=notification.event_id,
@@ -248,6 +289,7 @@ class Decider:
             relay=self._flows.relay(channel, action.urgency),
             expires_at=channel_deadlines(one.incoming.at, deadline, steps)[0],
         )
+        return _Made(notification, message, work, paced)
 
     def _deadline(self, one: _Pending) -> datetime:
         policy = self._policy.of(one.action.urgency)
@@ -287,6 +329,35 @@ class Decider:
                 if isinstance(action, SetTimer)
             ],
         )
+
+
+def _hold_back(connection: Connection, made: Sequence[_Made], now: datetime) -> None:
+    """Keep what is told later, and end what is told to nobody."""
+    insert_held(connection, [row for one in made if (row := _held_row(one, now)) is not None])
+    settle_untold(
+        connection,
+        [
+            (one.message.id, one.notification.id, MessageStatus.SUPPRESSED.value, one.paced.verdict.reason)
+            for one in made
+            if one.paced.verdict.kind is Kind.NEVER
+        ],
+    )
+
+
+def _held_row(one: _Made, now: datetime) -> HeldRow | None:
+    verdict = one.paced.verdict
+    if verdict.until is None or verdict.digest is None:
+        return None
+    return HeldRow(
+        message_id=one.message.id,
+        notification_id=one.notification.id,
+        tenant=one.notification.tenant,
+        person_id=one.notification.person_id,
+        digest_key=verdict.digest,
+        arrived_at=now,
+        until=verdict.until,
+        reason=verdict.reason,
+    )
 
 
 def timer_row(keyring: Keyring, tenant: str, action: SetTimer) -> TimerRow:

@@ -17,6 +17,8 @@ from notifier.store.persons import PersonKey
 
 TenantContacts = Mapping[str, Mapping[str, Contact]]
 """Tenant → reference or address in small letters → contact."""
+TenantAlerts = Mapping[str, Mapping[tuple[str, str], AlertState]]
+"""Tenant → (rule, key) → alert; of the whole batch, as the events before left them."""
 
 
 class FactLoader:
@@ -82,7 +84,7 @@ class FactLoader:
         one: Incoming,
         journeys: Mapping[JourneyKey, JourneyState],
         contacts: TenantContacts,
-        alerts: Mapping[tuple[str, str, str], AlertState],
+        alerts: TenantAlerts,
         lists: Mapping[str, tuple[Recipient, ...]],
     ) -> Facts:
         """Return what the rules may know for one event, as things stand."""
@@ -93,11 +95,7 @@ class FactLoader:
                 for rule, subject in self._rules.journey_keys(one.event)
                 if (tenant, rule, subject) in journeys
             },
-            alerts={
-                (rule, key): alerts[tenant, rule, key]
-                for rule, key in self._rules.alert_keys(one.event)
-                if (tenant, rule, key) in alerts
-            },
+            alerts=alerts.get(tenant, {}),
             contacts=contacts.get(tenant, {}),
             lists=lists,
         )

@@ -13,7 +13,7 @@ import orjson
 from notifier.catalog import Catalog, EventType
 from notifier.channels.base import Channel, Prepared
 from notifier.crypto import DataKey, Keyring
-from notifier.decisions import ChannelStep, JourneyState, StageRef
+from notifier.decisions import ChannelStep, Contact, JourneyState, StageRef
 from notifier.delivery.outcome import Standing
 from notifier.errors import (
     CannotUnseal,
@@ -36,10 +36,11 @@ from notifier.pipeline.lookups import ChunkLookups
 from notifier.pipeline.plans import read_plan
 from notifier.recipients.may_we import GateFacts, GateVerdict, Suppression, may_we
 from notifier.recipients.paths import look_up
-from notifier.recipients.preferences import can_opt_out
+from notifier.recipients.preferences import can_opt_out, lacks_consent
 from notifier.recipients.resolve import address_on, is_addressed
 from notifier.rendering.templates import Templates
 from notifier.settings import Brand, Limits, Mail
+from notifier.store.contacts import open_wishes
 from notifier.store.jobs import JobRow
 from notifier.store.messages import pack
 from notifier.store.work import Claim
@@ -57,6 +58,8 @@ class Job:
     recipient: Recipient
     person_key: DataKey
     steps: tuple[ChannelStep, ...]
+    contact: Contact
+    """What the address book says of the person now, as far as it may forbid the message."""
 
     @property
     def channel(self) -> ChannelName:
@@ -149,6 +152,9 @@ class Composer:
             stored = orjson.loads(event_key.unseal(row.event_sealed, b"event"))
             private = {**read_private(stored), "alert": stored.get("alert")}
             steps = read_plan(row.plan)
+            contact = Contact(
+                opt_outs=frozenset(row.opt_outs or ()), wishes=open_wishes(person_key, row.wishes)
+            )
         except KeyMissing as error:
             raise Unready(str(error)) from error
         except (KeyDestroyed, CannotUnseal, EventRefused, ValueError, TypeError, LookupError) as error:
@@ -174,6 +180,7 @@ class Composer:
             recipient=recipient,
             person_key=person_key,
             steps=steps,
+            contact=contact,
         )
 
     def gate(self, job: Job, now: datetime, *, has_tls: bool) -> GateVerdict:
@@ -191,8 +198,7 @@ class Composer:
                 )
                 if row.stage_rule is not None and row.stage is not None
                 else None,
-                opted_out=_is_opted_out(job, row.category),
-                opted_out_of_channel=_is_opted_out(job, f"{row.category}:{row.channel}"),
+                **_refusals(job),
                 suppressed=Suppression(reason=row.suppression_reason, since=row.suppressed_since)
                 if row.suppression_reason is not None and row.suppressed_since is not None
                 else None,
@@ -202,6 +208,20 @@ class Composer:
                 has_tls=has_tls,
             )
         )
+
+    def headline(self, job: Job) -> str:
+        """Return one line that says what the message is about: a mail's subject, or its type's title.
+
+        The title where the subject needs live data, or could hold a secret.
+        """
+        if job.entry.lookup or job.entry.secret:
+            return job.entry.title
+        locale = job.recipient.locale or self._locale
+        try:
+            context = self._context(job, {}, locale, None)
+            return self._templates.render(job.row.template, ChannelName.EMAIL, locale, context).subject
+        except (TemplateError, ConfigError):  # it is told in short; by itself it would have failed
+            return job.entry.title
 
     def compose(self, job: Job, adapter: Channel, lookups: ChunkLookups) -> Composed:
         """Render the message and write it in the provider's form.
@@ -312,10 +332,18 @@ def _unopenable(error: Exception) -> Unopenable:
     return Unopenable(str(error), fault=Fault.CONTENT, reply=Reply(phase=Phase.LOCAL), reason=reason)
 
 
-def _is_opted_out(job: Job, of: str) -> bool:
-    if not job.row.opt_outs or not can_opt_out(job.entry.message_class, job.urgency):
-        return False
-    return of in job.row.opt_outs
+def _refusals(job: Job) -> dict[str, bool]:
+    """Return what the person said of the category, as the address book has it now."""
+    row, entry, refused = job.row, job.entry, job.contact.refused
+    counts = bool(refused) and can_opt_out(entry.message_class, job.urgency, entry.preference)
+    return {
+        "opted_out": counts and row.category in refused,
+        "opted_out_of_channel": counts and f"{row.category}:{row.channel}" in refused,
+        "lacks_consent": lacks_consent(
+            job.contact, row.category, job.channel,
+            message_class=entry.message_class, preference=entry.preference,
+        ),
+    }  # fmt: skip
 
 
 def _kept(

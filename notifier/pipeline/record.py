@@ -5,9 +5,10 @@ A worker that lost its claim writes the attempt it made, and nothing else.
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from notifier.clock import Clock
 from notifier.crypto import Keyring, blind_index
 from notifier.delivery.outcome import Fallback, GiveUp, Hold, Next, PauseFlow, Retry, channel_deadlines
 from notifier.errors import OutcomeUnknown, Reply, SendError, TemporaryFailure
@@ -16,10 +17,14 @@ from notifier.ids import uuid7
 from notifier.messages import MessageStatus
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.jobs import Job
+from notifier.pipeline.pacing import Pacing, ask_of
 from notifier.pipeline.rows import new_message
+from notifier.recipients.personal import digest_key
 from notifier.recipients.resolve import address_on
-from notifier.store import messages, notifications, relays, work
+from notifier.recipients.wishes import NO_WISHES
+from notifier.store import held, messages, notifications, relays, work
 from notifier.store.database import Connection, Database
+from notifier.store.held import HeldRow
 from notifier.store.messages import AttemptRow
 from notifier.store.work import Claim
 
@@ -38,8 +43,11 @@ class Outcome:
 class Recorder:
     """Writes outcomes."""
 
-    def __init__(self, database: Database, keyring: Keyring, flows: Flows) -> None:
+    def __init__(
+        self, *, database: Database, keyring: Keyring, flows: Flows, pacing: Pacing, clock: Clock
+    ) -> None:
         self._database, self._keyring, self._flows = database, keyring, flows
+        self._pacing, self._clock = pacing, clock
 
     def record(
         self, job: Job, following: Next, attempt: AttemptRow | None, *, spent: int, relay: str
@@ -95,12 +103,14 @@ class Recorder:
                 connection, job.row.notification_id, status.value, following.reason
             )
         if isinstance(following, Fallback):
-            self._fall_back(connection, job, following)
-            return Outcome(status=status, is_final=True, next_channel=following.channel.value)
+            is_now = self._fall_back(connection, job, following)
+            following_channel = following.channel.value if is_now else None
+            return Outcome(status=status, is_final=True, next_channel=following_channel)
         return Outcome(status=status, is_final=is_final)
 
-    def _fall_back(self, connection: Connection, job: Job, following: Fallback) -> None:
-        row, now = job.row, datetime.now(UTC)
+    def _fall_back(self, connection: Connection, job: Job, following: Fallback) -> bool:
+        """Make the message on the next channel; False where the person's quiet hours or budget hold it."""
+        row, now = job.row, self._clock.now()
         position = row.position + 1
         address = address_on(job.recipient, following.channel)
         expires_at = channel_deadlines(now, row.deadline, job.steps[position:])[0]
@@ -119,8 +129,27 @@ class Recorder:
             relay=self._flows.relay(following.channel, Urgency(row.urgency)),
             expires_at=expires_at,
         )
+        verdict = self._pacing.fall_back(connection, ask_of(job, position), now)
         messages.insert_messages(connection, [message])
-        work.insert_work(connection, [waiting])
+        if verdict.until is None:
+            work.insert_work(connection, [waiting])
+            return True
+        held.insert_held(
+            connection,
+            [
+                HeldRow(
+                    message_id=message.id,
+                    notification_id=row.notification_id,
+                    tenant=row.tenant,
+                    person_id=row.person_id,
+                    digest_key=digest_key(NO_WISHES, row.category, following.channel),
+                    arrived_at=now,
+                    until=verdict.until,
+                    reason=verdict.reason,
+                )
+            ],
+        )
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

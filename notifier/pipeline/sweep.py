@@ -23,6 +23,7 @@ from notifier.pipeline.inbound_sms import InboundSms
 from notifier.pipeline.incoming import WAITING_ERRORS
 from notifier.pipeline.ingest import Ingest
 from notifier.pipeline.lapses import Lapses
+from notifier.pipeline.releases import Releases
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Report
@@ -48,6 +49,7 @@ class Sweep:
         timers: Timers,
         lapses: Lapses,
         groups: Groups,
+        releases: Releases,
         ack_requests: AckRequests,
         inbound_sms: InboundSms | None,
         grace: timedelta,
@@ -56,10 +58,12 @@ class Sweep:
         """``grace``: how long after an outage a worker may take to record what it knows."""
         self._database, self._intake, self._wake_ups = database, intake, wake_ups
         self._ingest, self._settler, self._timers = ingest, settler, timers
-        self._lapses, self._groups, self._ack_requests = lapses, groups, ack_requests
+        self._lapses, self._groups, self._releases = lapses, groups, releases
+        self._ack_requests = ack_requests
         self._inbound_sms = inbound_sms
         self._counters, self._grace = counters, grace.total_seconds()
         self._running, self._told = threading.Lock(), ""
+        self._forget_after = 0.0
 
     def run(self) -> Counter[str]:
         """Do one round; return what was found: nothing where another thread of this process does one already.
@@ -87,6 +91,7 @@ class Sweep:
             "alerts": self._lapse,
             "asked": self._carry_out,
             "groups": self._speak,
+            "held": self._release,
             "unknown": self._settle_unknown,
             "expired": lambda found: self._settle("expired", self._settler.expired, found),
             "work": self._wake,
@@ -140,6 +145,9 @@ class Sweep:
             oldest = self._intake.oldest()
         found["groups"] = self._ring_flows(self._groups.speak(oldest))
 
+    def _release(self, found: Counter[str]) -> None:
+        found["held"] = self._ring_flows(self._releases.run())
+
     def _settle_unknown(self, found: Counter[str]) -> None:
         """Decide about leases that ran out; not while those who could not renew or record them still may."""
         if time.monotonic() - self._database.away_at > self._grace:
@@ -164,6 +172,10 @@ class Sweep:
             if heartbeats.is_older(connection, "upkeep", _UPKEEP):
                 heartbeats.make_partitions(connection)
                 ack_links.prune_links(connection)
+            # By this process's own clock: a look at the database each second would cost more than it saves.
+            if time.monotonic() > self._forget_after:
+                self._forget_after = time.monotonic() + _UPKEEP.total_seconds()
+                self._releases.forget(connection)
 
     def _sweep_intake(self, found: Counter[str]) -> None:
         for lane, length in self._intake.lengths().items():

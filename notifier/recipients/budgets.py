@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from notifier.documents import read_duration
+from notifier.errors import ConfigError
 from notifier.messages import ChannelName
 from notifier.recipients.words import span
 
@@ -86,12 +87,34 @@ class Budget:
 
 
 UNLIMITED = Budget()
+_FILE = "notifier.yaml"
 
 # GoAlert engine/message/ratelimit.go; without its one per minute and contact, which would part every burst.
 DEFAULT_BUDGETS: Mapping[ChannelName, Budget] = MappingProxyType(
     {ChannelName.SMS: Budget.parse("5 in 15m", "11 in 1h", "21 in 3h")}
 )
 """What holds where the settings say nothing; other channels disturb nobody's night and cost nothing."""
+
+
+def read_budgets(texts: Mapping[str, Sequence[str]]) -> Mapping[ChannelName, Budget]:
+    """Read the budgets of the settings; what they leave out keeps its default.
+
+    Raises:
+        ConfigError: there is no such channel, or one is no limit.
+    """
+    budgets = dict(DEFAULT_BUDGETS)
+    for name, limits in texts.items():
+        if name not in list(ChannelName):
+            known = ", ".join(channel.value for channel in ChannelName)
+            raise ConfigError(f"no such channel; known: {known}", file=_FILE, field=f"budgets.{name}")
+        for index, text in enumerate(limits):
+            try:
+                Limit.parse(text)
+            except ValueError as error:
+                field = f"budgets.{name}[{index}]"
+                raise ConfigError(str(error), file=_FILE, field=field, mend="write 5 in 15m") from None
+        budgets[ChannelName(name)] = Budget.parse(*limits)
+    return budgets
 
 
 def budget_for(channel: ChannelName, budgets: Mapping[ChannelName, Budget] = DEFAULT_BUDGETS) -> Budget:

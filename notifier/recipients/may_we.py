@@ -46,6 +46,8 @@ class GateFacts:
     """Of the whole category."""
     opted_out_of_channel: bool = False
     """Of the category on this channel."""
+    lacks_consent: bool = False
+    """The type is told only to who asked for its category, and the recipient did not, or not on this channel."""
     suppressed: Suppression | None = None
     audience: tuple[str, ...] = ("*",)
     recipient_is_addressed: bool = False
@@ -131,6 +133,9 @@ def _opt_out(facts: GateFacts) -> GateVerdict | None:
         return _refused(Check.OPT_OUT, MessageStatus.SUPPRESSED, reason)
     if facts.opted_out_of_channel:
         return _refused_here(Check.OPT_OUT, MessageStatus.SUPPRESSED, f"{reason} on this channel")
+    if facts.lacks_consent:
+        reason = "the recipient did not opt in to this category, which is told only to who did"
+        return _refused_here(Check.OPT_OUT, MessageStatus.SUPPRESSED, reason)
     return None
 
 

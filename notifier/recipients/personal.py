@@ -11,24 +11,13 @@ from enum import StrEnum
 
 from notifier.decisions import Contact
 from notifier.events import Urgency
-from notifier.messages import ChannelName, MessageClass
+from notifier.messages import ChannelName, MessageClass, Preference
 from notifier.recipients.budgets import UNLIMITED, Budget
 from notifier.recipients.digests import plan
 from notifier.recipients.preferences import can_opt_out, is_opted_out
 from notifier.recipients.quiet import quiet_until
 from notifier.recipients.wishes import NO_WISHES, SEVERITIES, Wishes
 from notifier.recipients.words import until
-
-
-class Preference(StrEnum):
-    """What a person may say about a type."""
-
-    CANT_UNSUBSCRIBE = "cant_unsubscribe"
-    """Nothing: they are told, and at once. For what the law or safety asks."""
-    OPT_IN = "opt_in"
-    """They are told if they asked for it."""
-    OPT_OUT = "opt_out"
-    """They are told unless they refused it."""
 
 
 class Kind(StrEnum):
@@ -95,6 +84,12 @@ def when_to_release(facts: PersonFacts, now: datetime) -> Personal:
     return Personal(kind=Kind.LATER, reason="; ".join(reasons), until=due)
 
 
+def digest_key(wishes: Wishes, category: str, channel: ChannelName) -> str:
+    """Return what is the same for all that is told together: a category's digest, or all that is merely held."""
+    name = f"digest:{category}" if wishes.digest_of(category) is not None else "held"
+    return f"{name}:{channel.value}"
+
+
 def is_exempt(facts: PersonFacts) -> bool:
     """Tell whether nothing may hold it back: no quiet hours, digest or budget."""
     if facts.message_class is MessageClass.TRANSACTIONAL:
@@ -115,7 +110,7 @@ def _refused(facts: PersonFacts) -> Personal | None:
 
 
 def _opted_out(facts: PersonFacts) -> Personal | None:
-    refused = facts.wishes.opt_outs | (facts.contact.opt_outs if facts.contact else frozenset())
+    refused = facts.wishes.opt_outs | (facts.contact.refused if facts.contact else frozenset())
     if not refused or not is_opted_out(
         Contact(opt_outs=refused),
         facts.category,
@@ -177,8 +172,7 @@ def _held(facts: PersonFacts, now: datetime) -> Personal:
     if due <= now:
         # Told by itself it would overtake what came before it.
         held = ["told together with what waits already"]
-    bin_ = f"digest:{facts.category}" if policy is not None else "held"
-    key = f"{bin_}:{facts.channel.value}"
+    key = digest_key(facts.wishes, facts.category, facts.channel)
     return Personal(kind=Kind.LATER, reason="; ".join((*reasons, *held)), until=due, digest=key)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from notifier.decisions import ChannelStep, Contact
 from notifier.events import Recipient, Urgency
-from notifier.messages import ChannelName, MessageClass
+from notifier.messages import ChannelName, MessageClass, Preference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +21,11 @@ class ChannelPlan:
     """Nothing of the plan is wanted; the steps stay, so that the gate records the refusal."""
 
 
-def can_opt_out(message_class: MessageClass, urgency: Urgency) -> bool:
+def can_opt_out(
+    message_class: MessageClass, urgency: Urgency, preference: Preference = Preference.OPT_OUT
+) -> bool:
     """Tell whether a person's opt-out counts: not against transactional mail, nor urgent operations."""
-    if message_class is MessageClass.TRANSACTIONAL:
+    if message_class is MessageClass.TRANSACTIONAL or preference is Preference.CANT_UNSUBSCRIBE:
         return False
     return not (message_class is MessageClass.OPERATIONAL and urgency is Urgency.URGENT)
 
@@ -35,11 +37,26 @@ def is_opted_out(
     *,
     message_class: MessageClass,
     urgency: Urgency,
+    preference: Preference = Preference.OPT_OUT,
 ) -> bool:
     """Tell whether the person refused this category, or this category on this channel."""
-    if contact is None or not can_opt_out(message_class, urgency):
+    if contact is None or not can_opt_out(message_class, urgency, preference):
         return False
-    return bool(contact.opt_outs & {category, f"{category}:{channel.value}"})
+    return bool(contact.refused & {category, f"{category}:{channel.value}"})
+
+
+def lacks_consent(
+    contact: Contact | None,
+    category: str,
+    channel: ChannelName,
+    *,
+    message_class: MessageClass,
+    preference: Preference,
+) -> bool:
+    """Tell whether the type is told only to who asked for it, and the person did not, or not on this channel."""
+    if preference is not Preference.OPT_IN or message_class is MessageClass.TRANSACTIONAL:
+        return False
+    return contact is None or not contact.asked_for & {category, f"{category}:{channel.value}"}
 
 
 def plan_channels(
@@ -49,23 +66,32 @@ def plan_channels(
     *,
     message_class: MessageClass,
     urgency: Urgency = Urgency.NORMAL,
+    preference: Preference = Preference.OPT_OUT,
 ) -> ChannelPlan:
-    """Return the plan after opt-outs and preferences.
+    """Return the plan after consent, opt-outs and preferences.
 
     Urgent messages keep the rule's order. Otherwise preferred channels come first; the others stay behind
     them as a fallback for transactional mail and are left out for every other class.
     """
-    wanted = tuple(
-        step
-        for step in steps
-        if not is_opted_out(contact, category, step.channel, message_class=message_class, urgency=urgency)
-    )
+    unwanted: dict[ChannelName, str] = {}
+    for step in steps:
+        if is_opted_out(
+            contact, category, step.channel,
+            message_class=message_class, urgency=urgency, preference=preference,
+        ):  # fmt: skip
+            unwanted[step.channel] = f"opted out of {category}"
+        elif lacks_consent(
+            contact, category, step.channel, message_class=message_class, preference=preference
+        ):
+            unwanted[step.channel] = f"did not opt in to {category}"
+    wanted = tuple(step for step in steps if step.channel not in unwanted)
     if not wanted:
-        return ChannelPlan(steps=tuple(steps), reasons=(f"opted out of {category}",), is_opted_out=True)
-    dropped = [step.channel.value for step in steps if step not in wanted]
-    reasons = [f"opted out of {category} by {channel}" for channel in dropped]
+        reasons = list(dict.fromkeys(unwanted.values()))
+        return ChannelPlan(steps=tuple(steps), reasons=tuple(reasons), is_opted_out=True)
+    reasons = [f"{why} by {channel.value}" for channel, why in unwanted.items()]
     if contact is not None and contact.channels and urgency is not Urgency.URGENT:
-        return _preferred(wanted, contact.channels, reasons, is_limit=can_opt_out(message_class, urgency))
+        is_limit = can_opt_out(message_class, urgency, preference)
+        return _preferred(wanted, contact.channels, reasons, is_limit=is_limit)
     return ChannelPlan(steps=wanted, reasons=tuple(reasons))
 
 

@@ -1,10 +1,12 @@
 """List whom we know: contacts with their addresses, and whom nothing may be sent to."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from notifier.crypto import Keyring, blind_index
 from notifier.decisions import Contact
+from notifier.events import Json
 from notifier.reports.sealed import Withheld, unseal_json
 from notifier.store.contacts import find_contacts
 from notifier.store.database import Connection
@@ -22,6 +24,8 @@ class ContactEntry:
     zone: str | None
     channels: tuple[str, ...]
     opt_outs: tuple[str, ...]
+    wishes: Mapping[str, Json]
+    """Quiet hours, least severities, digests and consent, in their JSON form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,7 @@ def contact_entry(contact: Contact) -> ContactEntry:
         locale=contact.locale, zone=contact.zone,
         channels=tuple(channel.value for channel in contact.channels),
         opt_outs=tuple(sorted(contact.opt_outs)),
+        wishes=dict(contact.wishes),
     )  # fmt: skip
 
 
@@ -56,23 +61,29 @@ def list_contacts(
 ) -> list[ContactEntry]:
     """Return contacts in the order of their references; ``after`` is the last one of the page before."""
     rows = connection.execute(
-        """SELECT c.reference, c.sealed, c.locale, c.zone, c.channels, c.opt_outs, p.data_key
+        """SELECT c.reference, c.sealed, c.locale, c.zone, c.channels, c.opt_outs, c.wishes, p.data_key
            FROM contact c LEFT JOIN person p ON p.id = c.person_id
            WHERE c.tenant = %s AND c.reference > %s ORDER BY c.reference LIMIT %s""",
         [tenant, after, limit],
     ).fetchall()
     entries = []
-    for reference, sealed, locale, zone, channels, opt_outs, data_key in rows:
+    for reference, sealed, locale, zone, channels, opt_outs, wishes, data_key in rows:
         private = unseal_json(keyring, data_key, sealed, b"contact")
         if isinstance(private, Withheld):
             private = dict.fromkeys(("email", "phone", "name"), private.value)
         entries.append(
             ContactEntry(
                 reference=reference, locale=locale, zone=zone, channels=tuple(channels),
-                opt_outs=tuple(sorted(opt_outs)), **private,
+                opt_outs=tuple(sorted(opt_outs)),
+                wishes=_wishes(unseal_json(keyring, data_key, wishes, b"wishes") if wishes else {}),
+                **private,
             )
         )  # fmt: skip
     return entries
+
+
+def _wishes(opened: Json) -> Mapping[str, Json]:
+    return {} if isinstance(opened, Withheld) else dict(opened)
 
 
 def list_suppressions(

@@ -316,6 +316,8 @@ def _action(
         deadline=deadline,
         cause=cause,
         stage=stage,
+        severity=(scene.event.alert or {}).get("severity"),
+        ignore_quiet=telling.ignore_quiet,
     )
 
 
@@ -329,5 +331,6 @@ def _plan(telling: Telling, found: Found, scene: _Scene) -> tuple[tuple[ChannelS
         scene.entry.category,
         message_class=scene.entry.message_class,
         urgency=scene.urgency(telling.urgency),
+        preference=scene.entry.preference,
     )
     return plan.steps, (*reachable.reasons, *plan.reasons)

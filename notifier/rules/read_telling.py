@@ -49,6 +49,7 @@ def read_telling(
         urgency=values["urgency"],
         template=values["template"],
         deadline=values["deadline"],
+        ignore_quiet=values["ignore_quiet"],
     )
     checks.recipients(where["recipients"], telling.sources)
     if telling.sources:

@@ -137,6 +137,11 @@ class TellingEntry(Strict):
         description="Domain and event; else made of the type: order.shipped → order/shipped.",
     )
     deadline: Span | None = Field(default=None, description="Else the type's, else the urgency's.")
+    ignore_quiet: bool | None = Field(
+        default=None,
+        description="true: told at once, past quiet hours, digests and budgets; false: held by them even "
+        "where urgent. Else what is urgent is told at once.",
+    )
 
     @model_validator(mode="after")
     def _channels_once(self) -> Self:

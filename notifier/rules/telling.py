@@ -25,6 +25,7 @@ class Telling:
     urgency: Urgency | None = None
     template: str | None = None
     deadline: timedelta | None = None
+    ignore_quiet: bool | None = None
 
     def template_for(self, event_type: str) -> str:
         """Return the template: the rule's, else the type's: ``a.b.c`` → ``a/b_c``."""

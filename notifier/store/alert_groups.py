@@ -124,8 +124,12 @@ def groups_of(connection: Connection, alerts: Sequence[UUID]) -> set[tuple[UUID,
     """Return (group, alert) of every membership of the alerts."""
     if not alerts:
         return set()
+    # Looked up one by one: in a storm nobody has counted the rows yet, and the planner would read them all.
     rows = connection.execute(
-        "SELECT group_id, alert_id FROM alert_member WHERE alert_id = ANY(%b)", [list(alerts)], prepare=True
+        """SELECT member.group_id, wanted.id FROM unnest(%b::uuid[]) AS wanted (id) CROSS JOIN LATERAL
+             (SELECT group_id FROM alert_member WHERE alert_id = wanted.id OFFSET 0) AS member""",
+        [list(alerts)],
+        prepare=True,
     ).fetchall()
     return {(row[0], row[1]) for row in rows}
 
@@ -178,6 +182,19 @@ def members_of(connection: Connection, groups: Sequence[UUID]) -> list[MemberRow
         prepare=True,
     ).fetchall()
     return [MemberRow(*row) for row in rows]
+
+
+def live_groups(connection: Connection, groups: Sequence[UUID]) -> set[UUID]:
+    """Return those of the groups in which something still fires; one that is closed has nothing."""
+    if not groups:
+        return set()
+    rows = connection.execute(
+        """SELECT DISTINCT group_id FROM alert_member JOIN alert ON alert.id = alert_member.alert_id
+           WHERE group_id = ANY(%b) AND alert.status IN ('firing', 'acknowledged')""",
+        [list(groups)],
+        prepare=True,
+    ).fetchall()
+    return {row[0] for row in rows}
 
 
 def save_groups(connection: Connection, rows: Sequence[GroupRow]) -> None:

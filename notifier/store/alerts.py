@@ -6,6 +6,7 @@ Stores states sealed; what a state means is not known here.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from uuid import UUID
 
 from notifier.crypto import Keyring
@@ -55,24 +56,33 @@ def alert_id(keyring: Keyring, tenant: str, rule: str, key: str) -> AlertId:
 _ENSURE = BulkInsert(
     "alert", id="uuid", tenant="text", rule="text", digest="bytea", then="ON CONFLICT DO NOTHING"
 )
+_VALUES = attrgetter(*AlertRow.__slots__)
+_TRIES = 5
 _COLUMNS = "alert.id, alert.tenant, alert.rule, alert.digest, alert.data_key, alert.sealed"
+
+_WANTED = """FROM alert JOIN unnest(%b::text[], %b::text[], %b::bytea[]) AS wanted (tenant, rule, digest)
+             USING (tenant, rule, digest)"""
+_KNOWN = f"SELECT tenant, rule, digest {_WANTED}"
+_LOCK = f"SELECT {_COLUMNS} {_WANTED} ORDER BY tenant, rule, digest FOR UPDATE OF alert"
 
 
 def lock_alerts(connection: Connection, ids: Iterable[AlertId]) -> list[KeptAlert]:
-    """Lock the alerts, in key order, making a row for each that has none."""
+    """Lock the alerts, in key order, making a row for each that has none.
+
+    All new rows are made before any row is locked, so that nobody waits for a row of ours while we wait for
+    theirs. A row may be forgotten by somebody else before we have it: then it is made anew.
+    """
     wanted = sorted(set(ids))
     if not wanted:
         return []
-    _ENSURE.run(connection, [(uuid7(), *one) for one in wanted])
-    rows = connection.execute(
-        f"""SELECT {_COLUMNS} FROM alert
-            JOIN unnest(%b::text[], %b::text[], %b::bytea[]) AS wanted (tenant, rule, digest)
-            USING (tenant, rule, digest)
-            ORDER BY tenant, rule, digest FOR UPDATE OF alert""",
-        [list(column) for column in zip(*wanted, strict=True)],
-        prepare=True,
-    ).fetchall()
-    return [KeptAlert(*row) for row in rows]
+    columns = [list(column) for column in zip(*wanted, strict=True)]
+    for _ in range(_TRIES):
+        known = set(connection.execute(_KNOWN, columns, prepare=True).fetchall())
+        _ENSURE.run(connection, [(uuid7(), *one) for one in wanted if one not in known])
+        rows = connection.execute(_LOCK, columns, prepare=True).fetchall()
+        if len(rows) == len(wanted):
+            return [KeptAlert(*row) for row in rows]
+    raise RuntimeError("alerts are forgotten faster than they can be locked")
 
 
 def lock_these(connection: Connection, ids: Iterable[UUID]) -> list[KeptAlert]:
@@ -109,12 +119,7 @@ def save_alerts(connection: Connection, rows: Sequence[AlertRow]) -> None:
                 AS new (id, status, occurrence, severity, subject, is_source, started_at, ended_at, due_at,
                         data_key, sealed)
            WHERE alert.id = new.id""",
-        [
-            list(column)
-            for column in zip(
-                *([getattr(row, name) for name in AlertRow.__slots__] for row in rows), strict=True
-            )
-        ],
+        [list(column) for column in zip(*map(_VALUES, rows), strict=True)],
         prepare=True,
     )
 

@@ -1,18 +1,19 @@
 """Keep the address book, sealed under each person's key, found by reference or address."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import orjson
 
-from notifier.crypto import Keyring, blind_index
+from notifier.crypto import DataKey, Keyring, blind_index
 from notifier.decisions import Contact
+from notifier.events import Json
 from notifier.messages import ChannelName
 from notifier.store.database import Connection
 from notifier.store.persons import Person
 
 _COLUMNS = """contact.reference, contact.person_id, contact.email_index, contact.phone_index, contact.sealed,
-    contact.locale, contact.zone, contact.channels, contact.opt_outs, contact.updated_at"""
+    contact.locale, contact.zone, contact.channels, contact.opt_outs, contact.wishes, contact.updated_at"""
 
 # Three joins, each by its index; with OR between them the whole book would be read. A contact found twice
 # comes twice. The last one of an address counts: the newest.
@@ -26,7 +27,8 @@ WITH found AS (
     UNION ALL
     SELECT tenant, {_COLUMNS} FROM contact
     JOIN unnest(%b::text[], %b::bytea[]) AS wanted (tenant, phone_index) USING (tenant, phone_index))
-SELECT found.tenant, reference, email_index, phone_index, sealed, locale, zone, channels, opt_outs, data_key
+SELECT found.tenant, reference, email_index, phone_index, sealed, locale, zone, channels, opt_outs, wishes,
+       data_key
 FROM found JOIN person ON person.id = found.person_id AND person.data_key IS NOT NULL
 ORDER BY found.updated_at, found.reference
 """
@@ -66,16 +68,18 @@ def find_contacts(
         ],
         prepare=True,
     ).fetchall()
-    for tenant, reference, email, phone, sealed, locale, zone, channels, opt_outs, data_key in rows:
+    for tenant, reference, email, phone, sealed, locale, zone, channels, opt_outs, wishes, data_key in rows:
         if (tenant, reference) in found.by_reference:
             continue
-        private = orjson.loads(keyring.open_data_key(data_key).unseal(sealed, b"contact"))
+        key = keyring.open_data_key(data_key)
+        private = orjson.loads(key.unseal(sealed, b"contact"))
         contact = Contact(
             reference=reference,
             locale=locale,
             zone=zone,
             opt_outs=frozenset(opt_outs),
             channels=tuple(ChannelName(name) for name in channels),
+            wishes=open_wishes(key, wishes),
             **private,
         )
         found.by_reference[tenant, reference] = contact
@@ -92,12 +96,12 @@ def save_contact(
     private = {"email": contact.email, "phone": contact.phone, "name": contact.name}
     connection.execute(
         """INSERT INTO contact (tenant, reference, person_id, email_index, phone_index, sealed, locale, zone,
-                                channels, opt_outs)
-           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                                channels, opt_outs, wishes)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
            ON CONFLICT (tenant, reference) DO UPDATE SET person_id = excluded.person_id,
              email_index = excluded.email_index, phone_index = excluded.phone_index, sealed = excluded.sealed,
              locale = excluded.locale, zone = excluded.zone, channels = excluded.channels,
-             opt_outs = excluded.opt_outs, updated_at = now()""",
+             opt_outs = excluded.opt_outs, wishes = excluded.wishes, updated_at = now()""",
         [
             tenant,
             contact.reference,
@@ -109,8 +113,17 @@ def save_contact(
             contact.zone,
             [channel.value for channel in contact.channels],
             sorted(contact.opt_outs),
+            person.key.seal(orjson.dumps(dict(contact.wishes)), b"wishes") if contact.wishes else None,
         ],
     )
+
+
+def open_wishes(key: DataKey, sealed: bytes | None) -> Mapping[str, Json]:
+    """Return what a person set, in its JSON form."""
+    if sealed is None:
+        return {}
+    found: dict[str, Json] = orjson.loads(key.unseal(sealed, b"wishes"))
+    return found
 
 
 def _index(keyring: Keyring, tenant: str, address: str | None) -> bytes | None:

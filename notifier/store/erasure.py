@@ -81,6 +81,8 @@ def told(connection: Connection, person: UUID) -> Iterator[Told]:
                       (SELECT count(*) FROM message m WHERE m.notification_id = n.id),
                       (SELECT count(*) FROM message m JOIN work w ON w.message_id = m.id
                        WHERE m.notification_id = n.id AND w.state < 3)
+                      + (SELECT count(*) FROM message m JOIN held h ON h.message_id = m.id
+                         WHERE m.notification_id = n.id)
                FROM notification n JOIN event e ON e.id = n.event_id
                LEFT JOIN decision d ON d.event_id = e.id
                WHERE n.person_id = %s ORDER BY n.event_id, n.id""",

@@ -36,6 +36,7 @@ class JobRow(NamedTuple):
     stage_order: int | None
     deadline: datetime
     created_at: datetime
+    ignore_quiet: bool | None
     notification_sealed: bytes
     person_id: UUID
     person_key: bytes | None
@@ -53,13 +54,15 @@ class JobRow(NamedTuple):
     suppression_reason: str | None
     suppressed_since: datetime | None
     opt_outs: list[str] | None
+    wishes: bytes | None
 
 
 _QUERY = """
 SELECT m.id AS message_id, m.tenant, m.channel, m.lane, m.position, m.attempts AS tries, m.address_index,
        m.created_at AS message_created_at,
        n.id AS notification_id, n.type, n.category, n.subject, n.rule, n.reason, n.urgency, n.template, n.plan,
-       n.stage_rule, n.stage, n.stage_order, n.deadline, n.created_at, n.sealed AS notification_sealed,
+       n.stage_rule, n.stage, n.stage_order, n.deadline, n.created_at, n.ignore_quiet,
+       n.sealed AS notification_sealed,
        p.id AS person_id, p.data_key AS person_key,
        e.id AS event_id, e.source, e.external_id, e.time AS event_time, e.data_key AS event_key,
        e.sealed AS event_sealed,
@@ -67,7 +70,7 @@ SELECT m.id AS message_id, m.tenant, m.channel, m.lane, m.position, m.attempts A
        j.stage AS journey_stage, j.stage_order AS journey_order, j.is_terminal AS journey_terminal,
        j.history AS journey_history,
        s.reason AS suppression_reason, s.since AS suppressed_since,
-       c.opt_outs
+       c.opt_outs, c.wishes
 FROM unnest(%b::uuid[]) AS wanted (id)
 JOIN message m ON m.id = wanted.id
 JOIN notification n ON n.id = m.notification_id
@@ -80,7 +83,8 @@ LEFT JOIN LATERAL (
     WHERE tenant = m.tenant AND address_index = m.address_index AND scope IN ('*', n.category)
       AND (until IS NULL OR until > now()) ORDER BY since LIMIT 1) s ON true
 LEFT JOIN LATERAL (
-    SELECT opt_outs FROM contact WHERE tenant = m.tenant AND person_id = m.person_id LIMIT 1) c ON true
+    SELECT opt_outs, wishes FROM contact WHERE tenant = m.tenant AND person_id = m.person_id
+    ORDER BY wishes IS NULL, updated_at DESC LIMIT 1) c ON true
 """
 
 

@@ -32,6 +32,7 @@ class NotificationRow:
     stage_order: int | None
     deadline: datetime
     created_at: datetime
+    ignore_quiet: bool | None = None
 
 
 _KEYS = BulkInsert(
@@ -60,6 +61,7 @@ _NOTIFICATIONS = BulkInsert(
     stage_order="integer",
     deadline="timestamptz",
     created_at="timestamptz",
+    ignore_quiet="boolean",
 )
 
 
@@ -95,10 +97,11 @@ def settle_notification(connection: Connection, notification: UUID, state: str, 
 
 _SUPERSEDE = """
 WITH fresh AS (
-    SELECT DISTINCT n.person_id, m.channel FROM notification n JOIN message m ON m.notification_id = n.id
-    WHERE n.event_id = %b AND n.id >= %b AND m.id >= %b),
+    SELECT DISTINCT n.person_id, m.channel, EXISTS (SELECT FROM held WHERE held.message_id = m.id) AS is_held
+    FROM notification n JOIN message m ON m.notification_id = n.id
+    WHERE n.event_id = %b AND n.id >= %b AND m.id >= %b AND m.status IN ('queued', 'deferred')),
 stale AS (
-    SELECT m.id AS message_id, n.id AS notification_id
+    SELECT m.id AS message_id, n.id AS notification_id, fresh.is_held
     FROM event_key k JOIN notification n ON n.event_id = k.event_id AND n.state = 'pending'
     JOIN message m ON m.notification_id = n.id AND m.status IN ('queued', 'deferred')
     JOIN fresh ON fresh.person_id = n.person_id AND fresh.channel = m.channel
@@ -107,9 +110,14 @@ gone AS (
     DELETE FROM work USING stale
     WHERE work.message_id = stale.message_id AND work.state IN (0, 2) AND NOT work.may_have_arrived
     RETURNING work.message_id),
+-- What waits together is sorted out when it is let go: then it is known whether anything was told before.
+freed AS (
+    DELETE FROM held USING stale WHERE held.message_id = stale.message_id AND NOT stale.is_held
+    RETURNING held.message_id),
 messages AS (
     UPDATE message SET status = 'superseded', reason = %b, settled_at = now()
-    FROM gone WHERE message.id = gone.message_id RETURNING message.notification_id)
+    FROM (SELECT message_id FROM gone UNION SELECT message_id FROM freed) AS gone
+    WHERE message.id = gone.message_id RETURNING message.notification_id)
 UPDATE notification SET state = 'superseded', state_reason = %b, settled_at = now()
 FROM messages WHERE notification.id = messages.notification_id
 """

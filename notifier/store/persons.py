@@ -15,6 +15,7 @@ from notifier.crypto import DataKey, Keyring
 from notifier.ids import uuid7
 from notifier.store.bulk import BulkInsert
 from notifier.store.database import Connection, Database
+from notifier.store.held import let_go
 
 PersonKey = tuple[str, bytes]
 """Tenant, blind index of the address."""
@@ -131,9 +132,9 @@ class Persons:
 def erase(connection: Connection, tenant: str, address_index: bytes) -> Erasure | None:
     """Destroy the person's key and delete their contacts and inbox; None where there is no such person.
 
-    With the key go their recipients' fields, rendered bodies and servers' replies, and waiting messages end
-    as suppressed. Events, timers and dead letters have keys of their own: ``notifier.pipeline.erase`` calls
-    this last, once it has seen to them.
+    With the key go their recipients' fields, rendered bodies and servers' replies, what they set and when they
+    were told; waiting messages end as suppressed. Events, timers and dead letters have keys of their own:
+    ``notifier.pipeline.erase`` calls this last, once it has seen to them.
 
     The suppression list keeps the address's keyed hash, so that the person stays left alone.
     """
@@ -144,6 +145,8 @@ def erase(connection: Connection, tenant: str, address_index: bytes) -> Erasure 
     ).fetchone()
     if row is None:
         return None
+    let_go(connection, row[0])
+    connection.execute("DELETE FROM told WHERE tenant = %s AND person_id = %s", [tenant, row[0]])
     contacts = connection.execute("DELETE FROM contact WHERE person_id = %s", [row[0]]).rowcount
     entries = connection.execute("DELETE FROM inbox WHERE person_id = %s", [row[0]]).rowcount
     return Erasure(contacts=contacts, inbox_entries=entries)

@@ -163,7 +163,7 @@ def _run(stage: str, settings: Settings, sabotage: str) -> None:
     apply(sabotage)
     services = Services(settings, process=f"child-{stage}")
     vars(services)["templates"] = shipped_templates()
-    step = {"deliver": _deliver, "ingest": _ingest}[stage]
+    step = {"deliver": _deliver, "ingest": _ingest, "sweep": _sweep}[stage]
     threads = [threading.Thread(target=_forever, args=(step, services)) for _ in range(THREADS)]
     for thread in threads:
         thread.start()
@@ -186,3 +186,7 @@ def _deliver(services: Services) -> object:
 
 def _ingest(services: Services) -> object:
     return services.ingest.run(Urgency.NORMAL)
+
+
+def _sweep(services: Services) -> object:
+    return services.sweep.run()

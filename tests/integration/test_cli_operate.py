@@ -147,7 +147,7 @@ def test_a_contact_is_kept_changed_and_listed(run: Run) -> None:
     assert shown == document(changed)
     assert shown == {
         "reference": "c-1", "email": CUSTOMER, "phone": "+4930123456", "name": "Jo Winter", "locale": None,
-        "zone": None, "channels": ["sms", "email"], "opt_outs": ["orders:sms"],
+        "zone": None, "channels": ["sms", "email"], "opt_outs": ["orders:sms"], "wishes": {},
     }  # fmt: skip
     assert lines(run("contact", "list", "--json")) == [shown]
     assert run("contact", "show", "c-2").exit_code == 1

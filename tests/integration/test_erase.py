@@ -333,7 +333,7 @@ def test_erasing_says_what_it_did(flow: Flow, run: Run) -> None:
     ]
     assert counts == {
         "did": "erased", "events": 1, "events_kept": 1, "messages": 2, "messages_cancelled": 2, "contents": 0,
-        "timers": 0, "dead_letters": 0, "inbox_entries": 0, "contacts": 1,
+        "timers": 0, "dead_letters": 0, "inbox_entries": 0, "contacts": 1, "alerts": 0,
     }  # fmt: skip
     assert nobody.exit_code == 1
     assert json.loads(nobody.stdout)["messages"] == 0
@@ -348,7 +348,13 @@ def test_an_older_schema_is_brought_to_this_one(flow: Flow, database_url: str) -
     with psycopg.connect(url) as owner:
         owner.execute("DROP INDEX notification_person, contact_person, dead_letter_waiting")
         owner.execute("DROP INDEX work_paused")
-        owner.execute("DROP TABLE alert_member, alert_group, alert, silence, silence_change")
+        owner.execute(
+            "DROP FUNCTION notifier_ack_look, notifier_ack_ask, notifier_sms_in, notifier_sms_reply"
+        )
+        owner.execute("DROP TABLE ack_link, reply_code, sms_in")
+        owner.execute("DROP TABLE told, held, alert_member, alert_group, alert, silence, silence_change")
+        owner.execute("ALTER TABLE contact DROP COLUMN wishes")
+        owner.execute("ALTER TABLE notification DROP COLUMN ignore_quiet")
         owner.execute("ALTER TABLE work DROP COLUMN may_have_arrived")
         owner.execute("UPDATE alembic_version SET version_num = '0001'")
 

@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 
 from notifier.decisions import Contact
 from notifier.events import Urgency
-from notifier.messages import ChannelName, MessageClass
+from notifier.messages import ChannelName, MessageClass, Preference
 from notifier.recipients.budgets import DEFAULT_BUDGETS, UNLIMITED, Budget
 from notifier.recipients.digests import DigestPolicy, Gather, Waiting, due_at, take
 from notifier.recipients.personal import (
     Kind,
     Personal,
     PersonFacts,
-    Preference,
     is_exempt,
     when_to_release,
     when_to_tell,

@@ -45,6 +45,8 @@ LIVE = {
     "dead_letters": {"refused": 2, "poison": 0},
 }
 
+DIGEST_ENTRY = {"at": "2026-11-22T04:14:00Z", "subject": "s" * 200, "headline": "h" * 400}
+
 # Data that takes a branch of a template the sample does not take, by type.
 VARIANTS: Mapping[str, tuple[Mapping[str, Json], ...]] = {
     "returns.requested": ({"resolution": "exchange"}, {"resolution": "voucher"}),
@@ -77,6 +79,11 @@ VARIANTS: Mapping[str, tuple[Mapping[str, Json], ...]] = {
     "order.placed": ({"discount": 10, "shipping": 4.9},),
     "order.out_for_delivery": ({"is_last_parcel": False},),
     "package.arrived": ({"missing": 1},),
+    "notifier.digest": (
+        {"more": 3},
+        {"kinds": 3},
+        {"kinds": 1, "groups": [{"title": "T" * 200, "count": 4, "entries": [DIGEST_ENTRY]}]},
+    ),
     "invoice.issued": ({"total": -12.5}, {"is_autopaid": True}),
     "invoice.changed": ({"total": -12.5}, {"is_autopaid": True}),
     "invoice.due": ({"offset_days": -1}, {"offset_days": 0}, {"offset_days": 7}),
@@ -127,6 +134,9 @@ VARIANTS: Mapping[str, tuple[Mapping[str, Json], ...]] = {
 # What only feeds a rule that watches it: nobody is told of one reading.
 READINGS = {"account.balance", "inventory.level"}
 
+# What no rule is for: the engine makes these events itself, and tells them with these templates.
+SENT_BY_THE_ENGINE = {"notifier.digest": "notifier/digest"}
+
 # 3GPP TS 23.038 §6.2.1: the characters one SMS of 160 may hold, and those that count twice.
 GSM = set(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
@@ -164,7 +174,8 @@ def used() -> Iterator[tuple[EventType, Rule, str]]:
 
 def template_types() -> dict[str, EventType]:
     """Return each template in use with the type it is for."""
-    return {name: entry for entry, _, name in used()}
+    ours = {name: TYPES[type_] for type_, name in SENT_BY_THE_ENGINE.items()}
+    return {name: entry for entry, _, name in used()} | ours
 
 
 def context(entry: EventType, data: Mapping[str, Json], locale: str) -> dict[str, Any]:
@@ -250,7 +261,7 @@ def test_css_is_inlined_at_load_without_exception() -> None:
 
 def test_every_type_has_a_rule_and_every_rule_its_templates() -> None:
     """A type nobody is told of, or a channel without words, would be a silent hole."""
-    told = {entry.type for entry, _, _ in used()}
+    told = {entry.type for entry, _, _ in used()} | set(SENT_BY_THE_ENGINE)
 
     assert told | READINGS == set(TYPES)
     for _, rule, name in used():

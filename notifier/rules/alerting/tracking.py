@@ -12,6 +12,7 @@ from notifier.decisions import Join, TrackAlert, Verdict
 from notifier.events import Event, Json, Recipient
 from notifier.recipients.paths import Missing, look_up_in_event
 from notifier.recipients.resolve import expected
+from notifier.recipients.sources import ListSource
 from notifier.rules.alerting.identity import key_with_warnings, labels_of, text_of
 from notifier.rules.alerting.occurrences import pass_time, receive, remember
 from notifier.rules.alerting.plan import WHOLE_RULE, AlertPlan, AlertRule, FieldStates
@@ -111,21 +112,21 @@ def lapse(rule: AlertRule, key: str, before: AlertState, now: datetime) -> Track
 
 def joins_of(rule: AlertRule, state: AlertState) -> tuple[Join, ...]:
     """Return where an alert is told, by its labels; each place once."""
-    found = {}
-    for node in answering(rule.root, state.labels):
-        join = Join(
+    joins = tuple(
+        Join(
             rule=rule.name,
             route=node.path,
             labels=rule.group_labels(node.plan, state.labels),
             people=_people(node, state),
         )
-        found[join.key] = join
-    return tuple(found.values())
+        for node in answering(rule.root, state.labels)
+    )
+    return joins if len(joins) < 2 else tuple({join.key: join for join in joins}.values())  # noqa: PLR2004
 
 
 def _people(node: Node[AlertPlan], state: AlertState) -> tuple[Recipient, ...]:
-    newest = state.newest
-    if newest is None:
+    newest, sources = state.newest, node.plan.telling.sources
+    if newest is None or all(isinstance(one, ListSource) for one in sources):
         return ()
     event = Event(
         id="",
@@ -136,9 +137,7 @@ def _people(node: Node[AlertPlan], state: AlertState) -> tuple[Recipient, ...]:
         data=newest.data,
         to=tuple(Recipient(**one) for one in newest.to),
     )
-    return tuple(
-        {one.identity.casefold(): one for one in expected(node.plan.telling.sources, event)}.values()
-    )
+    return tuple({one.identity.casefold(): one for one in expected(sources, event)}.values())
 
 
 def _status(rule: AlertRule, event: Event) -> AlertStatus | None:
