@@ -69,7 +69,7 @@ from notifier.store.persons import Persons
 _RULED = frozenset(
     {
         "decider", "alerts", "acknowledger", "ack_requests", "inbound_sms", "silencer", "groups", "lapses",
-        "ingest", "outboxes", "sweep",
+        "ingest", "outboxes", "releases", "sweep",
     }
 )  # fmt: skip
 """The parts that hold the rules, or a part that does."""
