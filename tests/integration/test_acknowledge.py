@@ -10,7 +10,7 @@ import pytest
 from notifier.pipeline.acknowledge import Acked
 from notifier.pipeline.alert_states import open_alert
 from notifier.store.alerts import firing_alerts
-from tests.alerting import Stage
+from tests.alerting import RULES, Stage
 from tests.services import MakeFlow
 
 pytestmark = pytest.mark.servers
@@ -141,3 +141,60 @@ def test_many_at_once_take_it_once(stage: Stage) -> None:
 
     assert sum(one.count for one in done) == 6
     assert set(stage.statuses().values()) == {"acknowledged"}
+
+
+CALLS = (
+    RULES
+    + """
+    escalate: chain
+  - escalation: chain
+    steps:
+      - {recipients: [{list: operators}], channels: [email], wait: 10m}
+      - {recipients: [{list: operators}], channels: [email], wait: 10m}
+    ack_timeout: 1h
+"""
+)
+
+
+@pytest.fixture
+def calling(make_flow: MakeFlow, tmp_path: Path) -> Stage:
+    """A notifier that calls the next one after ten minutes, unless somebody took charge."""
+    return Stage(make_flow, tmp_path, CALLS)
+
+
+def test_who_takes_charge_stops_the_calls(calling: Stage) -> None:
+    """Also of all alerts of the group one by one; until the acknowledgement is void."""
+    first = calling.down("web-1", "web-2")
+    calling.told(minutes=5)
+    for (alert,) in calling.flow.query("SELECT id FROM alert"):
+        calling.acknowledger.alert(alert, "Ann", calling.clock.now())
+
+    quiet = [calling.told(minutes=5), calling.told(minutes=20), calling.told(minutes=34)]
+    void = [*calling.told(minutes=1), *calling.told(minutes=5)]
+
+    assert len(first) >= 1
+    assert quiet == [[], [], []]
+    assert len(void) >= 1
+    assert set(calling.statuses().values()) == {"firing"}
+
+
+def test_what_was_given_back_is_called_about_again(calling: Stage) -> None:
+    """Nobody has it: the chain goes on."""
+    calling.down("web-1")
+    calling.acknowledger.group(calling.group(), "Ann", calling.clock.now())
+    quiet = calling.told(minutes=30)
+
+    calling.acknowledger.unacknowledge_group(calling.group())
+    told = [one for _ in range(4) for one in calling.told(minutes=5)]
+
+    assert quiet == []
+    assert len(told) >= 1
+
+
+def test_the_calls_go_on_for_what_nobody_took(calling: Stage) -> None:
+    """One of two is not all."""
+    calling.down("web-1", "web-2")
+    (alert,) = calling.flow.query("SELECT id FROM alert WHERE subject = 'web-1'")[0]
+    calling.acknowledger.alert(alert, "Ann", calling.clock.now())
+
+    assert len(calling.told(minutes=10)) == 1

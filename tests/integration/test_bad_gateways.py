@@ -60,12 +60,12 @@ def gateway(make_flow: MakeFlow, sms: SmsServer, *, attempts: int = 40, **change
 
 def texts(flow: Flow) -> list[Story]:
     """Return the story of each person on call."""
-    return stories(flow, "server.down", ChannelName.SMS)
+    return stories(flow, "login.repeated_failures", ChannelName.SMS)
 
 
 def deliver_beside(flow: Flow, silent: SmsServer | None = None) -> None:
     """Text both people and, while the gateway is silent or after it failed, mail the operators."""
-    flow.ingest(flow.sample("server.down"), lane=Urgency.URGENT)
+    flow.ingest(flow.sample("login.repeated_failures"), lane=Urgency.URGENT)
     texting = threading.Thread(target=flow.services.deliver.run, args=(ChannelName.SMS, "urgent"))
     texting.start()
     if silent is not None:

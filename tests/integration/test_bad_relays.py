@@ -124,7 +124,7 @@ def deliver_beside(flow: Flow, bad: SmtpServer | None = None) -> None:
     else:
         normal.join()
 
-    flow.ingest(flow.sample("server.down"), lane=Urgency.URGENT)
+    flow.ingest(flow.sample("login.repeated_failures"), lane=Urgency.URGENT)
     flow.services.deliver.run(ChannelName.EMAIL, "urgent")
     flow.services.deliver.run(ChannelName.SMS, "urgent")
 

@@ -95,7 +95,7 @@ def ticket(flow: Flow, *to: str, **attributes: Any) -> dict[str, Any]:
 
 def test_an_event_others_were_told_of_goes_on_without_the_person(flow: Flow, run: Run) -> None:
     """Their message waits no longer; the others' go out, and their story stays readable."""
-    flow.ingest(flow.sample("backup.failed", to=[CUSTOMER, BOB]))
+    flow.ingest(flow.sample("patch.available", to=[CUSTOMER, BOB]))
     ((key,),) = flow.query("SELECT data_key FROM event")
 
     done = erase(flow)
@@ -103,13 +103,13 @@ def test_an_event_others_were_told_of_goes_on_without_the_person(flow: Flow, run
 
     assert set(told(flow)) == {BOB, "operators@notifier.example", "on-call@notifier.example"}
     (story,) = [run("show", one, "--json").stdout for one in messages_to(flow, BOB)]
-    assert flow.services.catalog["backup.failed"].sample["job"] in story
+    assert flow.services.catalog["patch.available"].sample["product"] in story
     assert CUSTOMER not in story
     assert statuses(flow)[index_of(flow, CUSTOMER)] == "suppressed"
     assert statuses(flow)[index_of(flow, BOB)] == "sent"
     (event,) = private(flow)
     assert event["to"] == [{"email": BOB}]
-    assert event["data"] == flow.services.catalog["backup.failed"].sample
+    assert event["data"] == flow.services.catalog["patch.available"].sample
     assert flow.query("SELECT data_key FROM event") != [(key,)]
     assert (done.events, done.events_kept, done.messages, done.messages_cancelled) == (0, 1, 1, 1)
 
@@ -151,7 +151,7 @@ def test_personal_data_of_somebody_else_stays_for_the_others(flow: Flow) -> None
 def test_what_others_were_sent_about_the_person_is_forgotten(flow: Flow) -> None:
     """Their mails are theirs; what we kept of them, and inbox entries, is not. The log keeps that they were."""
     flow.smtp.for_recipient("helpdesk@notifier.example", Say("550 5.1.1 unknown user"))
-    flow.ingest(ticket(flow, CUSTOMER, id="about"), flow.sample("backup.failed", to=[CUSTOMER], id="other"))
+    flow.ingest(ticket(flow, CUSTOMER, id="about"), flow.sample("patch.available", to=[CUSTOMER], id="other"))
     flow.deliver()
     flow.deliver()
     about = "event_id = (SELECT id FROM event WHERE external_id = 'about')"
@@ -282,10 +282,10 @@ def test_a_message_held_for_a_person_waits_no_longer(flow: Flow) -> None:
 
 def test_an_event_of_a_type_nobody_knows_any_more_is_not_kept(flow: Flow, make_flow: MakeFlow) -> None:
     """Nor could any message of it be written."""
-    flow.ingest(flow.sample("backup.failed", to=[CUSTOMER, BOB]))
+    flow.ingest(flow.sample("patch.available", to=[CUSTOMER, BOB]))
     later = make_flow()
     vars(later.services)["catalog"] = Catalog(
-        {one.type: one for one in flow.services.catalog if one.type != "backup.failed"}
+        {one.type: one for one in flow.services.catalog if one.type != "patch.available"}
     )
 
     done = erase(later)
@@ -319,7 +319,7 @@ def test_erasing_says_what_it_did(flow: Flow, run: Run) -> None:
             Contact(reference="C-1", email=BOB, name="Bob Roe"),
             person,
         )
-    flow.ingest(shipped(flow, "A-1", BOB), flow.sample("backup.failed", to=[BOB]), shipped(flow, "A-2"))
+    flow.ingest(shipped(flow, "A-1", BOB), flow.sample("patch.available", to=[BOB]), shipped(flow, "A-2"))
 
     said = run("erase", CUSTOMER, "--yes")
     counts = document(run("erase", BOB, "--yes", "--json"))

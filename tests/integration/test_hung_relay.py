@@ -58,7 +58,7 @@ def test_a_hung_relay_stops_neither_another_relay_nor_the_gateway(
 ) -> None:
     """With as many connections as the process once had threads, all of them held, and more mail waiting."""
     smtp.always(At.MAIL, Hang())
-    order, alarm = (flow.services.catalog[name] for name in ("order.shipped", "server.down"))
+    order, alarm = (flow.services.catalog[name] for name in ("order.shipped", "login.repeated_failures"))
     with Client(flow.services.settings.redis_url.get_secret_value(), source="test") as client:
         for number in range(2 * CONNECTIONS):
             client.enqueue(order.type, subject=f"O-{number}", data=order.sample)

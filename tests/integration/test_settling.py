@@ -249,7 +249,7 @@ def test_two_relays_and_one_hangs_while_sms_goes_on(make_flow: MakeFlow) -> None
     hung = threading.Thread(target=flow.services.deliver.run, args=(ChannelName.EMAIL, "normal"))
     hung.start()
 
-    flow.ingest(flow.sample("server.down"), lane=Urgency.URGENT)
+    flow.ingest(flow.sample("login.repeated_failures"), lane=Urgency.URGENT)
     flow.services.deliver.run(ChannelName.SMS, "urgent")
     while_hung = hung.is_alive()
     hung.join()

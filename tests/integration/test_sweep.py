@@ -152,7 +152,7 @@ def test_thousands_of_due_timers_leave_a_thread_to_an_urgent_event(flow: Flow) -
             """INSERT INTO timer SELECT tenant, key || n, now() - interval '1 second', event_type, subject || n,
                       data_key, sealed FROM timer, generate_series(1, 5000) AS n WHERE key LIKE 'stuck:%%'"""
         )
-    services.intake.put(Urgency.URGENT, flow.payload(flow.sample("server.down")))
+    services.intake.put(Urgency.URGENT, flow.payload(flow.sample("login.repeated_failures")))
 
     with ThreadPoolExecutor(threads.CORE) as pool:
         for _ in range(threads.CORE):
@@ -185,7 +185,7 @@ def test_a_relay_that_hangs_stops_only_its_own_messages(make_flow: MakeFlow) -> 
                 relays={"default": _relay(hung.port), "fast": _relay(good.port)}, urgent_relay="fast"
             )
             flow.ingest(flow.sample("order.shipped"))
-            flow.ingest(flow.sample("server.down"), lane=Urgency.URGENT)
+            flow.ingest(flow.sample("login.repeated_failures"), lane=Urgency.URGENT)
             stuck = threading.Thread(target=flow.services.deliver.run, args=(ChannelName.EMAIL, "normal"))
             stuck.start()
 

@@ -15,7 +15,7 @@ from notifier.events import Json
 from notifier.messages import ChannelName
 from notifier.recipients.sources import DataSource, ListSource
 from notifier.rendering.templates import Templates
-from notifier.rules.ruleset import Rule, RuleSet, StageRule
+from notifier.rules.ruleset import ReminderRule, Rule, RuleSet, StageRule
 
 ROOT = Path(__file__).parents[2]
 LISTS = tuple(load(ROOT / "config" / "notifier.yaml").value["lists"])
@@ -166,9 +166,11 @@ def rules() -> RuleSet:
 
 
 def used() -> Iterator[tuple[EventType, Rule, str]]:
-    """Yield every type with each rule for it and the template that rule takes."""
+    """Yield every type with each rule that tells of it and the template that rule takes."""
     for entry in TYPES.values():
         for rule in rules().rules_for(entry.type):
+            if isinstance(rule, ReminderRule):  # the rule for the event it makes tells
+                continue
             yield entry, rule, rule.telling.template_for(entry.type)
 
 

@@ -11,19 +11,27 @@ import httpx
 from notifier.client.writing import EventKey
 from notifier.store.database import Database
 
-_MESSAGES = """
+_COLUMNS = """
 SELECT m.channel, m.status, coalesce(m.reason, ''), m.attempts, coalesce(a.replies, '{}'),
        coalesce(extract(epoch FROM n.settled_at - e.received_at), 0)::float8
-FROM event_key k
-JOIN event e ON e.id = k.event_id
+FROM event e
 JOIN notification n ON n.event_id = e.id
 JOIN message m ON m.notification_id = n.id
 LEFT JOIN LATERAL (
     SELECT array_agg(concat_ws(' ', code, enhanced) ORDER BY number) AS replies
     FROM attempt WHERE message_id = m.id
 ) a ON true
+"""
+
+_MESSAGES = f"""{_COLUMNS}
+JOIN event_key k ON k.event_id = e.id
 WHERE k.tenant = %s AND k.source = %s AND k.external_id = %s
 ORDER BY m.channel = 'portal', n.rule, m.position
+"""
+
+_OF_ALERT = f"""{_COLUMNS}
+WHERE e.tenant = 'default' AND e.source = 'notifier' AND e.subject = %s
+ORDER BY m.channel
 """
 
 _STATES = """
@@ -56,8 +64,11 @@ class Evidence:
         self._catcher = httpx.Client(base_url=catcher, timeout=10)
         self._gateway = httpx.Client(base_url=gateway, timeout=10)
 
-    def told(self, event: EventKey) -> tuple[Told, ...]:
-        """Return the messages an event led to, in the order of its rules and channels."""
+    def told(self, event: EventKey, alert: str | None = None) -> tuple[Told, ...]:
+        """Return the messages an event led to, in the order of its rules and channels; else those of its alert."""
+        rows = (
+            self._database.all(_MESSAGES, event) if alert is None else self._database.all(_OF_ALERT, (alert,))
+        )
         return tuple(
             Told(
                 channel=row[0],
@@ -67,7 +78,7 @@ class Evidence:
                 replies=tuple(row[4]),
                 seconds=row[5],
             )
-            for row in self._database.all(_MESSAGES, event)
+            for row in rows
         )
 
     def states(self, source: str, prefix: str) -> Counter[str]:

@@ -22,11 +22,13 @@ from notifier.embedded.demo.scenarios import SOURCE, Scenario, Script
 from notifier.embedded.demo.table import Row, Screen
 from notifier.errors import NotifierError
 from notifier.ids import uuid7
+from notifier.messages import MessageStatus
 from notifier.settings import find_config
 from notifier.store.database import Database
 
 _PATIENCE = 60.0
 _LOOK_EVERY = 0.1
+_WAITING = frozenset({MessageStatus.QUEUED, MessageStatus.DEFERRED})
 _INTERRUPTED = 130
 
 
@@ -88,6 +90,7 @@ class _Teller(threading.Thread):
                 receipt = self._client.enqueue(**spec)
                 self.key = receipt.event
                 result = receipt.result(_PATIENCE)
+            self._wait_for_alert()
             self._tell(result)
         except NotifierError as error:
             self.row.problems.append(str(error))
@@ -96,7 +99,7 @@ class _Teller(threading.Thread):
     def look(self) -> None:
         """Show how far it is."""
         if not self.row.is_over and self.key is not None:
-            self._fill(self._evidence.told(self.key))
+            self._fill(self._told())
 
     def count_again(self) -> None:
         """Look once more, at the very end: a mail too many may come late."""
@@ -104,8 +107,21 @@ class _Teller(threading.Thread):
         self.row.problems += miscounts("mails", expected.mails, evidence.mails)
         self.row.problems += miscounts("texts", expected.texts, evidence.texts)
 
+    def _wait_for_alert(self) -> None:
+        """The event only begins it; a sweep lets it speak."""
+        end = time.monotonic() + _PATIENCE
+        expected = len(self._scenario.expected.told)
+        while self._scenario.alert is not None and time.monotonic() < end:
+            told = self._told()
+            if len(told) >= expected and all(one.status not in _WAITING for one in told):
+                return
+            time.sleep(_LOOK_EVERY)
+
+    def _told(self) -> tuple[Told, ...]:
+        return self._evidence.told(self.key, self._scenario.alert) if self.key else ()
+
     def _tell(self, result: Result) -> None:
-        told = self._evidence.told(self.key) if self.key else ()
+        told = self._told()
         self._fill(told)
         if not told:
             self.row.happened = "refused" if result.state == "refused" else "nothing sent"

@@ -3,14 +3,25 @@
 Pure: the chain and the group's alerts come in. Which step is due stands in ``escalation``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from notifier.alerts import AlertState, AlertStatus
 from notifier.events import Urgency
 from notifier.rules.alerting.cadence import GroupMessage, Why
-from notifier.rules.alerting.escalation import Chain, ChainState, Policy, Tell, acknowledge, begin, stop
+from notifier.rules.alerting.escalation import (
+    Chain,
+    ChainState,
+    Policy,
+    Tell,
+    acknowledge,
+    begin,
+    resume,
+    stop,
+)
+from notifier.rules.alerting.plan import AlertRule
+from notifier.rules.alerting.routes import answering
 from notifier.rules.telling import Telling
 
 _ALARMING = frozenset({Why.FIRST, Why.NEW_MEMBER})
@@ -39,9 +50,25 @@ def chain_after(
         return None
     held = [one for one in firing if one.status is AlertStatus.ACKNOWLEDGED]
     if len(held) < len(firing):
-        return chain
+        return resume(chain, now) if _is_given_back(chain, firing, now) else chain
     newest = max(held, key=lambda one: one.acknowledged_at or now)
     return acknowledge(chain, newest.acknowledged_by or "", newest.acknowledged_at or now)
+
+
+def _is_given_back(chain: Chain, firing: Sequence[AlertState], now: datetime) -> bool:
+    """Tell whether what somebody had taken is nobody's again, before the acknowledgement was void.
+
+    What began since was never taken: the chain begins anew when it is told.
+    """
+    ack = chain.ack
+    if chain.state is not ChainState.ACKNOWLEDGED or ack is None:
+        return False
+    if chain.due_at is not None and chain.due_at <= now:
+        return False
+    return any(
+        one.status is AlertStatus.FIRING and one.started_at is not None and one.started_at <= ack.at
+        for one in firing
+    )
 
 
 def with_end(state: AlertState, policy: Policy | None) -> AlertState:
@@ -51,6 +78,14 @@ def with_end(state: AlertState, policy: Policy | None) -> AlertState:
     if policy is None or policy.ack_timeout is None:
         return state
     return replace(state, acknowledged_until=state.acknowledged_at + policy.ack_timeout)
+
+
+def policy_for(rule: AlertRule | None, state: AlertState, policies: Mapping[str, Policy]) -> Policy | None:
+    """Return the escalation an alert is under: that of the first branch that answers for it and has one."""
+    if rule is None or not state.is_firing:
+        return None
+    names = (node.plan.escalate or "" for node in answering(rule.root, state.labels))
+    return next((policies[name] for name in names if name in policies), None)
 
 
 def step_telling(tell: Tell, telling: Telling) -> Telling:

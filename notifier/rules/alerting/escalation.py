@@ -175,6 +175,15 @@ def acknowledge(chain: Chain, by: str, at: datetime) -> Chain:
     return replace(chain, state=ChainState.ACKNOWLEDGED, ack=Ack(by=by, at=at), due_at=due_at)
 
 
+def resume(chain: Chain, now: datetime) -> Chain:
+    """Return the chain as it goes on when nobody has charge any more: with its next step, no sooner than it was due."""
+    if chain.policy.step(chain.told) is None:
+        return replace(chain, state=ChainState.ENDED, due_at=None)
+    last = chain.policy.step(chain.told - 1) if chain.told else None
+    waited = chain.told_at + last.wait if last is not None and chain.told_at is not None else now
+    return replace(chain, state=ChainState.RUNNING, due_at=max(now, waited))
+
+
 def stop(chain: Chain) -> Chain:
     """Return the chain ended for good: what it was about is over."""
     return replace(chain, state=ChainState.STOPPED, due_at=None)
