@@ -118,6 +118,30 @@ def test_who_is_erased_leaves_nothing_that_waits(stage: Stage) -> None:
     }
 
 
+def test_a_digest_forgets_whom_it_named(stage: Stage) -> None:
+    """Somebody else was told of the person in a digest, which goes on without them."""
+    bob = "bob.roe@example.org"
+    stage.set(NIGHTS)
+    stage.wait(hours=3)
+    stage.together(
+        {"type": "news.made", "subject": "x", "data": {"to": [ANN, bob], "host": bob}},
+        {"type": "news.made", "subject": "y", "data": {"to": [ANN]}},
+    )
+    stage.wait(hours=9)
+    before = stage.last_text()
+    services = stage.flow.services
+    run = command(services)
+    shown = run("show", stage.flow.one_id("event"), "--body").stdout
+
+    Eraser(services.database, services.keyring, services.catalog).erase("default", bob)
+
+    after = run("show", stage.flow.one_id("event"), "--body").stdout
+    assert bob in before
+    assert bob in shown
+    assert bob not in after
+    assert "[erased]" in after
+
+
 def test_sweeps_that_race_tell_once(stage: Stage) -> None:
     """Four sweeps at the same moment: one digest, and every message accounted for."""
     stage.set(NIGHTS)
