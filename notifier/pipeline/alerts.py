@@ -18,6 +18,7 @@ from notifier.ids import uuid7
 from notifier.pipeline.alert_states import alert_row, open_alert
 from notifier.pipeline.incoming import Incoming
 from notifier.rules.alerting.cadence import Cadence, Group, touch
+from notifier.rules.alerting.escalating import policy_for, with_end
 from notifier.rules.ruleset import RuleSet
 from notifier.store.alert_groups import (
     GroupId,
@@ -212,14 +213,9 @@ class Alerts:
 
     def _with_timeout(self, one: Moved) -> Moved:
         """Say until when an acknowledgement holds, if the rule's escalation gives it an end."""
-        state, rule = one.action.state, self._rules.alert(one.key[1])
-        if state.acknowledged_at is None or state.acknowledged_until is not None or rule is None:
-            return one
-        policy = self._rules.setting.escalations.get(rule.root.plan.escalate or "")
-        if policy is None or policy.ack_timeout is None:
-            return one
-        state = replace(state, acknowledged_until=state.acknowledged_at + policy.ack_timeout)
-        return replace(one, action=replace(one.action, state=state))
+        rule, policies = self._rules.alert(one.key[1]), self._rules.setting.escalations
+        state = with_end(one.action.state, policy_for(rule, one.action.state, policies))
+        return one if state is one.action.state else replace(one, action=replace(one.action, state=state))
 
     def cadence(self, row: GroupRow) -> Cadence:
         """Return when a group may speak; one whose rule is gone speaks no more, and is looked at once."""

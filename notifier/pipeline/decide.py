@@ -116,7 +116,7 @@ class Decider:
         decided = Decided(stored=len(fresh), duplicates=len(batch) - len(fresh))
         if not fresh:
             return decided
-        fresh.sort(key=lambda one: one.event.time)
+        fresh.sort(key=lambda one: (one.event.time, one.event.source, one.event.id))
         journeys = self._facts.journeys(connection, fresh)
         kept = self._alerts.lock(connection, fresh)
         lists = self._facts.lists(now)

@@ -221,6 +221,7 @@ class Groups:
             is_acknowledged=state.status is AlertStatus.ACKNOWLEDGED,
             is_held=state.is_held,
             muted=mute.reason if mute is not None else None,
+            was_muted=row.muted_by,
             told=told,
         )
         return _Present(row=row, state=state, mute=mute, member=member)
@@ -285,7 +286,8 @@ class Groups:
             step = GroupMessage(why=Why.ESCALATION, firing=shown, resolved=(), news=shown)
             saying = replace(saying, row=replace(saying.row, number=saying.row.number + 1))
             saying = self._say(saying, step, step_telling(tell, saying.plan.telling), now, done)
-        if shown and after.due_at is not None:
+        # Nobody is told while all is muted or in somebody's hands; an acknowledgement that ends is waited for.
+        if after.due_at is not None and (shown or after.due_at > now):
             due = min(after.due_at, saying.row.due_at or after.due_at)
             saying = replace(saying, row=replace(saying.row, due_at=due))
         return saying
@@ -357,13 +359,15 @@ def _remember(seen: Look, present: Sequence[_Present], done: _Round) -> None:
         if after.is_over:
             done.dropped.append((one.row.group_id, one.row.alert_id))
             continue
-        if told != one.member.told or after.muted != one.row.muted_by:
+        # What was muted is remembered until the tick that may tell of it.
+        muted = after.muted or (None if seen.is_settled else one.row.muted_by)
+        if told != one.member.told or muted != one.row.muted_by:
             done.members.append(
                 (
                     one.row.group_id,
                     one.row.alert_id,
                     told.is_firing if told is not None else None,
                     told.severity if told is not None else None,
-                    after.muted,
+                    muted,
                 )
             )

@@ -3,7 +3,7 @@
 Pure: the chain and the group's alerts come in. Which step is due stands in ``escalation``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -20,6 +20,8 @@ from notifier.rules.alerting.escalation import (
     resume,
     stop,
 )
+from notifier.rules.alerting.plan import AlertRule
+from notifier.rules.alerting.routes import answering
 from notifier.rules.telling import Telling
 
 _ALARMING = frozenset({Why.FIRST, Why.NEW_MEMBER})
@@ -76,6 +78,14 @@ def with_end(state: AlertState, policy: Policy | None) -> AlertState:
     if policy is None or policy.ack_timeout is None:
         return state
     return replace(state, acknowledged_until=state.acknowledged_at + policy.ack_timeout)
+
+
+def policy_for(rule: AlertRule | None, state: AlertState, policies: Mapping[str, Policy]) -> Policy | None:
+    """Return the escalation an alert is under: that of the first branch that answers for it and has one."""
+    if rule is None or not state.is_firing:
+        return None
+    names = (node.plan.escalate or "" for node in answering(rule.root, state.labels))
+    return next((policies[name] for name in names if name in policies), None)
 
 
 def step_telling(tell: Tell, telling: Telling) -> Telling:

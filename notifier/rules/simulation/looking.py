@@ -13,7 +13,7 @@ from notifier.catalog import Catalog
 from notifier.decisions import Facts
 from notifier.rules.alerting.cadence import GroupMessage, Look, Member, Why, look, touch
 from notifier.rules.alerting.escalating import chain_after, step_telling
-from notifier.rules.alerting.escalation import advance
+from notifier.rules.alerting.escalation import Tell, advance
 from notifier.rules.alerting.mutes import Mute, Mutes
 from notifier.rules.alerting.speaking import Speaker, decide, event_of
 from notifier.rules.ruleset import RuleSet
@@ -135,15 +135,19 @@ class Looking:
         policy = self.rules.setting.escalations.get(plan.escalate or "")
         chain = chain_after(place.chain, policy, message, list(self.states.values()), self.now)
         shown = tuple(name for name, key in members.items() if self._is_open(key))
-        if chain is None or not shown:
-            place.chain = chain
-            return due
-        place.chain, tells = advance(chain, self.now)
+        tells: tuple[Tell, ...] = ()
+        if chain is not None and shown:
+            chain, tells = advance(chain, self.now)
+        place.chain = chain
         for tell in tells:
             step = GroupMessage(why=Why.ESCALATION, firing=shown, resolved=(), news=shown)
             place.group = replace(place.group, number=place.group.number + 1)
             self._say(step, members, step_telling(tell, plan.telling), due)
-        return min((one for one in (due, place.chain.due_at) if one is not None), default=None)
+        following = chain.due_at if chain is not None else None
+        # Nobody is told while all is muted or in somebody's hands; an acknowledgement that ends is waited for.
+        if following is None or (not shown and following <= self.now):
+            return due
+        return min(due or following, following)
 
     def _is_open(self, key: AlertKey) -> bool:
         state = self.states[key]

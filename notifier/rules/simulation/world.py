@@ -23,7 +23,7 @@ from notifier.decisions import (
 )
 from notifier.errors import EventRefused
 from notifier.events import DEFAULT_TENANT, Event, Recipient
-from notifier.rules.alerting.escalating import with_end
+from notifier.rules.alerting.escalating import policy_for, with_end
 from notifier.rules.alerting.matchers import Matcher, all_match
 from notifier.rules.alerting.occurrences import acknowledge
 from notifier.rules.alerting.silences import Silence, expired
@@ -209,10 +209,9 @@ class World:
 
     def _move(self, moved: Mapping[AlertKey, Moved]) -> None:
         for key in moved:
-            rule = self._rules.alert(key[1])
-            name = rule.root.plan.escalate if rule is not None else None
-            policy = self._rules.setting.escalations.get(name or "")
-            self.alerts[key] = state = with_end(self.alerts[key], policy)
+            rule, policies = self._rules.alert(key[1]), self._rules.setting.escalations
+            state = with_end(self.alerts[key], policy_for(rule, self.alerts[key], policies))
+            self.alerts[key] = state
             self._agenda.plan(Phase.LAPSE, key, state.due_at)
         self.groups.move(list(moved.values()), self.now)
 
