@@ -3,6 +3,7 @@
 Everything is opened on first use, so that a process that needs no relay never loads one.
 """
 
+import copy
 import os
 import socket
 import sys
@@ -48,6 +49,7 @@ from notifier.pipeline.outbox import Outbox
 from notifier.pipeline.pacing import Pacing
 from notifier.pipeline.record import Recorder
 from notifier.pipeline.releases import Releases
+from notifier.pipeline.rulebook import Rulebook
 from notifier.pipeline.silencing import Silencer
 from notifier.pipeline.sweep import Sweep
 from notifier.pipeline.timers import Timers
@@ -55,12 +57,22 @@ from notifier.pipeline.tools import Tools
 from notifier.recipients.budgets import read_budgets
 from notifier.recipients.lists import read_list
 from notifier.rendering.templates import Templates
+from notifier.rules.files import RuleFiles
+from notifier.rules.load import compile_rules
 from notifier.rules.ruleset import RuleSet
 from notifier.settings import LookupSource, Settings, explained, load_settings
 from notifier.store.database import Database
 from notifier.store.keyrings import open_keyring
 from notifier.store.partitions import Partitions
 from notifier.store.persons import Persons
+
+_RULED = frozenset(
+    {
+        "decider", "alerts", "acknowledger", "ack_requests", "inbound_sms", "silencer", "groups", "lapses",
+        "ingest", "outboxes", "releases", "sweep",
+    }
+)  # fmt: skip
+"""The parts that hold the rules, or a part that does."""
 
 
 def _silent(_wake_up: WakeUp) -> None:
@@ -99,6 +111,11 @@ class Services:
     def database(self) -> Database:
         """PostgreSQL as the worker role."""
         return self._database(self.settings.database_url.get_secret_value(), self._threads + 4)
+
+    @cached_property
+    def outbox_databases(self) -> list[Database]:
+        """The producers' databases."""
+        return [self._database(url.get_secret_value(), 2) for url in self.settings.outboxes]
 
     @cached_property
     def redis(self) -> redis.Redis:
@@ -142,6 +159,31 @@ class Services:
             lists=list(self.lists),
             templates=None,
         )
+
+    @cached_property
+    def rulebook(self) -> Rulebook:
+        """Which rules a process runs that lives long."""
+        return Rulebook(
+            folder=self.settings.config_path / "rules",
+            compile_rules=self._compiled,
+            database=self.database,
+            keyring=self.keyring,
+            clock=self.clock,
+            process=self.process,
+        )
+
+    def adopt_rules(self, rules: RuleSet) -> None:
+        """Work by other rules from now on; what is under way ends by those it began with.
+
+        Whoever takes a part from here takes one that holds these rules through and through: the new parts are
+        wired together aside, from the same connections, and put into place at once.
+        """
+        fresh = copy.copy(self)
+        for name in _RULED:
+            vars(fresh).pop(name, None)
+        vars(fresh)["rules"] = rules
+        made = {name: getattr(fresh, name) for name in _RULED if name in vars(self)}
+        vars(self).update(made, rules=rules)
 
     @cached_property
     def policy(self) -> DeliveryPolicy:
@@ -289,9 +331,7 @@ class Services:
     @cached_property
     def outboxes(self) -> list[Outbox]:
         """The producers' outboxes."""
-        return [
-            Outbox(self._database(url.get_secret_value(), 2), self.ingest) for url in self.settings.outboxes
-        ]
+        return [Outbox(database, self.ingest) for database in self.outbox_databases]
 
     @cached_property
     def composer(self) -> Composer:
@@ -405,12 +445,23 @@ class Services:
     def close(self) -> None:
         """Close what was opened."""
         opened = vars(self)
+        if "rulebook" in opened:
+            self.rulebook.end()
         if "flows" in opened:
             self.flows.close()
         for database in self._databases:
             database.dispose()
         if "redis" in opened:
             self.redis.close()
+
+    def _compiled(self, files: RuleFiles) -> RuleSet:
+        """Check rules against all that they name, as it is in this process."""
+        return compile_rules(
+            files,
+            types=[entry.type for entry in self.catalog],
+            lists=list(self.lists),
+            templates=set(self.templates.names()).__contains__,
+        )
 
     def _database(self, url: str, size: int) -> Database:
         database = Database(url, size=size, timeout=self.settings.tuning.database_timeout, name=self.process)

@@ -194,13 +194,21 @@ def load(file: Path) -> Document:
     Raises:
         ConfigError: unreadable, no YAML, or a key that stands twice.
     """
+    return parse(read_text(file), file)
+
+
+def read_text(file: Path) -> str:
+    """Return a file's text.
+
+    Raises:
+        ConfigError: unreadable, or not UTF-8.
+    """
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(error.strerror or "cannot be read", file=file) from error
     except UnicodeDecodeError as error:
         raise ConfigError("is not UTF-8 text", file=file, mend="save it as UTF-8") from error
-    return parse(text, file)
 
 
 def parse(text: str, file: Path) -> Document:

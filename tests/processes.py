@@ -49,6 +49,10 @@ class Processes:
         program = Program(name=name, argv=_celery(arguments), env=self._environment, log=log, cwd=ROOT)
         self._supervisor.start(program)
 
+    def stop(self, name: str) -> None:
+        """End one in order, and wait for it."""
+        self._supervisor.stop(name)
+
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run one that ends by itself."""
         environment = {**os.environ, **self._environment, **variables}

@@ -1,4 +1,4 @@
-"""What the core worker does beside its tasks: ring the bell at the intake, drain outboxes, answer asks.
+"""What a worker does beside its tasks: watch the rules; in core, ring the bell, drain outboxes, answer asks.
 
 Each loop only notices; what it notices is done by the stages. A loop that ends is no loss: the sweep finds
 the same work, later.
@@ -18,13 +18,13 @@ from notifier.errors import KeyMissing
 from notifier.events import Urgency
 from notifier.health import Health
 from notifier.logs import get_logger
-from notifier.pipeline.outbox import Outbox
 from notifier.store.database import DatabaseUnavailable
 
 log = get_logger("worker")
 
 _PATIENCE = timedelta(seconds=2)
 _ASK_INTERVAL = 0.05
+_RULES_INTERVAL = 2.0
 _LANES_SECONDS, _LANES_CHECK = 60.0, 1.0
 
 
@@ -36,10 +36,12 @@ class Loops:
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def start(self) -> None:
-        """Start them all."""
-        loops: list[tuple[str, Callable[[], None]]] = [("doorbell", self._doorbell()), ("asks", self._asks)]
-        loops += [(f"outbox-{n}", self._outbox(one)) for n, one in enumerate(self._services.outboxes)]
+    def start(self, *, takes_in: bool = True) -> None:
+        """Start them all, or, in a process that takes no events in, the one that watches the rules."""
+        loops: list[tuple[str, Callable[[], None]]] = [("rules", self._rules)]
+        if takes_in:
+            loops += [("doorbell", self._doorbell()), ("asks", self._asks)]
+            loops += [(f"outbox-{n}", self._outbox(n)) for n in range(len(self._services.outboxes))]
         for name, step in loops:
             thread = threading.Thread(target=self._forever, args=(step,), name=name, daemon=True)
             thread.start()
@@ -91,14 +93,23 @@ class Loops:
                 services.asks.drop(ask)
         self._stopping.wait(_ASK_INTERVAL)
 
-    def _outbox(self, outbox: Outbox) -> Callable[[], None]:
-        pause = self._services.settings.tuning.outbox_interval.total_seconds()
+    def _outbox(self, number: int) -> Callable[[], None]:
+        services = self._services
+        pause = services.settings.tuning.outbox_interval.total_seconds()
 
         def drain() -> None:
-            outbox.drain()
+            # Found anew each time: other rules make another one.
+            services.outboxes[number].drain()
             self._stopping.wait(pause)
 
         return drain
+
+    def _rules(self) -> None:
+        """Look whether the files of the rules have changed."""
+        rulebook = self._services.rulebook
+        rulebook.look(self._services.adopt_rules)
+        rulebook.note()
+        self._stopping.wait(_RULES_INTERVAL)
 
 
 class _Lanes:

@@ -133,6 +133,7 @@ def _load(made: Services) -> None:
     while True:
         try:
             _clock.ask()
+            made.adopt_rules(made.rulebook.begin())
             for part in (made.deliver, made.sweep, made.ingest, made.templates):
                 log.debug("worker.loaded", part=type(part).__name__)
         except (DatabaseUnavailable, BrokerUnavailable) as error:
@@ -145,14 +146,13 @@ def _load(made: Services) -> None:
 
 @signals.worker_ready.connect
 def _ready(sender: Consumer, **_: object) -> None:
-    """Start what runs beside the tasks in the process that ingests."""
+    """Start what runs beside the tasks."""
     health.fine()
     queues = {queue.name for queue in sender.task_consumer.queues}
     log.info("worker.started", queues=sorted(queues))
-    if any(name.startswith("ingest") for name in queues):
-        loops = Loops(services(), health)
-        loops.start()
-        _loops.append(loops)
+    loops = Loops(services(), health)
+    loops.start(takes_in=any(name.startswith("ingest") for name in queues))
+    _loops.append(loops)
 
 
 @signals.worker_shutting_down.connect

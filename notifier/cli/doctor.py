@@ -12,7 +12,7 @@ from notifier.cli.hosts import silent_hosts
 from notifier.cli.opening import opened
 from notifier.cli.output import Column, json_option, say, show_lines, show_table
 from notifier.errors import NotifierError
-from notifier.pipeline import checks, provider_checks
+from notifier.pipeline import checks, provider_checks, rule_checks
 from notifier.pipeline.checks import Check, State
 from notifier.settings import Sms
 
@@ -22,7 +22,7 @@ _NAME_SECONDS = 5.0
 @click.command()
 @json_option
 def doctor(*, is_json: bool) -> None:
-    """Check database, keys, Redis, relays, gateway, clock, sweep and queue.
+    """Check database, keys, Redis, relays, gateway, clock, sweep, queue and the workers' rules.
 
     Exit code 1 where a check fails; a warning is none.
     """
@@ -56,6 +56,7 @@ def examine(services: Services) -> Iterator[Check]:
     yield from _unless(lost_redis, "redis", lambda: checks.check_redis(services.redis))
     yield from _unless(lost_redis, "intake", lambda: [checks.check_intake(services.intake, limit)])
     yield from _unless(lost, "queue", lambda: checks.check_queue(database))
+    yield from _unless(lost, "rules", lambda: rule_checks.check_rules(database))
     yield from _providers(services)
 
 

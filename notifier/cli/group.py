@@ -55,7 +55,9 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "template": Lazy("notifier.cli.template:template", "Preview and check templates."),
     },
     "Run": {
-        "serve": Lazy("notifier.web.command:serve", "Answer over HTTP: probes and metrics."),
+        "serve": Lazy(
+            "notifier.web.command:serve", "Answer over HTTP: probes, metrics, links, SMS that come in."
+        ),
         "migrate": Lazy("notifier.cli.migrate:migrate", "Bring the database to the newest schema."),
         "keys": Lazy("notifier.cli.keys:keys", "Make, rotate and publish keys."),
         "doctor": Lazy("notifier.cli.doctor:doctor", "Check everything around notifier."),

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from notifier.documents import ConfigErrors, Document, Documents
+from notifier.documents import ConfigErrors, Document
 from notifier.rules.alerting.compile import AlertCompiler
 from notifier.rules.alerting.model import AlertEntry
 from notifier.rules.checks import Checks, Place
 from notifier.rules.conditions import ROOTS
+from notifier.rules.files import RuleFiles
 from notifier.rules.model import KINDS, Entry, JourneyEntry, NotifyEntry, ScheduleEntry, StageEntry
 from notifier.rules.read_telling import Chosen, read_telling
 from notifier.rules.reminder_model import ReminderEntry
@@ -38,9 +39,24 @@ def read_rules(
     Raises:
         ConfigErrors: everything that is wrong.
     """
+    return compile_rules(RuleFiles.read(folder), types=types, templates=templates, lists=lists)
+
+
+def compile_rules(
+    files: RuleFiles,
+    *,
+    types: Collection[str] | None,
+    templates: Callable[[str], bool] | None = None,
+    lists: Collection[str] = (),
+) -> RuleSet:
+    """Check and compile the rules of files that were read already.
+
+    Raises:
+        ConfigErrors: everything that is wrong.
+    """
     checks = Checks(types=types, templates=templates, lists=lists)
     reader = _Reader(checks=checks, alerts=AlertCompiler(checks=checks))
-    documents, errors = Documents.readable(folder)
+    documents, errors = files.documents()
     checks.wrong(*errors)
     checks.lists = {*lists, *_rotations(documents)}
     for document in documents:

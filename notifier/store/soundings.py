@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 
 from notifier.store.database import Connection, DatabaseUnavailable
 from notifier.store.heartbeats import age
+from notifier.store.rule_sets import RulesView, view_rules
 from notifier.store.work import Backlog, all_backlogs
 
 SWEEP = "sweep"
@@ -27,6 +28,7 @@ class Sounding:
     sweep_age: timedelta | None
     backlogs: tuple[Backlog, ...] = ()
     dead_letters: tuple[tuple[str, int], ...] = ()
+    rules: RulesView | None = None
 
 
 def essentials(url: str, within: timedelta) -> Sounding:
@@ -55,6 +57,7 @@ def sound(url: str, within: timedelta) -> Sounding:
             sweep_age=found.sweep_age,
             backlogs=tuple(all_backlogs(connection)),
             dead_letters=tuple((kind, waiting) for kind, waiting in letters),
+            rules=view_rules(connection),
         )
 
 

@@ -1,4 +1,4 @@
-"""The HTTP application: liveness, readiness, metrics; later parts add their routers here.
+"""The HTTP application: liveness, readiness, metrics, links, SMS; later parts add their routers here.
 
 Every answer comes within seconds, whoever is away.
 """

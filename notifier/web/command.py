@@ -8,7 +8,7 @@ import click
 @click.option("--port", type=click.IntRange(0, 65535), help="web_port of the settings unless given.")
 @click.option("--openapi", is_flag=True, help="Describe the API at /openapi.json.")
 def serve(host: str | None, port: int | None, *, openapi: bool) -> None:
-    """Answer over HTTP: /livez, /readyz and /metrics."""
+    """Answer over HTTP: /livez, /readyz, /metrics; the links of messages; SMS that come in."""
     # The command's help must not wait for the server's libraries.
     from notifier.bootstrap import Services  # noqa: PLC0415
     from notifier.web.serve import serve as run  # noqa: PLC0415

@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from notifier import __version__
 from notifier.broker.counters import BUCKETS
+from notifier.store.rule_sets import RulesView
 from notifier.store.soundings import Sounding
 from notifier.web.broker import BrokerView
 from notifier.web.probes import Answer
@@ -112,3 +113,22 @@ def _of_database(sounding: Sounding) -> Iterator[Metric]:
         yield GaugeMetricFamily(
             "notifier_sweep_age_seconds", "Since the sweep last ran.", sounding.sweep_age.total_seconds()
         )
+    if sounding.rules is not None:
+        yield from _of_rules(sounding.rules)
+
+
+def _of_rules(view: RulesView) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "notifier_rules_refused",
+        "Whether a worker runs older rules than its files hold, since these are wrong.",
+        float(view.refused > 0),
+    )
+    yield GaugeMetricFamily(
+        "notifier_rules_adopted_timestamp_seconds",
+        "When other rules than before were adopted last.",
+        view.adopted_at.timestamp(),
+    )
+    running = GaugeMetricFamily("notifier_rules_info", "The rules that workers run.", labels=["hash"])
+    for rules_hash in view.running:
+        running.add_metric([rules_hash], 1)
+    yield running

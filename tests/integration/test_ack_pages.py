@@ -12,10 +12,13 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from notifier.pipeline.alert_states import open_alert
+from notifier.store.ack_links import prune_links
 from notifier.store.alerts import firing_alerts
 from tests.alerting import Stage
+from tests.command import command
 from tests.integration.test_web import served
 from tests.services import MakeFlow
 
@@ -104,6 +107,40 @@ def test_each_recipient_has_a_link_of_their_own(stage: Stage) -> None:
     dump = repr(stage.flow.query("SELECT l::text FROM ack_link l"))
     assert not any(path.removeprefix("/ack/") in dump for path in paths)
     assert stage.counts("ack_link") == [2]
+
+
+def test_what_is_kept_of_a_message_has_no_link(stage: Stage) -> None:
+    """Whoever may read what was said may not take charge in another's name."""
+    path = link(stage.down("web-1"), "ann@")
+    (message,) = stage.flow.query(
+        "SELECT message_id FROM ack_link WHERE digest = %s",
+        hashlib.sha256(path.removeprefix("/ack/").encode()).digest(),
+    )[0]
+
+    with capture_logs():
+        shown = command(stage.flow.services)("show", message, "--body").stdout
+
+    assert "[secret]" in shown
+    assert path.removeprefix("/ack/") not in shown
+
+
+def test_a_link_that_is_long_over_is_forgotten(stage: Stage) -> None:
+    """A month later, with its reply codes; until then it says that it expired."""
+    stage.down("web-1")
+    with stage.flow.services.database.connection() as connection:
+        connection.execute(
+            "UPDATE ack_link SET expires_at = now() - interval '29 days' - random() * interval '1 hour'"
+        )
+        prune_links(connection)
+        kept = stage.counts("ack_link")
+        connection.execute(
+            "INSERT INTO reply_code SELECT 'p', '4A', tenant, group_id, digest, now(), now() FROM ack_link LIMIT 1"
+        )
+        connection.execute("UPDATE ack_link SET expires_at = now() - interval '31 days'")
+        prune_links(connection)
+
+    assert kept == [2]
+    assert stage.counts("ack_link", "reply_code") == [0, 0]
 
 
 def test_looking_changes_nothing(stage: Stage, web: httpx.Client) -> None:
