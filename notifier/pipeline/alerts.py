@@ -60,7 +60,7 @@ class Moved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Locked:
-    """Groups that are locked, and (group, alert): who joins them, and of whom they have to hear."""
+    """Groups that are locked, and (group, alert): who has to be in them, and of whom they have to hear."""
 
     groups: Mapping[UUID, GroupRow]
     joining: set[tuple[UUID, UUID]]
@@ -126,11 +126,11 @@ class Alerts:
             for join in one.action.joins
         }
         locked = self._lock_groups(connection, joins, moved, now)
-        add_members(
+        fresh = add_members(
             connection, [(group, alert, locked.groups[group].tenant) for group, alert in locked.joining]
         )
         started = {one.id: one.action.state.started_at for one in moved if one.action.state.is_firing}
-        self._touch(connection, locked.groups, locked.joining | locked.touched, started, now)
+        self._touch(connection, locked.groups, fresh | locked.touched, started, now)
 
     def _lock_groups(
         self,
@@ -157,15 +157,13 @@ class Alerts:
                 continue
             members = groups_of(connection, list(alerts))
             touched = {pair for pair in members if pair[1] in changed} | self._unmuted(connection, moved)
-            places = {(found[group], alert) for group, alert in joins}
-            kept = {pair for pair in places & members if pair[1] in steady}
-            rows = lock_groups(connection, {group for group, _ in (places - kept) | touched})
-            if all(group in rows for group, _ in places - kept):
-                return _Locked(
-                    groups=rows,
-                    joining=places - members,
-                    touched={pair for pair in touched if pair[0] in rows},
-                )
+            # A sweep may drop until we have the lock who is a member now: only of the steady ones we can be sure.
+            joining = {(found[group], alert) for group, alert in joins}
+            joining -= {pair for pair in members if pair[1] in steady}
+            rows = lock_groups(connection, {group for group, _ in joining | touched})
+            if all(group in rows for group, _ in joining):
+                touched = {pair for pair in touched if pair[0] in rows}
+                return _Locked(groups=rows, joining=joining, touched=touched)
         raise RuntimeError("alert groups close faster than they can be opened")
 
     def _unmuted(self, connection: Connection, moved: Sequence[Moved]) -> set[tuple[UUID, UUID]]:

@@ -49,6 +49,8 @@ _PATIENCE = timedelta(seconds=10)
 _LOOK_BACK = 20
 """Messages of a group that may still wait to be sent."""
 _PUT_OFF = timedelta(minutes=1)
+_LOOK_AGAIN = timedelta(seconds=10)
+"""Whoever ends what mutes may do so before we have written down whom it mutes, and find nobody: look once more."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -195,7 +197,7 @@ class Groups:
             told_at=group.told_at,
             number=group.number,
             reminders=group.reminders,
-            due_at=_next_due(seen, present),
+            due_at=_next_due(seen, present, now),
         )
         saying = _Saying(row=row, rule=rule, plan=plan, private=self._open(row), present=present)
         if seen.message is not None:
@@ -345,10 +347,12 @@ def _is_unmuted(present: Sequence[_Present]) -> bool:
     return any(one.row.muted_by is not None and one.mute is None for one in present)
 
 
-def _next_due(seen: Look, present: Sequence[_Present]) -> datetime | None:
-    """Return when to look again: something to say, or the end of what mutes."""
-    ends = [one.mute.until for one in present if one.mute is not None and one.mute.until is not None]
-    return min([*ends, *([seen.next_at] if seen.next_at is not None else [])], default=None)
+def _next_due(seen: Look, present: Sequence[_Present], now: datetime) -> datetime | None:
+    """Return when to look again: something to say, or the end of what mutes, or somebody was just muted."""
+    moments = [one.mute.until for one in present if one.mute is not None]
+    is_new = any(one.mute is not None and one.mute.reason != one.row.muted_by for one in present)
+    moments += [seen.next_at, now + _LOOK_AGAIN if is_new else None]
+    return min((one for one in moments if one is not None), default=None)
 
 
 def _remember(seen: Look, present: Sequence[_Present], done: _Round) -> None:

@@ -11,6 +11,7 @@ from notifier.crypto import Keyring
 from notifier.logs import get_logger
 from notifier.pipeline.alert_states import open_alert
 from notifier.pipeline.alerts import Alerts, Moved
+from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS
 from notifier.rules.alerting.tracking import lapse
 from notifier.rules.ruleset import RuleSet
 from notifier.store.alerts import KeptAlert, put_off_alert, take_due_alerts
@@ -20,6 +21,7 @@ log = get_logger("sweep")
 
 _BATCH = 200
 _STINT_SECONDS = 0.5
+_PUT_OFF = timedelta(minutes=1)
 
 
 class Lapses:
@@ -49,11 +51,18 @@ class Lapses:
         return len(rows)
 
     def _lapsed(self, connection: Connection, row: KeptAlert, now: datetime) -> Moved | None:
-        rule = self._rules.alert(row.rule)
-        state = open_alert(self._keyring, row)
+        rule, key = self._rules.alert(row.rule), row.digest.hex()
         if rule is None:
             # The rule is gone, or is not in this process yet: another one, or a later look, knows it.
-            put_off_alert(connection, row.id, now + timedelta(minutes=1))
+            put_off_alert(connection, row.id, now + _PUT_OFF)
             return None
-        key = (row.tenant, row.rule, row.digest.hex())
-        return Moved(key=key, id=row.id, before=state, action=lapse(rule, row.digest.hex(), state, now))
+        try:
+            state = open_alert(self._keyring, row)
+            action = lapse(rule, key, state, now)
+        except PROCESSING_ERRORS as error:
+            if isinstance(error, WAITING_ERRORS):
+                raise
+            put_off_alert(connection, row.id, now + _PUT_OFF)
+            log.error("sweep.alert_stumbled", rule=row.rule, alert=str(row.id), error=type(error).__name__)
+            return None
+        return Moved(key=(row.tenant, row.rule, key), id=row.id, before=state, action=action)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import orjson
 import psycopg
@@ -17,7 +18,11 @@ import pytest
 
 from notifier.clock import VirtualClock
 from notifier.events import Urgency
-from notifier.store.alerts import forget_alerts, lock_alerts
+from notifier.pipeline import groups as groups_stage
+from notifier.store import alert_groups
+from notifier.store.alert_groups import drop_members
+from notifier.store.alerts import KeptAlert, forget_alerts, live_sources, lock_alerts
+from notifier.store.database import Connection
 from tests.alerting import RULES, Stage
 from tests.faults.stages import Bench, MakeBench, await_true
 from tests.faults.test_twins import at_once
@@ -214,13 +219,13 @@ def test_a_wild_race_ends_in_peace_and_nobody_believes_what_is_over(
 
     twins.race(*(feed(seed) for seed in range(RACERS)), *(sweep for _ in range(RACERS)))
     twins.clock.advance(timedelta(seconds=1))
-    twins.one.ingest(
-        *twins.events("server.recovered", range(HOSTS)), *sites(twins, "network.restored", range(SITES))
-    )
-    for _ in range(12):
-        twins.clock.advance(timedelta(seconds=15))
-        twins.sweep_all()
+    twins.one.ingest(*sites(twins, "network.restored", range(SITES)))
+    rest(twins, seconds=60)
+    untold = twins.one.query(UNTOLD)
+    twins.one.ingest(*twins.events("server.recovered", range(HOSTS)))
+    rest(twins, seconds=180)
 
+    assert untold == []
     assert twins.counts("alert_group", "alert_member", "dead_letter") == [0, 0, 0]
     assert twins.one.query("SELECT count(*) FROM alert WHERE status <> 'resolved'") == [(0,)]
     by_group: dict[str, list[Message]] = {}
@@ -228,6 +233,20 @@ def test_a_wild_race_ends_in_peace_and_nobody_believes_what_is_over(
         by_group.setdefault(one.group, []).append(one)
     assert len(by_group) >= SITES
     assert [flaw for said in by_group.values() for flaw in flaws(said)] == []
+
+
+UNTOLD = """
+SELECT a.subject FROM alert a WHERE a.rule = 'server-down' AND a.status = 'firing'
+AND (NOT EXISTS (SELECT FROM alert_member m WHERE m.alert_id = a.id)
+     OR EXISTS (SELECT FROM alert_member m WHERE m.alert_id = a.id AND m.told_firing IS NOT TRUE))
+"""
+
+
+def rest(twins: Twins, *, seconds: int) -> None:
+    """Let time pass in small steps, and all sweep."""
+    for _ in range(seconds // 12):
+        twins.clock.advance(timedelta(seconds=12))
+        twins.sweep_all()
 
 
 def feed_wildly(twins: Twins, flow: Flow, choose: random.Random, end: float) -> None:
@@ -458,6 +477,83 @@ def test_an_alert_that_is_forgotten_while_somebody_waits_for_it_is_made_anew(flo
     at_once(forget, lambda: is_locked.wait(10) and wait_for_them())
 
     assert found == [{bytes([n]) for n in range(3)}]
+
+
+def test_an_alert_that_begins_anew_while_a_sweep_drops_it_is_told_again(
+    make_flow: MakeFlow, tmp_path: Path
+) -> None:
+    """The sweep read that it is over; whoever waits for the group makes it a member once more."""
+    stage = Stage(make_flow, tmp_path, AT_ONCE.replace("batch_every: 5m", "batch_every: 0s"))
+    stage.down("web-1", "web-2")
+    groups, again = stage.flow.services.groups, threading.Event()
+    flow = make_flow(clock=stage.clock, config_dir=tmp_path)
+
+    def drop(connection: Connection, rows: Sequence[tuple[UUID, UUID]]) -> None:
+        drop_members(connection, rows)
+        again.set()
+        await_true(lambda: flow.query("SELECT 1 FROM pg_locks WHERE NOT granted"))
+
+    def begin_anew() -> None:
+        assert again.wait(10)
+        stage.feed("server.down", "web-2")
+
+    stage.feed("server.recovered", "web-2")
+    stage.clock.advance(timedelta(seconds=1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alert_groups, "drop_members", drop)
+        at_once(groups.speak, begin_anew)
+
+    # The newer message has it all, and supersedes the one that web-2 is back.
+    assert [len(stage.told()), len(stage.told(seconds=1))] == [1, 0]
+    assert stage.flow.query("SELECT told_firing FROM alert_member") == [(True,), (True,)]
+
+
+def test_what_a_stronger_alert_muted_is_told_also_where_that_ended_during_the_look(
+    make_flow: MakeFlow, tmp_path: Path
+) -> None:
+    """Whoever ends the stronger alert finds nobody it mutes: the sweep has not written that down yet."""
+    stage = Stage(make_flow, tmp_path, WILD.replace("ttl: 90s", "ttl: 1d"))
+    restored = make_flow(clock=stage.clock, config_dir=tmp_path)
+    event = stage.flow.sample("network.disrupted", subject="berlin", time=stage.clock.now().isoformat())
+    event["data"] = {**event["data"], "device": "berlin"}
+    stage.flow.ingest(event)
+    stage.told()
+    stage.feed("server.down", "web-1", site="berlin")
+
+    def sources(connection: Connection, tenants: Sequence[str]) -> list[KeptAlert]:
+        found = live_sources(connection, tenants)
+        moment = stage.clock.now().isoformat()
+        restored.ingest(
+            {
+                **event,
+                "type": "network.restored",
+                "time": moment,
+                "data": restored.sample("network.restored")["data"] | {"device": "berlin"},
+            }
+        )
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(groups_stage, "live_sources", sources)
+        muted = [one["Subject"] for one in stage.told(seconds=5)]
+    told = [one["Subject"] for seconds in (10, 10, 10) for one in stage.told(seconds=seconds)]
+
+    assert [one for one in muted if "web-1" in one] == []
+    assert len([one for one in told if "web-1" in one]) == 1
+
+
+def test_an_alert_nobody_can_read_holds_up_no_other(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """Its moment has come each second; the absence of the others is noticed all the same."""
+    stage = Stage(make_flow, tmp_path, AT_ONCE.replace("remind_after: 1h", "ttl: 10m"))
+    stage.down("web-1", "web-2")
+    with stage.flow.services.database.connection() as connection:
+        connection.execute(
+            "UPDATE alert SET sealed = 'x', due_at = due_at - interval '1 s' WHERE subject = 'web-1'"
+        )
+
+    stage.told(minutes=11)
+
+    assert stage.statuses() == {"web-1": "firing", "web-2": "resolved"}
 
 
 def test_what_goes_on_firing_waits_for_no_group(make_flow: MakeFlow, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from notifier.rules.alerting.sightings import Reading, Sighting
 from notifier.rules.telling import matches
 
 _DEFAULT_SEVERITY = SEVERITIES.index("warning")
+_QUIET = AlertState()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +69,8 @@ def track(
         path = rule.states.path if rule.states else "its type"
         reason = f"{path} says neither that it fires nor that it is over"
         return Tracked(verdict=Verdict.CONDITION_FALSE, reason=reason)
-    before = states.get((rule.name, aspect.key), AlertState())
-    whole = states.get((rule.name, WHOLE_RULE), AlertState())
+    before = states.get((rule.name, aspect.key), _QUIET)
+    whole = states.get((rule.name, WHOLE_RULE), _QUIET)
     reading = _detect(rule, event, before, aspect, now, is_warm=whole.memory is not None)
     status = aspect.status if reading is None else _as_status(reading)
     signal = _signal(rule, event, aspect, status or AlertStatus.QUIET)
