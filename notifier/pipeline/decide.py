@@ -34,7 +34,7 @@ from notifier.pipeline.flows import Flows
 from notifier.pipeline.incoming import Incoming
 from notifier.pipeline.pacing import Ask, Paced, Pacing
 from notifier.pipeline.plans import plan_json
-from notifier.pipeline.rows import new_message
+from notifier.pipeline.rows import held_row, new_message
 from notifier.recipients.personal import Kind
 from notifier.recipients.resolve import address_on, listed
 from notifier.rules.engine import route
@@ -43,7 +43,7 @@ from notifier.rules.ruleset import RuleSet
 from notifier.rules.telling import Telling
 from notifier.store.database import Connection
 from notifier.store.events import DecisionRow, EventRow, claim_keys, insert_decisions, insert_events
-from notifier.store.held import HeldRow, insert_held, settle_untold
+from notifier.store.held import insert_held, settle_untold
 from notifier.store.journeys import JourneyKey, save_journeys
 from notifier.store.messages import MessageRow, insert_messages
 from notifier.store.notifications import (
@@ -333,30 +333,17 @@ class Decider:
 
 def _hold_back(connection: Connection, made: Sequence[_Made], now: datetime) -> None:
     """Keep what is told later, and end what is told to nobody."""
-    insert_held(connection, [row for one in made if (row := _held_row(one, now)) is not None])
+    waiting = [
+        held_row(one.message, verdict.digest, verdict.until, verdict.reason, now)
+        for one in made
+        if (verdict := one.paced.verdict).until is not None and verdict.digest is not None
+    ]
+    insert_held(connection, waiting)
+    suppressed = MessageStatus.SUPPRESSED.value
+    refused = [one for one in made if one.paced.verdict.kind is Kind.NEVER]
     settle_untold(
         connection,
-        [
-            (one.message.id, one.notification.id, MessageStatus.SUPPRESSED.value, one.paced.verdict.reason)
-            for one in made
-            if one.paced.verdict.kind is Kind.NEVER
-        ],
-    )
-
-
-def _held_row(one: _Made, now: datetime) -> HeldRow | None:
-    verdict = one.paced.verdict
-    if verdict.until is None or verdict.digest is None:
-        return None
-    return HeldRow(
-        message_id=one.message.id,
-        notification_id=one.notification.id,
-        tenant=one.notification.tenant,
-        person_id=one.notification.person_id,
-        digest_key=verdict.digest,
-        arrived_at=now,
-        until=verdict.until,
-        reason=verdict.reason,
+        [(one.message.id, one.notification.id, suppressed, one.paced.verdict.reason) for one in refused],
     )
 
 

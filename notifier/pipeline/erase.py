@@ -126,6 +126,8 @@ class Eraser:
             if one.event_id != before:
                 self._event(connection, one, work)
                 before = one.event_id
+        for digest in erasure.digests_of(connection, work.rewritten, work.person):
+            self._event(connection, digest, work)
         erasure.destroy_events(connection, work.destroyed)
         work.done.events = len(work.destroyed)
 

@@ -18,13 +18,12 @@ from notifier.messages import MessageStatus
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.jobs import Job
 from notifier.pipeline.pacing import Pacing, ask_of
-from notifier.pipeline.rows import new_message
+from notifier.pipeline.rows import held_row, new_message
 from notifier.recipients.personal import digest_key
 from notifier.recipients.resolve import address_on
 from notifier.recipients.wishes import NO_WISHES
 from notifier.store import held, messages, notifications, relays, work
 from notifier.store.database import Connection, Database
-from notifier.store.held import HeldRow
 from notifier.store.messages import AttemptRow
 from notifier.store.work import Claim
 
@@ -134,21 +133,8 @@ class Recorder:
         if verdict.until is None:
             work.insert_work(connection, [waiting])
             return True
-        held.insert_held(
-            connection,
-            [
-                HeldRow(
-                    message_id=message.id,
-                    notification_id=row.notification_id,
-                    tenant=row.tenant,
-                    person_id=row.person_id,
-                    digest_key=digest_key(NO_WISHES, row.category, following.channel),
-                    arrived_at=now,
-                    until=verdict.until,
-                    reason=verdict.reason,
-                )
-            ],
-        )
+        key = digest_key(NO_WISHES, row.category, following.channel)
+        held.insert_held(connection, [held_row(message, key, verdict.until, verdict.reason, now)])
         return False
 
 

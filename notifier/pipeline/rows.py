@@ -1,9 +1,10 @@
-"""Make the rows of one message on one channel: the first of a notification, a fallback, or a resend."""
+"""Make the rows of one message on one channel: the first of a notification, a fallback, or a resend; or hold it."""
 
 from datetime import datetime
 from uuid import UUID
 
 from notifier.ids import uuid7
+from notifier.store.held import HeldRow
 from notifier.store.messages import MessageRow
 from notifier.store.work import WorkRow
 
@@ -51,3 +52,17 @@ def new_message(
         expires_at=expires_at,
     )
     return message, waiting
+
+
+def held_row(message: MessageRow, digest_key: str, until: datetime, reason: str, now: datetime) -> HeldRow:
+    """Return the row of a message that waits from now on, whenever its event came."""
+    return HeldRow(
+        message_id=message.id,
+        notification_id=message.notification_id,
+        tenant=message.tenant,
+        person_id=message.person_id,
+        digest_key=digest_key,
+        arrived_at=now,
+        until=until,
+        reason=reason,
+    )

@@ -91,6 +91,21 @@ def told(connection: Connection, person: UUID) -> Iterator[Told]:
         yield from (Told(*row) for row in cursor)
 
 
+def digests_of(connection: Connection, events: Sequence[UUID], person: UUID) -> list[Told]:
+    """Return the digests in which others were told of events: they repeat what these said."""
+    rows = connection.execute(
+        """SELECT ''::bytea, e.id, e.type, e.subject, e.data_key, e.sealed, d.sealed, true, 0, 0
+           FROM (SELECT DISTINCT substring(state_reason FROM 'told in the digest (.+)')::uuid AS id
+                 FROM notification
+                 WHERE event_id = ANY (%s) AND person_id <> %s
+                   AND starts_with(state_reason, 'told in the digest ')) AS digest
+           JOIN event e ON e.id = digest.id AND e.data_key IS NOT NULL
+           LEFT JOIN decision d ON d.event_id = e.id ORDER BY e.id""",
+        [list(events), person],
+    ).fetchall()
+    return [Told(*row) for row in rows]
+
+
 def destroy_events(connection: Connection, events: Sequence[UUID]) -> None:
     """Destroy the keys of events nobody else was told of."""
     connection.execute("UPDATE event SET data_key = NULL WHERE id = ANY (%s)", [list(events)])

@@ -1,99 +1,56 @@
 """Alerts from the event to the mail: grouped, reminded of, called off, each once; on real servers."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from notifier.clock import VirtualClock
 from notifier.events import Urgency
 from notifier.ids import uuid7
 from notifier.rules.alerting.matchers import parse_matchers
 from notifier.rules.alerting.silences import Silence
 from notifier.store.silences import save_silence
+from tests.alerting import RULES, Stage
 from tests.command import command
-from tests.services import ROOT, Flow, MakeFlow
+from tests.services import MakeFlow
 
 pytestmark = pytest.mark.servers
 
-RULES = """
-rules:
-  - alert: server-down
-    on: [server.down, server.recovered]
-    resolved: server.recovered
-    labels: {host: data.host, site: data.location}
-    key: [host]
-    severity: critical
-    group_by: [site]
-    first_after: 30s
-    batch_every: 5m
-    remind_after: 1h
-    recipients: [{list: operators}]
-    channels: [email]
-"""
+LISTS = {
+    "operators": [{"email": "operators@notifier.example"}],
+    "on-call": [{"email": "on-call@notifier.example", "phone": "+4930123401"}],
+}
 
 
-class Stage:
-    """A notifier with rules of the test's choice, its clock in the test's hand."""
+def play(make_flow: MakeFlow, folder: Path, rules: str) -> Stage:
+    """Return a notifier with these rules, and somebody on call who has a phone."""
+    return Stage(make_flow, folder, rules, lists=LISTS)
 
-    def __init__(self, make_flow: MakeFlow, folder: Path, rules: str) -> None:
-        (folder / "rules").mkdir()
-        (folder / "rules" / "rules.yaml").write_text(rules)
-        (folder / "events").symlink_to(ROOT / "config" / "events")
-        self.clock = VirtualClock(datetime.now(UTC))
-        lists = {
-            "operators": [{"email": "operators@notifier.example"}],
-            "on-call": [{"email": "on-call@notifier.example", "phone": "+4930123401"}],
-        }
-        self.flow: Flow = make_flow(clock=self.clock, config_dir=folder, lists=lists)
 
-    def feed(self, type_: str, *hosts: str, site: str = "berlin") -> None:
-        """Let hosts go down, or come back."""
-        events = []
-        for host in hosts:
-            event = self.flow.sample(type_, subject=host, time=self.clock.now().isoformat())
-            event["data"] = {**event["data"], "host": host, "location": site}
-            events.append(event)
-        self.flow.ingest(*events)
-
-    def told(self, **span: float) -> list[str]:
-        """Let time pass and send what is due; return the reasons stored with the new messages."""
-        before = len(self.flow.smtp.received)
-        self.clock.advance(timedelta(**span))
-        self.flow.services.sweep.run()
-        self.flow.deliver()
-        return [
-            str(message_from_bytes(one.data, policy=policy.default)["Subject"])
-            for one in self.flow.smtp.received[before:]
-        ]
+def subjects(stage: Stage, **span: float) -> list[str]:
+    """Let time pass and send what is due; return the subjects of the new mails."""
+    return [str(mail["Subject"]) for mail in stage.told(**span)]
 
 
 @pytest.fixture
 def stage(make_flow: MakeFlow, tmp_path: Path) -> Stage:
     """A notifier with one alert rule."""
-    return Stage(make_flow, tmp_path, RULES)
-
-
-def counts(stage: Stage, *tables: str) -> Sequence[int]:
-    """Return how many rows the tables have."""
-    return [stage.flow.query(f"SELECT count(*) FROM {table}")[0][0] for table in tables]
+    return play(make_flow, tmp_path, RULES)
 
 
 def test_what_begins_within_the_wait_is_told_in_one_mail(stage: Stage) -> None:
     """Two hosts of one site go down within 30 seconds: one mail, and not before."""
     stage.feed("server.down", "web-1")
-    early = stage.told(seconds=10)
+    early = subjects(stage, seconds=10)
     stage.feed("server.down", "web-2")
-    still_early = stage.told(seconds=19)
+    still_early = subjects(stage, seconds=19)
 
-    told = stage.told(seconds=1)
+    told = subjects(stage, seconds=1)
 
     assert (early, still_early) == ([], [])
     assert len(told) == 1
-    assert stage.told(minutes=4) == []
+    assert subjects(stage, minutes=4) == []
 
 
 def test_down_and_back_within_the_wait_is_told_to_nobody(stage: Stage) -> None:
@@ -101,25 +58,25 @@ def test_down_and_back_within_the_wait_is_told_to_nobody(stage: Stage) -> None:
     stage.feed("server.down", "web-1")
     stage.feed("server.recovered", "web-1")
 
-    assert stage.told(minutes=10) == []
-    assert counts(stage, "alert_group", "alert_member", "notification") == [0, 0, 0]
+    assert subjects(stage, minutes=10) == []
+    assert stage.counts("alert_group", "alert_member", "notification") == [0, 0, 0]
 
 
 def test_the_way_of_an_alert(stage: Stage) -> None:
     """First message, a new member on the grid, a reminder when it is due, and the end."""
     stage.feed("server.down", "web-1")
-    first = stage.told(seconds=30)
+    first = subjects(stage, seconds=30)
     stage.feed("server.down", "web-2")
-    waiting = stage.told(minutes=4)
-    joined = stage.told(minutes=1)
-    quiet = stage.told(minutes=59)
-    reminded = stage.told(minutes=1)
+    waiting = subjects(stage, minutes=4)
+    joined = subjects(stage, minutes=1)
+    quiet = subjects(stage, minutes=59)
+    reminded = subjects(stage, minutes=1)
     stage.feed("server.recovered", "web-1", "web-2")
-    over = stage.told(minutes=5)
+    over = subjects(stage, minutes=5)
 
     assert [len(one) for one in (first, waiting, joined, quiet, reminded, over)] == [1, 0, 1, 0, 1, 1]
-    assert counts(stage, "alert_group", "alert_member") == [0, 0]
-    assert stage.told(days=1) == []
+    assert stage.counts("alert_group", "alert_member") == [0, 0]
+    assert subjects(stage, days=1) == []
 
 
 EVERYTHING = """
@@ -164,7 +121,7 @@ def everything(make_flow: MakeFlow, folder: Path, *, night_in: timedelta = timed
     """A notifier with escalation, inhibition and a night that begins in a while and lasts an hour."""
     start = datetime.now(UTC) + night_in
     rules = EVERYTHING % (start.strftime("%H:00"), (start + timedelta(hours=1)).strftime("%H:00"))
-    return Stage(make_flow, folder, rules.replace('"00:00"}', '"24:00"}'))
+    return play(make_flow, folder, rules.replace('"00:00"}', '"24:00"}'))
 
 
 def test_nobody_takes_charge_and_the_next_one_is_called(make_flow: MakeFlow, tmp_path: Path) -> None:
@@ -172,11 +129,11 @@ def test_nobody_takes_charge_and_the_next_one_is_called(make_flow: MakeFlow, tmp
     stage = everything(make_flow, tmp_path)
     stage.feed("server.down", "web-1")
 
-    at_once = stage.told()
+    at_once = subjects(stage)
     texts = len(stage.flow.sms.received)
-    too_early = stage.told(minutes=9)
-    second = stage.told(minutes=1)
-    after = stage.told(minutes=30)
+    too_early = subjects(stage, minutes=9)
+    second = subjects(stage, minutes=1)
+    after = subjects(stage, minutes=30)
 
     assert (len(at_once), texts) == (1, 1)
     assert (too_early, len(second), after) == ([], 1, [])
@@ -187,28 +144,28 @@ def test_what_nobody_hears_of_any_more_is_over(make_flow: MakeFlow, tmp_path: Pa
     """An hour without a word: resolved, and whoever was told hears so."""
     stage = everything(make_flow, tmp_path)
     stage.feed("server.down", "web-1")
-    stage.told()
-    stage.told(minutes=10)
+    subjects(stage)
+    subjects(stage, minutes=10)
 
-    over = stage.told(minutes=50)
+    over = subjects(stage, minutes=50)
 
     # The operators, who were told first, and both steps.
     assert len(over) + len(stage.flow.sms.received) >= 2
-    assert counts(stage, "alert_group", "alert_member") == [0, 0]
-    assert stage.told(hours=3) == []
+    assert stage.counts("alert_group", "alert_member") == [0, 0]
+    assert subjects(stage, hours=3) == []
 
 
 def test_a_stronger_alert_mutes_a_weaker_one_until_it_is_over(make_flow: MakeFlow, tmp_path: Path) -> None:
     """The site is down, so its servers are not told of; once the site is back, what is still down is."""
     stage = everything(make_flow, tmp_path)
     stage.flow.ingest(site(stage, "network.disrupted", "berlin"))
-    stage.told()
+    subjects(stage)
     stage.feed("server.down", "web-1", site="berlin")
     stage.feed("server.down", "web-2", site="paris")
 
-    muted = stage.told(minutes=1)
+    muted = subjects(stage, minutes=1)
     stage.flow.ingest(site(stage, "network.restored", "berlin"))
-    told = [*stage.told(minutes=1), *stage.told(minutes=5)]
+    told = [*subjects(stage, minutes=1), *subjects(stage, minutes=5)]
 
     assert [one for one in muted if "web-1" in one] == []
     assert [one for one in muted if "web-2" in one] != []
@@ -228,7 +185,7 @@ def test_a_first_message_waits_for_what_came_in_and_is_not_ingested(stage: Stage
     waiting = stage.flow.payload(stage.flow.sample("server.recovered", subject="web-1"))
     stage.flow.services.intake.put(Urgency.NORMAL, waiting)
 
-    due, patient, told = stage.told(seconds=30), stage.told(seconds=9), stage.told(seconds=1)
+    due, patient, told = subjects(stage, seconds=30), subjects(stage, seconds=9), subjects(stage, seconds=1)
 
     assert (due, patient, len(told)) == ([], [], 1)
 
@@ -272,13 +229,13 @@ def silence(stage: Stage, host: str, **span: float) -> None:
 
 def test_a_silence_ends_with_what_still_fires(make_flow: MakeFlow, tmp_path: Path) -> None:
     """Nothing while it lasts; once it is over, one message of what is still so."""
-    stage = Stage(make_flow, tmp_path, SILENCED)
+    stage = play(make_flow, tmp_path, SILENCED)
     silence(stage, "web-1", minutes=30)
     stage.feed("server.down", "web-1", "web-2")
 
-    first = stage.told()
-    during = stage.told(minutes=29)
-    after = stage.told(minutes=1)
+    first = subjects(stage)
+    during = subjects(stage, minutes=29)
+    after = subjects(stage, minutes=1)
 
     assert [("web-2" in one, "web-1" in one) for one in first] == [(True, False)]
     assert during == []
@@ -287,47 +244,47 @@ def test_a_silence_ends_with_what_still_fires(make_flow: MakeFlow, tmp_path: Pat
 
 def test_whoever_was_told_hears_of_the_end_through_a_silence(make_flow: MakeFlow, tmp_path: Path) -> None:
     """Silenced after it was told, resolved while silenced: the end goes out all the same."""
-    stage = Stage(make_flow, tmp_path, SILENCED)
+    stage = play(make_flow, tmp_path, SILENCED)
     stage.feed("server.down", "web-1")
-    first = stage.told()
+    first = subjects(stage)
     silence(stage, "web-1", hours=3)
     stage.clock.advance(timedelta(minutes=5))
     stage.feed("server.recovered", "web-1")
 
-    over = stage.told(minutes=1)
+    over = subjects(stage, minutes=1)
 
     assert (len(first), len(over)) == (1, 1)
-    assert counts(stage, "alert_group", "alert_member") == [0, 0]
+    assert stage.counts("alert_group", "alert_member") == [0, 0]
 
 
 def test_a_threshold_fires_once_and_is_over_when_the_window_has_passed(
     make_flow: MakeFlow, tmp_path: Path
 ) -> None:
     """Two failures are none; the third is told; ten minutes later it is over without another event."""
-    stage = Stage(make_flow, tmp_path, SILENCED)
+    stage = play(make_flow, tmp_path, SILENCED)
     attempts = []
     for _ in range(4):
         event = stage.flow.sample("login.failed", time=stage.clock.now().isoformat())
         stage.flow.ingest(event)
-        attempts.append(len(stage.told(seconds=10)))
-    over = [*stage.told(minutes=9, seconds=20), *stage.told(minutes=2), *stage.told(minutes=5)]
+        attempts.append(len(subjects(stage, seconds=10)))
+    over = [*subjects(stage, minutes=9, seconds=20), *subjects(stage, minutes=2), *subjects(stage, minutes=5)]
 
     assert attempts == [0, 0, 1, 0]
     assert len(over) == 1
-    assert counts(stage, "alert_group", "alert_member") == [0, 0]
+    assert stage.counts("alert_group", "alert_member") == [0, 0]
     traces = stage.flow.query("SELECT count(*) FROM decision WHERE notified = 0")
     assert traces[0][0] >= 4
 
 
 def test_a_message_that_could_not_be_sent_gives_way_to_the_next(make_flow: MakeFlow, tmp_path: Path) -> None:
     """The relay is away while two hosts go down and one comes back: one mail, with all of it."""
-    stage = Stage(make_flow, tmp_path, SILENCED.replace("key: [host]", "key: [host]\n    group_by: []", 1))
+    stage = play(make_flow, tmp_path, SILENCED.replace("key: [host]", "key: [host]\n    group_by: []", 1))
     stage.feed("server.down", "web-1")
     stage.flow.services.sweep.run()
     stage.clock.advance(timedelta(minutes=1))
     stage.feed("server.down", "web-2")
 
-    told = stage.told(minutes=1)
+    told = subjects(stage, minutes=1)
 
     assert len(told) == 1
     assert "2" in told[0]

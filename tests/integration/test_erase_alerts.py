@@ -6,7 +6,7 @@ import pytest
 
 from notifier.pipeline.alert_states import open_state
 from notifier.pipeline.erase import Eraser
-from tests.integration.test_alerts import Stage
+from tests.alerting import Stage
 from tests.services import MakeFlow
 
 pytestmark = pytest.mark.servers

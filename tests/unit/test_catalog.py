@@ -87,6 +87,8 @@ def test_a_file_may_hold_one_entry_alone(tmp_path: Path) -> None:
         ("    lookup: {a: {sql: SELECT 1, url: /a}}", 19, "needs exactly one of sql and url"),
         ("    lookup: {a: {sql: SELECT 1, many: true, sample: {b: 1}}}", 19, "the sample must be a list"),
         ("types: []", 19, "unknown key"),
+        ("    preference: opt_in", 2, "preference opt_in does not go with class transactional"),
+        ("    preference: never", 19, "'cant_unsubscribe', 'opt_in' or 'opt_out'"),
     ],
 )
 def test_an_entry_that_could_not_work_is_refused(tmp_path: Path, added: str, line: int, problem: str) -> None:

@@ -6,8 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from notifier.errors import ConfigError
 from notifier.messages import ChannelName
-from notifier.recipients.budgets import DEFAULT_BUDGETS, UNLIMITED, Budget, Limit, budget_for
+from notifier.recipients.budgets import (
+    DEFAULT_BUDGETS,
+    UNLIMITED,
+    Budget,
+    Limit,
+    budget_for,
+    read_budgets,
+)
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SMS = Budget.parse("5 in 15m", "11 in 1h")
@@ -130,3 +138,33 @@ def test_the_room_is_the_first_there_is(sent: list[int], count: int, within: int
     assert held(room) < count
     assert room == NOW or held(room - timedelta(seconds=1)) >= count
     assert budget.room_at(moments, room) == room
+
+
+def test_the_settings_change_what_they_name() -> None:
+    """An empty list lifts the default; other channels keep theirs."""
+    kept = read_budgets({"email": ["2 in 1h", "5 in 1d"]})
+    lifted = read_budgets({"sms": []})
+
+    assert budget_for(ChannelName.EMAIL, kept) == Budget.parse("2 in 1h", "5 in 1d")
+    assert budget_for(ChannelName.SMS, kept) == DEFAULT_BUDGETS[ChannelName.SMS]
+    assert budget_for(ChannelName.SMS, lifted) == UNLIMITED
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ({"fax": ["5 in 15m"]},
+         "notifier.yaml: budgets.fax: no such channel; known: email, sms, portal, console"),
+        ({"sms": ["5 in 15m", "often"]},
+         "notifier.yaml: budgets.sms[1]: must be a limit such as 5 in 15m (mend: write 5 in 15m)"),
+        ({"sms": ["0 in 15m"]},
+         ("notifier.yaml: budgets.sms[0]: must allow at least one message, in a length of time that is not "
+          "nothing (mend: write 5 in 15m)")),
+    ],
+)  # fmt: skip
+def test_a_wrong_budget_is_named(texts: dict[str, list[str]], said: str) -> None:
+    """With its place in the settings."""
+    with pytest.raises(ConfigError) as caught:
+        read_budgets(texts)
+
+    assert str(caught.value) == said

@@ -69,6 +69,15 @@ def test_an_opt_out_of_one_channel_leaves_the_others() -> None:
     assert not both.is_channel_only
 
 
+def test_without_consent_nothing_goes_where_it_is_needed() -> None:
+    """Another channel may have it."""
+    verdict = may_we(replace(FREE, lacks_consent=True))
+
+    assert (verdict.check, verdict.status) == (Check.OPT_OUT, MessageStatus.SUPPRESSED)
+    assert verdict.reason == "the recipient did not opt in to this category, which is told only to who did"
+    assert verdict.is_channel_only
+
+
 @pytest.mark.parametrize("check", Check)
 def test_a_refusal_says_whether_another_channel_may_still_do(check: Check) -> None:
     """An address or a relay is one way among several; a person, a subject and the time are not."""

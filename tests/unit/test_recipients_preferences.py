@@ -4,7 +4,7 @@ import pytest
 
 from notifier.decisions import ChannelStep, Contact
 from notifier.events import Recipient, Urgency
-from notifier.messages import ChannelName, MessageClass
+from notifier.messages import ChannelName, MessageClass, Preference
 from notifier.recipients.preferences import can_opt_out, is_opted_out, plan_channels, plan_reachable
 
 EMAIL, SMS, PORTAL = ChannelName.EMAIL, ChannelName.SMS, ChannelName.PORTAL
@@ -117,6 +117,50 @@ def test_the_gate_asks_per_channel(
     answer = is_opted_out(contact, "orders", channel, message_class=message_class, urgency=Urgency.NORMAL)
 
     assert answer is expected
+
+
+def test_what_cannot_be_unsubscribed_takes_no_refusal() -> None:
+    """A preferred channel comes first, and the others stay behind it: it is told in any case."""
+    contact = Contact(opt_outs=frozenset({"orders"}), channels=(SMS,))
+
+    plan = plan_channels(
+        STEPS, contact, "orders", message_class=OPERATIONAL, preference=Preference.CANT_UNSUBSCRIBE
+    )
+
+    assert [step.channel for step in plan.steps] == [SMS, EMAIL, PORTAL]
+    assert not plan.is_opted_out
+
+
+@pytest.mark.parametrize(
+    ("wishes", "expected", "reasons"),
+    [
+        ({"opt_ins": ["orders"]}, (EMAIL, SMS, PORTAL), ()),
+        ({"opt_ins": ["orders:sms"]}, (SMS,),
+         ("did not opt in to orders by email", "did not opt in to orders by portal")),
+        ({"opt_ins": ["orders"], "opt_outs": ["orders:sms"]}, (EMAIL, PORTAL),
+         ("opted out of orders by sms",)),
+        ({"opt_ins": ["news"]}, (EMAIL, SMS, PORTAL), ("did not opt in to orders",)),
+        ({}, (EMAIL, SMS, PORTAL), ("did not opt in to orders",)),
+    ],
+)  # fmt: skip
+def test_a_type_to_opt_in_to_is_planned_where_the_person_did(
+    wishes: dict[str, list[str]], expected: tuple[ChannelName, ...], reasons: tuple[str, ...]
+) -> None:
+    """Where they did nowhere, the plan stays, so that the refusal is recorded."""
+    plan = plan_channels(
+        STEPS, Contact(wishes=wishes), "orders", message_class=MARKETING, preference=Preference.OPT_IN
+    )
+
+    assert tuple(step.channel for step in plan.steps) == expected
+    assert plan.reasons == reasons
+    assert plan.is_opted_out is ("did not opt in to orders" in reasons)
+
+
+def test_transactional_mail_needs_no_consent() -> None:
+    """Somebody ordered it."""
+    plan = plan_channels(STEPS, None, "orders", message_class=TRANSACTIONAL, preference=Preference.OPT_IN)
+
+    assert (plan.steps, plan.reasons) == (STEPS, ())
 
 
 def test_without_a_contact_the_plan_is_the_rules() -> None:
