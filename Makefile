@@ -4,7 +4,7 @@
 #   make demo-once   the same, ends after the table; fails where an outcome was not the expected one
 #   make check       lint, format, types, import contracts, configuration, templates (under a minute)
 #   make test        the whole suite; make test ARGS="tests/unit -k rules" for a part
-#   make faults      kill everything 200 times, print the ledger
+#   make faults      race for alerts for a minute, kill everything 200 times, print the ledger
 #   make bench       compare with the obvious stack
 #   make lock        renew requirements/ from pyproject.toml
 
@@ -52,6 +52,7 @@ test: install
 	@$(PY) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 faults: install
+	@ALERT_RACE_SECONDS=60 $(PY) -m pytest -q tests/faults/test_alert_races.py
 	@$(PY) -m tests.faults --kills $(KILLS)
 
 bench: install

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 from notifier.broker.intake import Entry, Intake
 from notifier.events import Event, Urgency
-from notifier.pipeline import decide, outbox, timers
+from notifier.pipeline import decide, groups, outbox, timers
 from notifier.pipeline.decide import Decided, Decider
 from notifier.pipeline.incoming import Arrival, Incoming
 from notifier.pipeline.ingest import Ingest
@@ -204,7 +204,13 @@ def _no_notification_key(put: Put) -> None:
     put(decide, "claim_notifications", lambda _connection, keys: {notification for _, notification in keys})
 
 
+def _no_second_look(put: Put) -> None:
+    """Believe that whoever ends what mutes knows whom it mutes."""
+    put(groups, "_LOOK_AGAIN", timedelta(days=9))
+
+
 SABOTAGES: dict[str, Callable[[Put], None]] = {
+    "no_second_look": _no_second_look,
     "no_mark": _no_mark,
     "no_claim": _no_claim,
     "no_token": _no_token,

@@ -1,22 +1,15 @@
-"""Alerts and their groups when workers race, die, or lose their clock or Redis: each thing is told once (laws 1-4)."""
+"""Alerts and their groups when workers die, or lose their clock or Redis, or meet halfway: each thing is told once."""
 
-import os
-import random
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
-import orjson
 import psycopg
 import pytest
 
-from notifier.clock import VirtualClock
 from notifier.events import Urgency
 from notifier.pipeline import groups as groups_stage
 from notifier.store import alert_groups
@@ -24,287 +17,17 @@ from notifier.store.alert_groups import drop_members
 from notifier.store.alerts import KeptAlert, forget_alerts, live_sources, lock_alerts
 from notifier.store.database import Connection
 from tests.alerting import RULES, Stage
+from tests.faults.alert_twins import OPERATORS, WILD
+from tests.faults.sabotage import apply
 from tests.faults.stages import Bench, MakeBench, await_true
 from tests.faults.test_twins import at_once
 from tests.services import ROOT, Flow, MakeFlow
 
 pytestmark = [pytest.mark.faults, pytest.mark.servers]
 
-RACE_SECONDS = float(os.environ.get("ALERT_RACE_SECONDS", "6"))
-"""``make faults`` races longer."""
-HOSTS, SITES, RACERS = 48, 12, 3
-"""No more hosts than a message carries."""
-OPERATORS = ["one@example.org", "two@example.org"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """What a group said."""
-
-    group: str
-    number: int
-    why: str
-    firing: frozenset[str]
-    resolved: frozenset[str]
-
-
-class Twins:
-    """Several notifiers on one database, with one clock, and hosts that go down and come back."""
-
-    def __init__(self, make_flow: MakeFlow, folder: Path, rules: str, *, count: int = RACERS) -> None:
-        (folder / "rules").mkdir()
-        (folder / "rules" / "rules.yaml").write_text(rules)
-        (folder / "events").symlink_to(ROOT / "config" / "events")
-        self.clock = VirtualClock(datetime.now(UTC))
-        lists = {"operators": OPERATORS}
-        self.flows = [make_flow(clock=self.clock, config_dir=folder, lists=lists) for _ in range(count)]
-        self.one: Flow = self.flows[0]
-
-    def events(self, type_: str, hosts: Iterable[int]) -> list[dict[str, Any]]:
-        """Return an event of each host."""
-        made = []
-        for host in hosts:
-            event = self.one.sample(type_, subject=f"web-{host}", time=self.clock.now().isoformat())
-            event["data"] = {**event["data"], "host": f"web-{host}", "location": f"site-{host % SITES}"}
-            made.append(event)
-        return made
-
-    def race(self, *calls: Callable[[Flow], object]) -> None:
-        """Let each call run in a thread and a notifier of its own, all at once."""
-        at_once(
-            *(lambda call=call, flow=flow: call(flow) for call, flow in zip(calls, self.flows, strict=True))
-        )
-
-    def sweep_all(self) -> None:
-        """Let all notifiers sweep at once until nothing is due."""
-        for _ in range(20):
-            self.race(*(lambda flow: flow.services.sweep.run() for _ in self.flows))
-            if not self.is_due():
-                return
-        raise AssertionError("what is due stays due")
-
-    def is_due(self) -> bool:
-        """Tell whether a group or an alert is due."""
-        now = self.clock.now()
-        return bool(
-            self.one.query(
-                "SELECT 1 FROM alert_group WHERE due_at <= %s UNION SELECT 1 FROM alert WHERE due_at <= %s",
-                now,
-                now,
-            )
-        )
-
-    def said(self) -> list[Message]:
-        """Return what all groups said, in the order of their messages."""
-        keyring = self.one.services.keyring
-        found = []
-        for external_id, data_key, sealed in self.one.query(
-            "SELECT external_id, data_key, sealed FROM event WHERE source = 'notifier'"
-        ):
-            alert = orjson.loads(keyring.open_data_key(data_key).unseal(sealed, b"event"))["alert"]
-            _, group, number = external_id.split(":")
-            found.append(
-                Message(
-                    group=group, number=int(number), why=alert["reason"],
-                    firing=frozenset(one["subject"] for one in alert["firing"]),
-                    resolved=frozenset(one["subject"] for one in alert["resolved"]),
-                )
-            )  # fmt: skip
-        return sorted(found, key=lambda one: (one.group, one.number))
-
-    def reasons(self) -> Counter[tuple[str, str]]:
-        """Return how often each group spoke for each reason."""
-        return Counter((one.group, one.why) for one in self.said())
-
-    def counts(self, *tables: str) -> list[int]:
-        """Return how many rows the tables have."""
-        return [self.one.query(f"SELECT count(*) FROM {table}")[0][0] for table in tables]
-
-
-@pytest.fixture
-def twins(make_flow: MakeFlow, tmp_path: Path) -> Twins:
-    """Three notifiers with one alert rule."""
-    return Twins(make_flow, tmp_path, RULES)
-
-
-def test_workers_and_sweeps_that_race_tell_each_group_once_for_each_reason(twins: Twins) -> None:
-    """The same hosts go down and come back by three workers at once, in different orders, then three sweeps."""
-    down, back = (
-        [twins.events(type_, order) for order in orders(RACERS)]
-        for type_ in ("server.down", "server.recovered")
-    )
-
-    twins.race(*(lambda flow, batch=batch: flow.ingest(*batch) for batch in down))
-    twins.clock.advance(timedelta(seconds=31))
-    twins.sweep_all()
-    twins.sweep_all()
-    first = twins.reasons()
-    twins.race(*(lambda flow, batch=batch: flow.ingest(*batch) for batch in later(back)))
-    twins.clock.advance(timedelta(minutes=6))
-    twins.sweep_all()
-
-    assert sorted(first.values()) == [1] * SITES
-    assert {why for _, why in first} == {"first"}
-    assert Counter(why for _, why in twins.reasons()) == {"first": SITES, "all_resolved": SITES}
-    assert set(twins.reasons().values()) == {1}
-    assert twins.counts("alert_group", "alert_member", "dead_letter") == [0, 0, 0]
-    assert twins.counts("message") == [2 * SITES * len(OPERATORS)]
-
-
-def orders(count: int) -> list[list[int]]:
-    """Return all hosts in different orders."""
-    return [random.Random(seed).sample(range(HOSTS), HOSTS) for seed in range(count)]
-
-
-def later(batches: Sequence[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
-    """Return the events a second later: of one moment, the end counts."""
-    moment = timedelta(seconds=1)
-    return [
-        [{**one, "time": (datetime.fromisoformat(one["time"]) + moment).isoformat()} for one in batch]
-        for batch in batches
-    ]
-
-
-WILD = """
-rules:
-  - alert: server-down
-    on: [server.down, server.recovered]
-    resolved: server.recovered
-    labels: {host: data.host, site: data.location}
-    key: [host]
-    severity: critical
-    group_by: [site]
-    first_after: 3s
-    batch_every: 10s
-    remind_after: 60s
-    ttl: 90s
-    recipients: [{list: operators}]
-    channels: [email]
-    routes:
-      - route: first-half
-        match: 'site=~"site-[0-5]"'
-        continue: true
-      - route: everything
-        group_by: []
-  - alert: site-down
-    on: [network.disrupted, network.restored]
-    resolved: network.restored
-    labels: {site: data.device}
-    key: [site]
-    first_after: 0s
-    batch_every: 10s
-    recipients: [{list: operators}]
-    channels: [email]
-  - inhibit: site-mutes-servers
-    source: rule="site-down"
-    target: rule="server-down"
-    equal: [site]
-"""
-
-
-def test_a_wild_race_ends_in_peace_and_nobody_believes_what_is_over(
-    make_flow: MakeFlow, tmp_path: Path
-) -> None:
-    """Overlapping alerts in all orders, shared groups, stronger alerts, absence, reminders, three sweeps; then rest."""
-    twins = Twins(make_flow, tmp_path, WILD, count=2 * RACERS)
-    end = time.monotonic() + RACE_SECONDS
-
-    def feed(seed: int) -> Callable[[Flow], None]:
-        return lambda flow: feed_wildly(twins, flow, random.Random(seed), end)
-
-    def sweep(flow: Flow) -> None:
-        while time.monotonic() < end:
-            twins.clock.advance(timedelta(seconds=random.uniform(0, 2)))
-            flow.services.sweep.run()
-
-    twins.race(*(feed(seed) for seed in range(RACERS)), *(sweep for _ in range(RACERS)))
-    twins.clock.advance(timedelta(seconds=1))
-    twins.one.ingest(*sites(twins, "network.restored", range(SITES)))
-    rest(twins, seconds=60)
-    untold = twins.one.query(UNTOLD)
-    twins.one.ingest(*twins.events("server.recovered", range(HOSTS)))
-    rest(twins, seconds=180)
-
-    assert untold == []
-    assert twins.counts("alert_group", "alert_member", "dead_letter") == [0, 0, 0]
-    assert twins.one.query("SELECT count(*) FROM alert WHERE status <> 'resolved'") == [(0,)]
-    by_group: dict[str, list[Message]] = {}
-    for one in twins.said():
-        by_group.setdefault(one.group, []).append(one)
-    assert len(by_group) >= SITES
-    assert [flaw for said in by_group.values() for flaw in flaws(said)] == []
-
-
-UNTOLD = """
-SELECT a.subject FROM alert a WHERE a.rule = 'server-down' AND a.status = 'firing'
-AND (NOT EXISTS (SELECT FROM alert_member m WHERE m.alert_id = a.id)
-     OR EXISTS (SELECT FROM alert_member m WHERE m.alert_id = a.id AND m.told_firing IS NOT TRUE))
-"""
-
-
-def rest(twins: Twins, *, seconds: int) -> None:
-    """Let time pass in small steps, and all sweep."""
-    for _ in range(seconds // 12):
-        twins.clock.advance(timedelta(seconds=12))
-        twins.sweep_all()
-
-
-def feed_wildly(twins: Twins, flow: Flow, choose: random.Random, end: float) -> None:
-    """Ingest batches of any hosts and sites, down and back, until the time is over."""
-    while time.monotonic() < end:
-        hosts = choose.sample(range(HOSTS), choose.randint(1, 40))
-        cut = choose.randint(0, len(hosts))
-        batch = [
-            *twins.events("server.down", hosts[:cut]),
-            *twins.events("server.recovered", hosts[cut:]),
-            *sites(
-                twins,
-                choose.choice(["network.disrupted", "network.restored"]),
-                choose.sample(range(SITES), 2),
-            ),
-        ]
-        choose.shuffle(batch)
-        flow.ingest(*batch)
-
-
-def sites(twins: Twins, type_: str, numbers: Iterable[int]) -> list[dict[str, Any]]:
-    """Return an event about the network of each site."""
-    made = []
-    for number in numbers:
-        event = twins.one.sample(type_, subject=f"site-{number}", time=twins.clock.now().isoformat())
-        event["data"] = {**event["data"], "device": f"site-{number}"}
-        made.append(event)
-    return made
-
-
-def flaws(said: Sequence[Message]) -> list[str]:
-    """Return what is wrong with a group's messages, given in their order."""
-    found = []
-    if [one.number for one in said] != list(range(1, len(said) + 1)):
-        found.append(f"numbers {[one.number for one in said]}")
-    believed: frozenset[str] = frozenset()
-    for one in said:
-        if one.why not in reasons_for(one, believed):
-            found.append(f"{one.number}: {one.why}, while {len(believed)} were known to fire")
-        if wrong := one.resolved - believed:
-            found.append(f"{one.number}: over, and never told before: {sorted(wrong)}")
-        believed = (believed | one.firing) - one.resolved
-    if believed:
-        found.append(f"believed to the end: {sorted(believed)}")
-    return found
-
-
-def reasons_for(one: Message, believed: frozenset[str]) -> set[str]:
-    """Return the reasons there can be for a message, by what people knew before it.
-
-    A reminder that is due before the group's next turn has what is new in it.
-    """
-    reminder = {"reminder"} if one.firing & believed else set()
-    if one.firing - believed:
-        return {"new_member" if believed else "first"} | reminder
-    if one.resolved:
-        return {"member_resolved" if believed - one.resolved else "all_resolved"} | reminder
-    return reminder
+HELD = ("web-1", "web-2", "web-3")
+ONE_EACH = Counter({"one": 1, "two": 1})
+AT_ONCE = RULES.replace("first_after: 30s", "first_after: 0s")
 
 
 def test_a_sweep_killed_between_its_look_and_its_commit_told_nothing_and_forgot_nothing(
@@ -358,11 +81,6 @@ def test_an_ingest_killed_before_its_commit_leaves_its_events_and_no_group(
         0,
     ]
     assert mails(bench) == ONE_EACH
-
-
-HELD = ("web-1", "web-2", "web-3")
-ONE_EACH = Counter({"one": 1, "two": 1})
-AT_ONCE = RULES.replace("first_after: 30s", "first_after: 0s")
 
 
 def alarmed(make_bench: MakeBench, folder: Path, *hosts: str) -> Bench:
@@ -508,10 +226,12 @@ def test_an_alert_that_begins_anew_while_a_sweep_drops_it_is_told_again(
     assert stage.flow.query("SELECT told_firing FROM alert_member") == [(True,), (True,)]
 
 
+@pytest.mark.parametrize(("sabotage", "mails"), [("", 1), ("no_second_look", 0)])
 def test_what_a_stronger_alert_muted_is_told_also_where_that_ended_during_the_look(
-    make_flow: MakeFlow, tmp_path: Path
+    make_flow: MakeFlow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sabotage: str, mails: int
 ) -> None:
     """Whoever ends the stronger alert finds nobody it mutes: the sweep has not written that down yet."""
+    apply(sabotage, monkeypatch.setattr)
     stage = Stage(make_flow, tmp_path, WILD.replace("ttl: 90s", "ttl: 1d"))
     restored = make_flow(clock=stage.clock, config_dir=tmp_path)
     event = stage.flow.sample("network.disrupted", subject="berlin", time=stage.clock.now().isoformat())
@@ -539,7 +259,7 @@ def test_what_a_stronger_alert_muted_is_told_also_where_that_ended_during_the_lo
     told = [one["Subject"] for seconds in (10, 10, 10) for one in stage.told(seconds=seconds)]
 
     assert [one for one in muted if "web-1" in one] == []
-    assert len([one for one in told if "web-1" in one]) == 1
+    assert len([one for one in told if "web-1" in one]) == mails
 
 
 def test_an_alert_nobody_can_read_holds_up_no_other(make_flow: MakeFlow, tmp_path: Path) -> None:
