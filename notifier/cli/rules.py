@@ -58,7 +58,7 @@ def list_(*, type_: str | None, is_json: bool) -> None:
 
 def _of_rule(rule: Rule) -> dict[str, Json]:
     telling = rule.telling
-    condition = rule.condition if isinstance(rule, AlertRule) else telling.condition
+    condition = rule.condition if isinstance(rule, AlertRule | ReminderRule) else telling.condition
     return {
         "name": rule.name, "kind": _KINDS[type(rule)],
         "on": list(rule.patterns), "when": condition.source if condition else None,

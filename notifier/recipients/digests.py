@@ -1,18 +1,15 @@
-"""Decide when what waits for a person is told together, and what of it.
+"""Decide when what waits for a person is told together.
 
 Pure: the caller keeps what waits, and takes out only what was told.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from enum import StrEnum
 
 from notifier.recipients.local_times import EVERY_DAY, next_of, write_weekdays, zone_of
 from notifier.recipients.words import span
-
-DIGEST_LIMIT = 100
-"""Notifications one digest tells; the others follow in the next."""
 
 
 class Gather(StrEnum):
@@ -97,34 +94,3 @@ def plan(
     if policy.gather is Gather.FIRST_NOW and told is not None:
         return max(now, policy.next_after(told, zone))
     return now
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """One notification that is held back."""
-
-    id: str
-    arrived_at: datetime
-    until: datetime
-    """When it may be told at the earliest."""
-
-
-def due_at(waiting: Iterable[Waiting]) -> datetime | None:
-    """Return when the first of what waits may be told; None where nothing waits."""
-    return min((one.until for one in waiting), default=None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """What one digest tells, oldest first, and what goes on waiting."""
-
-    told: tuple[Waiting, ...]
-    left: tuple[Waiting, ...]
-
-
-def take(waiting: Iterable[Waiting], now: datetime, *, limit: int = DIGEST_LIMIT) -> Taken:
-    """Part what may be told now from what may not yet, or does not fit; each id once, whatever the order."""
-    ordered = sorted({one.id: one for one in waiting}.values(), key=lambda one: (one.arrived_at, one.id))
-    told = tuple([one for one in ordered if one.until <= now][:limit])
-    taken = {one.id for one in told}
-    return Taken(told=told, left=tuple(one for one in ordered if one.id not in taken))

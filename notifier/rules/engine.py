@@ -176,8 +176,12 @@ def _remind(rule: ReminderRule, scene: _Scene) -> _Outcome:
     subject = reminded_subject(reminder, event)
     if isinstance(subject, Missing):
         return _Outcome(verdict=Verdict.CONDITION_FAILED, reason=subject.reason)
+    is_end = matches(reminder.settled_by, event.type)
+    answer, facts = scene.answer(rule.settling if is_end else rule.condition, {})
+    if not answer.is_true:
+        return _not_met(answer, facts)
     before = scene.facts.alerts.get((rule.key, subject), AlertState())
-    act = settle if matches(reminder.settled_by, event.type) else functools.partial(remind, now=scene.now)
+    act = settle if is_end else functools.partial(remind, now=scene.now)
     done = act(reminder, event, latest=before.heard_at)
     if done.is_set is None:
         return _Outcome(verdict=Verdict.CONDITION_FAILED, reason=done.reason)
@@ -185,7 +189,7 @@ def _remind(rule: ReminderRule, scene: _Scene) -> _Outcome:
     status = AlertStatus.FIRING if done.is_set else AlertStatus.RESOLVED
     state = replace(before, status=status, heard_at=event.time)
     place = TrackAlert(rule=rule.key, key=subject, state=state, is_changed=False)
-    return _Outcome(verdict=Verdict.FIRED, reason=done.reason, actions=(*done.actions, place))
+    return _Outcome(verdict=Verdict.FIRED, reason=done.reason, actions=(*done.actions, place), facts=facts)
 
 
 def _advance(rule: StageRule, subject: str, scene: _Scene) -> _Outcome:

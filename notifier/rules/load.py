@@ -207,7 +207,12 @@ class _Reader:
         self.checks.patterns(place.at("on"), entry.on)
         self.checks.patterns(place.at("until"), entry.until or ())
         self.checks.event_type(place.at("event"), entry.event)
-        return ReminderRule(reminder=entry.compiled())
+        roots = ROOTS - {"journey"}
+        return ReminderRule(
+            reminder=entry.compiled(),
+            condition=self.checks.condition(place.at("when"), entry.when, roots),
+            settling=self.checks.condition(place.at("until_when"), entry.until_when, roots),
+        )
 
     def _schedule(self, place: Place, entry: ScheduleEntry) -> Schedule:
         self.checks.event_type(place.at("event"), entry.event)

@@ -77,7 +77,13 @@ class ReminderEntry(Strict):
 
     reminder: Name = Field(description="The reminder's name, unique among the reminders.")
     on: Patterns = Field(description="What sets it; again, what moves it.")
+    when: str | None = Field(
+        default=None, description="CEL over event and data: an event of `on` sets it if true."
+    )
     until: Patterns | None = Field(default=None, description="What settles the matter: it is called off.")
+    until_when: str | None = Field(
+        default=None, description="CEL over event and data: an event of `until` settles it if true."
+    )
     subject: str = Field(
         default="event.subject",
         pattern=r"^(event\.(subject|id|source|tenant)|data(\.\w+)+)$",

@@ -17,6 +17,7 @@ from notifier.rules.alerting.identity import alert_key
 from notifier.rules.alerting.plan import WHOLE_RULE, AlertRule
 from notifier.rules.alerting.rotations import on_call
 from notifier.rules.catch_up import CatchUp
+from notifier.rules.conditions import Condition
 from notifier.rules.reminders import Reminder
 from notifier.rules.reminders import subject_of as reminded_subject
 from notifier.rules.telling import NOBODY, Telling, matches
@@ -67,6 +68,9 @@ class ReminderRule:
     """Set, move and call off the reminders of a date."""
 
     reminder: Reminder
+    condition: Condition | None = None
+    settling: Condition | None = None
+    """What must hold for an event to settle it."""
 
     @property
     def name(self) -> str:

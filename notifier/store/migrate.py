@@ -14,8 +14,8 @@ from notifier.store.database import sqlalchemy_url
 _SCRIPTS = Path(__file__).parent / "migrations"
 
 
-def migrate(url: str) -> str:
-    """Upgrade to the newest revision, one process at a time, and return it."""
+def migrate(url: str, to: str = "head") -> str:
+    """Upgrade to a revision, one process at a time, and return it; the newest, unless another is named."""
     config = _config()
     engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
     with engine.connect() as connection:
@@ -23,12 +23,12 @@ def migrate(url: str) -> str:
         connection.exec_driver_sql("SELECT pg_advisory_lock(7019283)")
         connection.commit()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
         connection.exec_driver_sql("SELECT notifier_make_partitions(1)")
         connection.commit()
         connection.exec_driver_sql("SELECT pg_advisory_unlock(7019283)")
         connection.commit()
-    return newest()
+    return newest() if to == "head" else to
 
 
 def newest() -> str:

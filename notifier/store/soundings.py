@@ -21,6 +21,15 @@ SWEEP = "sweep"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertTotals:
+    """Open alerts over all tenants; ``late`` is how many seconds a group has waited that should have spoken."""
+
+    firing: int
+    acknowledged: int
+    late: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sounding:
     """How the database is; None = it has no answer to that."""
 
@@ -29,6 +38,7 @@ class Sounding:
     backlogs: tuple[Backlog, ...] = ()
     dead_letters: tuple[tuple[str, int], ...] = ()
     rules: RulesView | None = None
+    alerts: AlertTotals | None = None
 
 
 def essentials(url: str, within: timedelta) -> Sounding:
@@ -58,7 +68,13 @@ def sound(url: str, within: timedelta) -> Sounding:
             backlogs=tuple(all_backlogs(connection)),
             dead_letters=tuple((kind, waiting) for kind, waiting in letters),
             rules=view_rules(connection),
+            alerts=_alerts(connection),
         )
+
+
+def _alerts(connection: Connection) -> AlertTotals | None:
+    row = connection.execute("SELECT firing, acknowledged, late FROM notifier_alerts()").fetchone()
+    return AlertTotals(firing=row[0], acknowledged=row[1], late=row[2]) if row else None
 
 
 def _essentials(connection: Connection) -> Sounding:

@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from notifier import __version__
 from notifier.broker.counters import BUCKETS
 from notifier.store.rule_sets import RulesView
-from notifier.store.soundings import Sounding
+from notifier.store.soundings import AlertTotals, Sounding
 from notifier.web.broker import BrokerView
 from notifier.web.probes import Answer
 
@@ -113,8 +113,22 @@ def _of_database(sounding: Sounding) -> Iterator[Metric]:
         yield GaugeMetricFamily(
             "notifier_sweep_age_seconds", "Since the sweep last ran.", sounding.sweep_age.total_seconds()
         )
+    if sounding.alerts is not None:
+        yield from _of_alerts(sounding.alerts)
     if sounding.rules is not None:
         yield from _of_rules(sounding.rules)
+
+
+def _of_alerts(totals: AlertTotals) -> Iterator[Metric]:
+    alerts = GaugeMetricFamily("notifier_alerts", "Alerts that fire, over all tenants.", labels=["status"])
+    alerts.add_metric(["firing"], totals.firing)
+    alerts.add_metric(["acknowledged"], totals.acknowledged)
+    yield alerts
+    yield GaugeMetricFamily(
+        "notifier_alert_groups_late_seconds",
+        "How long the alert group has waited that should have spoken first.",
+        totals.late,
+    )
 
 
 def _of_rules(view: RulesView) -> Iterator[Metric]:

@@ -442,6 +442,11 @@ def test_what_the_sweep_settles_is_counted(flow: Flow) -> None:
         ingest=services.ingest,
         settler=services.deliver.settler,
         timers=sweep._timers,
+        lapses=services.lapses,
+        groups=services.groups,
+        releases=services.releases,
+        ack_requests=sweep._ack_requests,
+        inbound_sms=sweep._inbound_sms,
         grace=timedelta(0),
         counters=services.counters,
     ).run()

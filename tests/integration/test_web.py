@@ -215,6 +215,19 @@ def test_the_metrics_show_what_waits_of_all_tenants(flow: Flow, web: httpx.Clien
     assert shown["notifier_intake_entries", "urgent"] == 1
 
 
+def test_the_metrics_show_alerts_and_the_group_that_is_late(flow: Flow, web: httpx.Client) -> None:
+    """Open alerts of all tenants; how long the group has waited that should have spoken."""
+    flow.ingest(flow.sample("database.failed"))
+    with flow.services.database.connection() as connection:
+        connection.execute("UPDATE alert_group SET due_at = now() - interval '90 seconds'")
+
+    shown = metrics(web.get("/metrics"))
+
+    assert shown["notifier_alerts", "firing"] == 1
+    assert shown["notifier_alerts", "acknowledged"] == 0
+    assert 90 <= shown["notifier_alert_groups_late_seconds",] < 120
+
+
 def test_the_web_role_sees_totals_and_no_row(flow: Flow, web_url: str) -> None:
     """Row-level security stands; the functions give numbers only (S6)."""
     flow.ingest(flow.sample("order.shipped"))

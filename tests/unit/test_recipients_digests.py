@@ -1,16 +1,15 @@
 """What waits for a person is told together: gathered from the start, or after a first one told at once."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
-from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifier.recipients.digests import DigestPolicy, Gather, Waiting, due_at, plan, take
+from notifier.recipients.digests import DigestPolicy, Gather, plan
 from notifier.recipients.local_times import read_weekdays
+from tests.waiting import Waiting, due_at, take
 
 BERLIN = "Europe/Berlin"
 HOUR = timedelta(hours=1)
@@ -120,29 +119,6 @@ def waiting(*entries: tuple[str, str, str]) -> list[Waiting]:
     return [Waiting(id=id_, arrived_at=utc(arrived), until=utc(until)) for id_, arrived, until in entries]
 
 
-def ids(entries: Sequence[Waiting]) -> list[str]:
-    """Return the ids."""
-    return [one.id for one in entries]
-
-
-def test_only_what_is_due_is_taken_and_the_oldest_first() -> None:
-    """The rest waits on; what does not fit follows."""
-    held = waiting(
-        ("c", "2026-03-02 09:20", "2026-03-02 10:00"),
-        ("a", "2026-03-02 09:00", "2026-03-02 10:00"),
-        ("later", "2026-03-02 08:00", "2026-03-02 10:01"),
-        ("b", "2026-03-02 09:00", "2026-03-02 09:30"),
-    )
-
-    assert due_at(held) == utc("2026-03-02 09:30")
-    assert ids(take(held, utc("2026-03-02 10:00")).told) == ["a", "b", "c"]
-    assert ids(take(held, utc("2026-03-02 10:00")).left) == ["later"]
-    assert ids(take(held, utc("2026-03-02 10:00"), limit=2).told) == ["a", "b"]
-    assert ids(take(held, utc("2026-03-02 10:00"), limit=2).left) == ["later", "c"]
-    assert take(held, utc("2026-03-02 09:00")).told == ()
-    assert due_at([]) is None
-
-
 POLICIES = st.one_of(
     st.builds(
         lambda gather, minutes: DigestPolicy(gather=gather, every=timedelta(minutes=minutes)),
@@ -184,7 +160,7 @@ def test_a_digest_never_loses_an_item(
             taken = take(held, moment, limit=limit)
             assert taken.told
             assert all(one.until <= moment for one in taken.told)
-            told.extend(ids(taken.told))
+            told.extend(one.id for one in taken.told)
             held[:] = taken.left
             sent = moment
         return sent
@@ -203,31 +179,6 @@ def test_a_digest_never_loses_an_item(
     release(None)
 
     assert sorted(told) == sorted(str(number) for number in range(len(gaps)))
-
-
-@settings(deadline=None, max_examples=40)
-@given(
-    entries=st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=20),
-    seed=st.integers(0, 1000),
-    limit=st.integers(1, 10),
-)
-def test_the_order_of_arrival_in_the_store_does_not_matter(
-    entries: list[tuple[int, int]], seed: int, limit: int
-) -> None:
-    """Rows come in any order, and twice where two sweeps race: the same is told, each once."""
-    now = utc("2026-03-02 09:00")
-    held = [
-        Waiting(
-            id=str(number),
-            arrived_at=now + timedelta(minutes=arrived - 50),
-            until=now + timedelta(minutes=until - 25),
-        )
-        for number, (arrived, until) in enumerate(entries)
-    ]
-    shuffled = [*held, *held]
-    Random(seed).shuffle(shuffled)
-
-    assert take(shuffled, now, limit=limit) == take(held, now, limit=limit)
 
 
 @settings(deadline=None, max_examples=60)

@@ -12,7 +12,7 @@ from notifier.decisions import Contact
 from notifier.events import Urgency
 from notifier.messages import ChannelName, MessageClass, Preference
 from notifier.recipients.budgets import DEFAULT_BUDGETS, UNLIMITED, Budget
-from notifier.recipients.digests import DigestPolicy, Gather, Waiting, due_at, take
+from notifier.recipients.digests import DigestPolicy, Gather
 from notifier.recipients.personal import (
     Kind,
     Personal,
@@ -24,6 +24,7 @@ from notifier.recipients.personal import (
 from notifier.recipients.preferences import can_opt_out
 from notifier.recipients.quiet import quiet_until
 from notifier.recipients.wishes import NO_WISHES, QuietHours, Wishes
+from tests.waiting import Waiting, due_at, take
 
 EMAIL, SMS = ChannelName.EMAIL, ChannelName.SMS
 OPERATIONAL, TRANSACTIONAL = MessageClass.OPERATIONAL, MessageClass.TRANSACTIONAL
