@@ -24,7 +24,7 @@ from notifier.logs import get_logger
 from notifier.pipeline.alert_states import open_alert, open_state
 from notifier.pipeline.alerts import group_of
 from notifier.pipeline.decide import Decider
-from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS, Incoming, entry_time
+from notifier.pipeline.incoming import PROCESSING_ERRORS, Incoming, entry_time
 from notifier.rules.alerting.cadence import GroupMessage, Look, Member, Told, Why, look, touch
 from notifier.rules.alerting.escalating import chain_after, step_telling
 from notifier.rules.alerting.escalation import Chain, Tell, advance
@@ -37,7 +37,7 @@ from notifier.rules.telling import Telling
 from notifier.store import alert_groups, silences
 from notifier.store.alert_groups import GroupRow, MemberRow
 from notifier.store.alerts import live_sources
-from notifier.store.database import Connection, Database, DatabaseUnavailable
+from notifier.store.database import Connection, Database, DatabaseSlow, DatabaseUnavailable
 from notifier.store.notifications import supersede
 
 log = get_logger("sweep")
@@ -123,7 +123,8 @@ class Groups:
 
     def _put_aside(self, taken: Sequence[GroupRow], error: Exception) -> int:
         """Find the group that fails, and leave it for a while; return how many to take next."""
-        if isinstance(error, DatabaseUnavailable | WAITING_ERRORS) or not taken:
+        is_away = isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseSlow)
+        if is_away or not taken:  # no group is to blame
             raise error
         if len(taken) > 1:
             return 1

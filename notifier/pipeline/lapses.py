@@ -11,7 +11,7 @@ from notifier.crypto import Keyring
 from notifier.logs import get_logger
 from notifier.pipeline.alert_states import open_alert
 from notifier.pipeline.alerts import Alerts, Moved
-from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS
+from notifier.pipeline.incoming import PROCESSING_ERRORS
 from notifier.rules.alerting.tracking import lapse
 from notifier.rules.ruleset import RuleSet
 from notifier.store.alerts import KeptAlert, put_off_alert, take_due_alerts
@@ -59,9 +59,7 @@ class Lapses:
         try:
             state = open_alert(self._keyring, row)
             action = lapse(rule, key, state, now)
-        except PROCESSING_ERRORS as error:
-            if isinstance(error, WAITING_ERRORS):
-                raise
+        except PROCESSING_ERRORS as error:  # a key this process lacks among them: another one may have it
             put_off_alert(connection, row.id, now + _PUT_OFF)
             log.error("sweep.alert_stumbled", rule=row.rule, alert=str(row.id), error=type(error).__name__)
             return None

@@ -27,7 +27,7 @@ from notifier.pipeline.releases import Releases
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Report
-from notifier.store import ack_links, heartbeats, sms_in, work
+from notifier.store import ack_links, heartbeats, sms_in, upkeep, work
 from notifier.store.database import Database, DatabaseUnavailable
 
 log = get_logger("sweep")
@@ -166,7 +166,7 @@ class Sweep:
             flows = work.lanes_with_work(connection)
         found["flows"] = self._ring_flows(set(flows))
 
-    def _beat(self, _found: Counter[str]) -> None:
+    def _beat(self, found: Counter[str]) -> None:
         with self._database.connection() as connection:
             heartbeats.beat(connection, "sweep")
             if heartbeats.is_older(connection, "upkeep", _UPKEEP):
@@ -176,6 +176,7 @@ class Sweep:
             if time.monotonic() > self._forget_after:
                 self._forget_after = time.monotonic() + _UPKEEP.total_seconds()
                 self._releases.forget(connection)
+                found["let_go"] = upkeep.let_go(connection)
 
     def _sweep_intake(self, found: Counter[str]) -> None:
         for lane, length in self._intake.lengths().items():

@@ -276,6 +276,22 @@ def test_an_alert_nobody_can_read_holds_up_no_other(make_flow: MakeFlow, tmp_pat
     assert stage.statuses() == {"web-1": "firing", "web-2": "resolved"}
 
 
+def test_a_group_nobody_can_read_holds_up_no_other(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """It is put off, each time it stumbles; the other group speaks in the same round."""
+    stage = Stage(make_flow, tmp_path)
+    stage.feed("server.down", "web-1", site="berlin")
+    stage.feed("server.down", "web-2", site="paris")
+    with stage.flow.services.database.connection() as connection:
+        connection.execute(
+            "UPDATE alert_group SET sealed = 'x' WHERE id = (SELECT min(id::text)::uuid FROM alert_group)"
+        )
+
+    told = stage.told(seconds=30)
+
+    assert len(told) == 1
+    assert stage.flow.query("SELECT count(*) FROM alert_group WHERE number = 0") == [(1,)]
+
+
 def test_what_goes_on_firing_waits_for_no_group(make_flow: MakeFlow, tmp_path: Path) -> None:
     """A sweep holds the group and takes its time: the hundredth word of the same alert is stored meanwhile."""
     stage = Stage(make_flow, tmp_path)
