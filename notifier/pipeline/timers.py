@@ -84,7 +84,7 @@ class Timers:
         self._database, self._decider, self._catalog = database, decider, catalog
         self._keyring, self._clock = keyring, clock
         self._schedules = {_schedule_key(one): one for one in rules.schedules if one.is_enabled}
-        self._reminders = rules.reminders
+        self._reminders = {name: one for name, one in rules.reminders.items() if one.is_enabled}
         self._planned_at: datetime | None = None
         self._left, self._left_until = set[tuple[str, str]](), 0.0
         self._why: NotifierError | None = None
@@ -213,10 +213,12 @@ class Timers:
         late: dict[tuple[str, str, str], list[TimerRow]] = {}
         for row in due:
             name = name_of(row.key)
-            if name is None or name not in self._reminders:
+            if name is None:
                 made.append(_Due(row=row))
-            elif row.key in timer_keys(self._reminders[name], row.subject):  # else its offset is gone
+            elif self._is_wanted(name, row):
                 late.setdefault((row.tenant, name, row.subject), []).append(row)
+            else:
+                log.info("sweep.dropped", reminder=name, type=row.event_type)
         for (tenant, name, subject), rows in late.items():
             reminder = self._reminders[name]
             keys = [(tenant, key) for key in timer_keys(reminder, subject)]
@@ -226,6 +228,11 @@ class Timers:
             caught = catch_up(reminder.catch_up, [_Due(row=row) for row in (*rows, *siblings)], now)
             made += (replace(one, missed=caught.mentioned) for one in caught.send)
         return made
+
+    def _is_wanted(self, name: str, row: TimerRow) -> bool:
+        """Tell whether the rules still have what set the timer: else nothing would have called it off."""
+        reminder = self._reminders.get(name)
+        return reminder is not None and row.key in timer_keys(reminder, row.subject)
 
     def _incoming(self, connection: Connection, due: "_Due", now: datetime) -> list[Incoming]:
         row = due.row
