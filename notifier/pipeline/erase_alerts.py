@@ -1,8 +1,10 @@
 """Take a person out of alerts and of what their groups remember.
 
-What is over and speaks of the person goes; what still fires goes on without them.
+What is over and speaks of the person goes; what still fires, or waits to be told as over, goes on without
+them.
 """
 
+from collections.abc import Mapping
 from uuid import UUID
 
 import orjson
@@ -25,9 +27,11 @@ def erase_from_alerts(connection: Connection, keyring: Keyring, tenant: str, kno
         if _names(keyring, known, data_key, sealed)
     ]
     gone: list[UUID] = []
-    for kept in alerts.lock_these(connection, named):
+    locked = alerts.lock_these(connection, named)
+    believed = alert_groups.believed_firing(connection, named)
+    for kept in locked:
         state = _state(keyring, kept.data_key, kept.sealed)
-        if state is None or not state.is_firing:
+        if state is None or not (state.is_firing or kept.id in believed):
             gone.append(kept.id)
             continue
         left = read_state(blank_mentions(state_json(state), known))
@@ -42,11 +46,7 @@ def _groups(connection: Connection, keyring: Keyring, tenant: str, known: Known)
     for row in alert_groups.lock_groups_of(connection, tenant):
         key = keyring.open_data_key(row.data_key)
         private = orjson.loads(key.unseal(row.sealed, b"alert-group"))
-        others = {
-            name: [one for one in private.get(name, ()) if not known.is_addressee(one)]
-            for name in ("told", "people")
-        }
-        left: Json = blank_mentions({**private, **others}, known)
+        left: Json = blank_mentions({**private, **_others(private, known)}, known)
         if known.is_in(private):
             new = keyring.new_data_key()
             alert_groups.reseal_group(
@@ -54,6 +54,15 @@ def _groups(connection: Connection, keyring: Keyring, tenant: str, known: Known)
             )
             count += 1
     return count
+
+
+def _others(private: Mapping[str, Json], known: Known) -> dict[str, list[Json]]:
+    """Return a group's people without the person; who was told keeps their place in the list."""
+    told, people = private.get("told", ()), private.get("people", ())
+    return {
+        "told": [None if one is None or known.is_addressee(one) else one for one in told],
+        "people": [one for one in people if not known.is_addressee(one)],
+    }
 
 
 def _names(keyring: Keyring, known: Known, data_key: bytes, sealed: bytes) -> bool:

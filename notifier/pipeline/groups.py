@@ -242,7 +242,7 @@ class Groups:
             plan=saying.plan,
             labels=private["labels"],
             number=row.number,
-            told=tuple(Recipient(**one) for one in private.get("told", ())),
+            told=tuple(Recipient(**one) for one in private.get("told", ()) if one),  # None: was erased
             people=tuple(Recipient(**one) for one in private.get("people", ())),
         )
         event = event_of(speaker, message, states, now, next_at=row.due_at)

@@ -257,6 +257,14 @@ def drop_members_of(connection: Connection, alerts: Sequence[UUID]) -> None:
         connection.execute("DELETE FROM alert_member WHERE alert_id = ANY(%s)", [list(alerts)])
 
 
+def believed_firing(connection: Connection, alerts: Sequence[UUID]) -> set[UUID]:
+    """Return those of the alerts that somebody was told to fire, and not yet that they are over."""
+    rows = connection.execute(
+        "SELECT DISTINCT alert_id FROM alert_member WHERE alert_id = ANY(%s) AND told_firing", [list(alerts)]
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
 def lock_groups_of(connection: Connection, tenant: str) -> list[GroupRow]:
     """Lock and return all groups of a tenant, in the order of their ids."""
     rows = connection.execute(
