@@ -302,6 +302,45 @@ def test_a_rotation_is_a_list_with_people(catalog: Catalog) -> None:
     ]
 
 
+TURNS = """
+- rotation: turns
+  layers: [{people: [ann@example.org], start: "2026-01-05", every: 1w, only: [w]}]
+- window: w
+  intervals: [{months: [may]}]
+"""
+CALM = "- alert: it\n  on: network.lost\n  labels: {site: data.site}\n  recipients: [to]\n"
+
+
+@pytest.mark.parametrize("name", ["sales", "turns"])
+@pytest.mark.parametrize(
+    "key", ["steps: [{recipients: [{list: LIST}]}]", "at_end: {recipients: [{list: LIST}]}"]
+)
+@pytest.mark.parametrize(
+    ("rule", "refused"),
+    [
+        (alert(escalate="e"), "server.down, server.recovered"),
+        (alert(routes="[{route: a, escalate: e}]"), "server.down, server.recovered"),
+        (alert(escalate="e", routes="[{route: a}]", on="server.down", resolved="null"), "server.down"),
+        (CALM + "  escalate: e\n", ""),
+    ],
+)
+def test_an_escalation_tells_who_may_be_told(
+    catalog: Catalog, rule: str, refused: str, key: str, name: str
+) -> None:
+    """Whoever a step names must be in the audience of every type of the rules and routes that use it."""
+    steps = "" if key.startswith("steps") else "  steps: [{recipients: [to]}]\n"
+    last = f"  {key.replace('LIST', name)}\n"
+
+    findings = found(catalog, TURNS + rule + "- escalation: e\n" + steps + last)
+
+    assert [(one.severity, one.error.problem) for one in findings] == (
+        [("error", f"nobody on {name!r} is in the audience of {refused}")] if refused else []
+    )
+    for one in findings:
+        assert one.error.line == len((TURNS.lstrip() + rule + steps).splitlines()) + 3
+        assert one.error.mend == f"add {name} to its `audience` in config/events"
+
+
 INHIBIT = "- inhibit: i\n  source: 'rule=it'\n  target: 'rule=other'\n"
 OTHER = (
     "- alert: other\n  on: network.lost\n  labels: {link: data.link, site: data.site}\n  recipients: [to]\n"

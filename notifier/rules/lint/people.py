@@ -23,12 +23,19 @@ def people(known: Known) -> Iterator[Lint]:
         sources = telling.chosen.values["recipients"] or ()
         yield from _lists(telling.chosen.where["recipients"], sources, telling.types, known)
     for place, escalation in known.entries(EscalationEntry):
+        types = _escalated(escalation.escalation, known)
         for index, step in enumerate(escalation.steps):
-            yield from _lists(place.at("steps", index, "recipients"), step.recipients, (), known)
+            yield from _lists(place.at("steps", index, "recipients"), step.recipients, types, known)
         if escalation.at_end is not None:
-            yield from _lists(place.at("at_end", "recipients"), escalation.at_end.recipients, (), known)
+            yield from _lists(place.at("at_end", "recipients"), escalation.at_end.recipients, types, known)
     for place, alert in known.entries(AlertEntry):
         yield from _untaken(place, alert, known)
+
+
+def _escalated(name: str, known: Known) -> tuple[EventType, ...]:
+    """Return the types of all rules and routes that use the escalation, each once."""
+    users = (one for one in tellings(known) if one.chosen.values.get("escalate") == name)
+    return tuple({kind.type: kind for user in users for kind in user.types}.values())
 
 
 def _lists(
