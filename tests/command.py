@@ -19,7 +19,10 @@ def command(services: Services | None) -> Run:
     """Return the command on these services, or as the environment says."""
 
     def run(*args: object, **options: Any) -> Result:
-        return CliRunner().invoke(cli, [str(one) for one in args], obj=services, **options)
+        # Not as wide as whatever terminal the tests run in: tables would be broken elsewhere.
+        return CliRunner(env={"COLUMNS": "100"}).invoke(
+            cli, [str(one) for one in args], obj=services, **options
+        )
 
     return run
 

@@ -3,10 +3,12 @@
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
 
 from notifier.crypto import MasterKeys
@@ -19,6 +21,22 @@ pytest_plugins = ["tests.services"]
 
 ROLE_PASSWORD = "test"
 MASTER_KEY = MasterKeys.new_line("test")
+
+
+@pytest.fixture(autouse=True)
+def own_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a command that sets up logs in the test's process do so for this test alone.
+
+    A logger that keeps what it was set up with is deaf to ``capture_logs`` in every later test.
+    """
+    configure = structlog.configure
+
+    def without_keeping(**options: Any) -> None:
+        configure(**{**options, "cache_logger_on_first_use": False})
+
+    monkeypatch.setattr(structlog, "configure", without_keeping)
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

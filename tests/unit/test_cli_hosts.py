@@ -88,8 +88,12 @@ def test_doctor_goes_on_where_nobody_finds_a_host(
     assert time.monotonic() - started < 10
     assert result.exit_code == 1
     assert {one["state"] for one in found.values()} == {"fail"}
-    assert set(found) == {"database", "keyring", "redis", "intake", "queue", "relay default", "sms"}
-    for name, host in (("database", "db"), ("keyring", "db"), ("queue", "db"), ("redis", "cache")):
+    assert set(found) == {
+        "database", "keyring", "rules", "redis", "intake", "queue", "relay default", "sms"
+    }  # fmt: skip
+    for name, host in (
+        ("database", "db"), ("keyring", "db"), ("rules", "db"), ("queue", "db"), ("redis", "cache")
+    ):  # fmt: skip
         assert found[name]["detail"] == f"no resolver tells where {host}.example.org is, within 0.2 s"
         assert "DNS" in found[name]["mend"]
     assert "hush" not in result.output
