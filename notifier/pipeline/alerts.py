@@ -170,10 +170,12 @@ class Alerts:
         """Return the groups, as pairs, with what a stronger alert muted that is over now."""
         reasons: dict[str, set[str]] = {}
         for one in moved:
-            if not one.before.is_firing or one.action.state.is_firing:
+            before, after = one.before, one.action.state
+            if not before.is_firing or (after.is_firing and after.labels == before.labels):
                 continue
             for rule in self._rules.setting.inhibits:
-                if rule.is_source(one.before.labels):
+                # Over, or not strong enough any more, or about something else.
+                if rule.is_source(before.labels):
                     reasons.setdefault(one.key[0], set()).add(f"inhibit:{rule.name}")
         return {
             (group, group)

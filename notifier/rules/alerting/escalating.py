@@ -43,8 +43,7 @@ def chain_after(
     if not firing:
         return stop(chain) if chain is not None and chain.state is not ChainState.STOPPED else chain
     is_alarm = message is not None and message.why in _ALARMING
-    is_idle = chain is None or chain.state in (ChainState.STOPPED, ChainState.ACKNOWLEDGED, ChainState.ENDED)
-    if policy is not None and is_alarm and is_idle:
+    if policy is not None and _begins(chain, firing, is_alarm=is_alarm):
         return begin(policy, now)
     if chain is None:
         return None
@@ -53,6 +52,25 @@ def chain_after(
         return resume(chain, now) if _is_given_back(chain, firing, now) else chain
     newest = max(held, key=lambda one: one.acknowledged_at or now)
     return acknowledge(chain, newest.acknowledged_by or "", newest.acknowledged_at or now)
+
+
+def _begins(chain: Chain | None, firing: Sequence[AlertState], *, is_alarm: bool) -> bool:
+    """Tell whether the calls begin, or begin anew.
+
+    What ended and began again before its group spoke is no news to anybody who was told; it is nobody's all
+    the same.
+    """
+    if chain is None or chain.state is ChainState.ENDED:
+        return is_alarm
+    if chain.state is ChainState.STOPPED:
+        return any(one.status is AlertStatus.FIRING for one in firing)
+    if chain.state is not ChainState.ACKNOWLEDGED or chain.ack is None:
+        return False
+    taken_at = chain.ack.at
+    return is_alarm or any(
+        one.status is AlertStatus.FIRING and one.started_at is not None and one.started_at > taken_at
+        for one in firing
+    )
 
 
 def _is_given_back(chain: Chain, firing: Sequence[AlertState], now: datetime) -> bool:

@@ -108,7 +108,7 @@ class Looking:
             plan=seat.plan,
             labels=place.join.labels,
             number=place.group.number,
-            told=tuple(place.people.values()),
+            told=place.heard_of([members[name] for name in message.resolved]),
             people=place.join.people,
         )
         event = event_of(speaker, message, states, now, next_at=due)
@@ -119,7 +119,9 @@ class Looking:
         )  # fmt: skip
         if message.firing:
             people = [one.recipient for one in decision.notifications]
-            place.people |= {one.identity.casefold(): one for one in people}
+            for name in message.firing:
+                heard = place.heard.setdefault(members[name], {})
+                heard |= {one.identity.casefold(): one for one in people}
         alerts = [ToldAlert.of(states[name], is_firing=True) for name in message.firing]
         alerts += [ToldAlert.of(states[name], is_firing=False) for name in message.resolved]
         self.told += [
@@ -162,6 +164,7 @@ class Looking:
             if not self.states[key].is_firing and (told is None or not told.is_firing):
                 gone.append(key)
                 del place.members[key]
+                place.heard.pop(key, None)
         before = {} if seen.is_settled else place.muted
         muted = {**before, **{key: mute.reason for key, mute in self._muted.items()}}
         place.muted = {key: reason for key, reason in muted.items() if key in place.members}
