@@ -170,10 +170,12 @@ class Alerts:
         """Return the groups, as pairs, with what a stronger alert muted that is over now."""
         reasons: dict[str, set[str]] = {}
         for one in moved:
-            if not one.before.is_firing or one.action.state.is_firing:
+            before, after = one.before, one.action.state
+            if not before.is_firing or (after.is_firing and after.labels == before.labels):
                 continue
             for rule in self._rules.setting.inhibits:
-                if rule.is_source(one.before.labels):
+                # Over, or not strong enough any more, or about something else.
+                if rule.is_source(before.labels):
                     reasons.setdefault(one.key[0], set()).add(f"inhibit:{rule.name}")
         return {
             (group, group)
@@ -237,7 +239,11 @@ class Alerts:
 
     def _new(self, group: GroupId, join: Join, now: datetime) -> GroupRow:
         tenant, rule, digest = group
-        private = {"labels": dict(join.labels), "people": [one.to_json() for one in join.people]}
+        private = {
+            "key": join.key,
+            "labels": dict(join.labels),
+            "people": [one.to_json() for one in join.people],
+        }
         key = self._keyring.new_data_key()
         return GroupRow(
             id=uuid7(),

@@ -31,7 +31,9 @@ from notifier.rules.alerting.escalation import Chain, Tell, advance
 from notifier.rules.alerting.inhibition import Firing, Inhibitors
 from notifier.rules.alerting.mutes import Mute, Mutes
 from notifier.rules.alerting.plan import AlertPlan, AlertRule
+from notifier.rules.alerting.routes import Node
 from notifier.rules.alerting.speaking import Speaker, decide, event_of
+from notifier.rules.alerting.tracking import is_at_home
 from notifier.rules.ruleset import RuleSet
 from notifier.rules.telling import Telling
 from notifier.store import alert_groups, silences
@@ -46,6 +48,7 @@ _BATCH = 25
 _STINT_SECONDS = 0.5
 _PATIENCE = timedelta(seconds=10)
 """A first message waits so long at most for what came in and is not ingested."""
+_ELSEWHERE = "route"
 _LOOK_BACK = 20
 """Messages of a group that may still wait to be sent."""
 _PUT_OFF = timedelta(minutes=1)
@@ -100,6 +103,7 @@ class Groups:
     ) -> None:
         self._database, self._decider, self._catalog = database, decider, catalog
         self._rules, self._keyring, self._clock = rules, keyring, clock
+        self._types = frozenset(entry.type for entry in catalog)
 
     def speak(self, oldest: bytes | None = None) -> set[tuple[str, str]]:
         """Let those speak that are due, for a stint at most; return (channel, lane) pairs with new work.
@@ -109,11 +113,12 @@ class Groups:
         """
         flows: set[tuple[str, str]] = set()
         limit, end = _BATCH, time.monotonic() + _STINT_SECONDS
+        mutes: dict[str, Mutes] = {}
         while True:
             taken: list[GroupRow] = []
             try:
                 flows |= self._database.retrying(
-                    functools.partial(self._round, limit=limit, taken=taken, oldest=oldest)
+                    functools.partial(self._round, limit=limit, taken=taken, oldest=oldest, mutes=mutes)
                 )
                 is_over, limit = len(taken) < limit, _BATCH
             except PROCESSING_ERRORS as error:
@@ -135,8 +140,15 @@ class Groups:
         return _BATCH
 
     def _round(
-        self, connection: Connection, *, limit: int, taken: list[GroupRow], oldest: bytes | None
+        self,
+        connection: Connection,
+        *,
+        limit: int,
+        taken: list[GroupRow],
+        oldest: bytes | None,
+        mutes: dict[str, Mutes],
     ) -> set[tuple[str, str]]:
+        """Let some speak; ``mutes`` is what a stint knows, by tenant: it lasts half a second."""
         now = self._clock.now()
         first_until = now if oldest is None else max(entry_time(oldest, now), now - _PATIENCE)
         taken[:] = alert_groups.take_due_groups(connection, now, limit, first_until=first_until)
@@ -145,7 +157,8 @@ class Groups:
         members: dict[UUID, list[MemberRow]] = {row.id: [] for row in taken}
         for member in alert_groups.members_of(connection, list(members)):
             members[member.group_id].append(member)
-        mutes = {tenant: self._mutes(connection, tenant, now) for tenant in {row.tenant for row in taken}}
+        for tenant in {row.tenant for row in taken} - mutes.keys():
+            mutes[tenant] = self._mutes(connection, tenant, now)
         done = _Round(connection=connection)
         for row in taken:
             self._one(row, members[row.id], mutes[row.tenant], now, done)
@@ -164,6 +177,9 @@ class Groups:
         inhibitors = Inhibitors(setting.inhibits)
         if setting.inhibits:
             for kept in live_sources(connection, [tenant]):
+                rule = self._rules.alert(kept.rule)
+                if rule is None or not rule.is_enabled:  # nobody hears of it any more, nor of its end
+                    continue
                 state = open_alert(self._keyring, kept)
                 if state.is_firing and state.started_at is not None:
                     inhibitors.add(Firing(labels=state.labels, starts_at=state.started_at))
@@ -185,7 +201,15 @@ class Groups:
             done.rows.append(replace(row, due_at=now + _PUT_OFF))
             return
         plan = node.plan
+        private = self._open(row)
         present = [self._present(one, plan, mutes, now) for one in rows]
+        present = [self._at_home(one, rule, node, private.get("key")) for one in present]
+        unknown = {one.state.newest.type for one in present if one.state.newest is not None} - self._types
+        if unknown:
+            # A process with a newer catalogue knows them: what this one cannot say must not count as said.
+            log.error("sweep.type_unknown", rule=row.rule, types=sorted(unknown))
+            done.rows.append(replace(row, due_at=now + _PUT_OFF))
+            return
         group = group_of(row)
         if _is_unmuted(present):
             group = touch(group, plan.cadence, now)
@@ -200,7 +224,7 @@ class Groups:
             reminders=group.reminders,
             due_at=_next_due(seen, present, now),
         )
-        saying = _Saying(row=row, rule=rule, plan=plan, private=self._open(row), present=present)
+        saying = _Saying(row=row, rule=rule, plan=plan, private=private, present=present)
         if seen.message is not None:
             saying = self._say(saying, seen.message, plan.telling, now, done)
         saying = self._escalate(saying, seen.message, now, done)
@@ -229,6 +253,12 @@ class Groups:
         )
         return _Present(row=row, state=state, mute=mute, member=member)
 
+    def _at_home(self, one: _Present, rule: AlertRule, node: Node[AlertPlan], place: str | None) -> _Present:
+        """Hide an alert that another group tells of by now; whoever heard of it here hears of its end here."""
+        if place is None or not one.state.is_firing or is_at_home(rule, node, one.state, place):
+            return one
+        return replace(one, mute=Mute(reason=_ELSEWHERE), member=replace(one.member, muted=_ELSEWHERE))
+
     def _say(
         self, saying: "_Saying", message: GroupMessage, telling: Telling, now: datetime, done: _Round
     ) -> "_Saying":
@@ -242,13 +272,10 @@ class Groups:
             plan=saying.plan,
             labels=private["labels"],
             number=row.number,
-            told=tuple(Recipient(**one) for one in private.get("told", ()) if one),  # None: was erased
+            told=_heard(private, message.resolved),
             people=tuple(Recipient(**one) for one in private.get("people", ())),
         )
         event = event_of(speaker, message, states, now, next_at=row.due_at)
-        if event.type not in self._catalog:
-            log.error("sweep.type_unknown", rule=row.rule, type=event.type)
-            return saying
         entry = self._catalog[event.type]
         incoming = Incoming(event=event, entry=entry, lane=telling.urgency or Urgency(entry.urgency), at=now)
         facts = self._decider.facts_of(done.connection, event, telling, now, speaker.people or ())
@@ -266,9 +293,9 @@ class Groups:
         done.decisions.append(decision)
         if not message.firing:
             return saying
-        known = {str(one): one for one in private.get("told", ())}
-        known |= {str(one): one for one in (action.recipient.to_json() for action in decision.notifications)}
-        return self._knowing(saying, told=list(known.values()))
+        people = [action.recipient.to_json() for action in decision.notifications]
+        here = {one.member.id for one in saying.present}
+        return self._knowing(saying, **_having_told(private, message.firing, people, here))
 
     def _escalate(
         self, saying: "_Saying", message: GroupMessage | None, now: datetime, done: _Round
@@ -343,6 +370,25 @@ class _Saying:
         return Chain.from_json(value) if value else None
 
 
+def _heard(private: Mapping[str, Any], alerts: Sequence[str]) -> tuple[Recipient, ...]:
+    """Return who was told that one of the alerts fires, and was not erased since."""
+    told, heard = private.get("told", ()), private.get("heard", {})
+    places = sorted({place for alert in alerts for place in heard.get(alert, ())})
+    return tuple(Recipient(**told[place]) for place in places if told[place] is not None)
+
+
+def _having_told(
+    private: Mapping[str, Any], alerts: Sequence[str], people: Sequence[Mapping[str, str]], members: set[str]
+) -> dict[str, Any]:
+    """Return what a group remembers of whom it told of what: ``heard`` has places in ``told``, by alert."""
+    told = list(private.get("told", ()))
+    told += [one for one in people if one not in told]
+    places = {told.index(one) for one in people}
+    heard = {name: known for name, known in private.get("heard", {}).items() if name in members}
+    heard |= {name: sorted({*heard.get(name, ()), *places}) for name in alerts}
+    return {"told": told, "heard": heard}
+
+
 def _is_unmuted(present: Sequence[_Present]) -> bool:
     """Tell whether something that was muted no longer is: what still fires is told on the next tick."""
     return any(one.row.muted_by is not None and one.mute is None for one in present)
@@ -353,6 +399,9 @@ def _next_due(seen: Look, present: Sequence[_Present], now: datetime) -> datetim
     moments = [one.mute.until for one in present if one.mute is not None]
     is_new = any(one.mute is not None and one.mute.reason != one.row.muted_by for one in present)
     moments += [seen.next_at, now + _LOOK_AGAIN if is_new else None]
+    # What a stronger alert mutes has no end that is known; rules may change, too.
+    is_inhibited = any(one.mute is not None and one.mute.until is None for one in present)
+    moments += [now + _PUT_OFF] if is_inhibited else []
     return min((one for one in moments if one is not None), default=None)
 
 

@@ -1,6 +1,8 @@
 """Alerts from the event to the mail: grouped, reminded of, called off, each once; on real servers."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,9 @@ from notifier.events import Urgency
 from notifier.ids import uuid7
 from notifier.rules.alerting.matchers import parse_matchers
 from notifier.rules.alerting.silences import Silence
+from notifier.rules.files import RuleFiles
+from notifier.rules.load import compile_rules
+from notifier.rules.ruleset import RuleSet
 from notifier.store.silences import save_silence
 from tests.alerting import RULES, Stage
 from tests.command import command
@@ -302,3 +307,127 @@ def test_why_an_event_led_to_nothing_yet(stage: Stage) -> None:
     assert "yes server-down: tracked: it begins" in answer.output
     assert "server-down: now firing since" in answer.output
     assert "has said nothing yet; this alert was not told; it looks again" in answer.output
+
+
+CALLS = """
+rules:
+  - alert: server-down
+    on: [server.down, server.recovered]
+    resolved: server.recovered
+    labels: {host: data.host}
+    key: [host]
+    first_after: 0s
+    batch_every: 5m
+    recipients: [{list: operators}]
+    channels: [email]
+    escalate: on-call
+  - escalation: on-call
+    steps:
+      - {recipients: [{list: operators}], channels: [email], wait: 7m}
+      - {recipients: [{list: on-call}], channels: [email], wait: 7m}
+"""
+
+
+def test_what_was_taken_and_begins_again_is_called_about_again(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """Over and back before its group spoke: no news, but nobody has charge of it any more."""
+    stage = play(make_flow, tmp_path, CALLS)
+    stage.feed("server.down", "web-1")
+    begun = subjects(stage)
+    stage.acknowledger.group(stage.group(), "Ann", stage.clock.now())
+    held = subjects(stage, minutes=6)
+    stage.feed("server.recovered", "web-1")
+    stage.clock.advance(timedelta(minutes=1))
+    stage.feed("server.down", "web-1")
+
+    again = [*subjects(stage, minutes=5), *subjects(stage, minutes=7)]
+
+    assert (len(begun), held, len(again)) == (2, [], 2)
+
+
+def test_what_begins_again_while_the_calls_pause_is_called_about(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """A step is due while all is over for a minute: the calls stop, and begin again with it."""
+    stage = play(make_flow, tmp_path, CALLS)
+    stage.feed("server.down", "web-1")
+    subjects(stage)
+    stage.clock.advance(timedelta(minutes=6, seconds=50))
+    stage.feed("server.recovered", "web-1")
+    paused = subjects(stage, seconds=20)
+    stage.feed("server.down", "web-1")
+
+    again = [*subjects(stage, minutes=3), *subjects(stage, minutes=7)]
+
+    assert paused == []
+    assert len(again) == 2
+
+
+def test_what_a_weaker_source_no_longer_mutes_is_told(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """The source goes on firing, and does not match its rule any more."""
+    rules = EVERYTHING.replace(
+        '    source: rule="site-down"', '    source: severity="critical", rule="site-down"'
+    )
+    rules = rules.replace("    key: [site]", "    key: [site]\n    severity: data.severity")
+    stage = play(make_flow, tmp_path, rules % ("03:00", "04:00"))
+    stage.flow.ingest(strong(stage, "critical"))
+    subjects(stage)
+    stage.feed("server.down", "web-1")
+    muted = subjects(stage, minutes=1)
+    stage.flow.ingest(strong(stage, "warning"))
+
+    told = subjects(stage, minutes=6)
+
+    assert [one for one in muted if "web-1" in one] == []
+    assert [one for one in told if "web-1" in one] != []
+
+
+def strong(stage: Stage, severity: str) -> dict[str, object]:
+    """Return an event: the network of a site is down, so severe."""
+    event = site(stage, "network.disrupted", "berlin")
+    return {**event, "data": {**event["data"], "severity": severity}}  # type: ignore[dict-item]
+
+
+def test_a_clock_that_is_ahead_does_not_keep_an_alert_alive(stage: Stage) -> None:
+    """An event an hour ahead of us is the newest word for a minute, and no longer."""
+    event = stage.flow.sample("server.down", subject="web-1")
+    ahead = (stage.clock.now() + timedelta(hours=1)).isoformat()
+    stage.flow.ingest({**event, "time": ahead, "data": {**event["data"], "host": "web-1"}})
+    subjects(stage, seconds=30)
+    stage.clock.advance(timedelta(minutes=10))
+    stage.feed("server.recovered", "web-1")
+
+    assert stage.statuses() == {"web-1": "resolved"}
+
+
+def test_who_was_told_of_one_alert_hears_of_its_end_and_of_no_others(
+    make_flow: MakeFlow, tmp_path: Path
+) -> None:
+    """One group for all: who was in charge on the first day does not hear of the second day's alert."""
+    rules = SILENCED.replace("    key: [host]\n", "    key: [host]\n    group_by: []\n", 1)
+    stage = play(make_flow, tmp_path, rules)
+    stage.feed("server.down", "web-1")
+    first = stage.told()
+    services = stage.flow.services
+    other = rules.replace("list: operators", "list: on-call")
+    services.adopt_rules(compiled(stage, other))
+    stage.clock.advance(timedelta(days=1))
+    stage.feed("server.down", "web-2")
+    second = stage.told(minutes=1)
+    stage.feed("server.recovered", "web-2")
+    over = stage.told(minutes=1)
+    stage.feed("server.recovered", "web-1")
+    end = stage.told(minutes=1)
+
+    assert [addressees(one) for one in (first, second, over)] == [{"operators"}, {"on-call"}, {"on-call"}]
+    assert addressees(end) == {"operators", "on-call"}
+
+
+def compiled(stage: Stage, rules: str) -> RuleSet:
+    """Return other rules, as a change of the files brings them."""
+    services = stage.flow.services
+    files = RuleFiles(folder=Path("rules"), texts={"rules.yaml": rules})
+    types = [entry.type for entry in services.catalog]
+    return compile_rules(files, types=types, lists=list(services.lists), templates=None)
+
+
+def addressees(mails: Sequence[EmailMessage]) -> set[str]:
+    """Return who got a mail, by the name before the @."""
+    return {str(mail["To"]).rpartition("<")[2].partition("@")[0] for mail in mails}

@@ -43,8 +43,7 @@ def chain_after(
     if not firing:
         return stop(chain) if chain is not None and chain.state is not ChainState.STOPPED else chain
     is_alarm = message is not None and message.why in _ALARMING
-    is_idle = chain is None or chain.state in (ChainState.STOPPED, ChainState.ACKNOWLEDGED, ChainState.ENDED)
-    if policy is not None and is_alarm and is_idle:
+    if policy is not None and _begins(chain, firing, is_alarm=is_alarm):
         return begin(policy, now)
     if chain is None:
         return None
@@ -53,6 +52,37 @@ def chain_after(
         return resume(chain, now) if _is_given_back(chain, firing, now) else chain
     newest = max(held, key=lambda one: one.acknowledged_at or now)
     return acknowledge(chain, newest.acknowledged_by or "", newest.acknowledged_at or now)
+
+
+def _begins(chain: Chain | None, firing: Sequence[AlertState], *, is_alarm: bool) -> bool:
+    """Tell whether the calls begin, or begin anew.
+
+    What ended and began again before its group spoke is no news to anybody who was told; it is nobody's all
+    the same.
+    """
+    if chain is None or chain.state is ChainState.ENDED:
+        return is_alarm
+    if chain.state is ChainState.STOPPED:
+        return any(one.status is AlertStatus.FIRING for one in firing)
+    taken_at = _taken_at(chain, firing)
+    if taken_at is None:
+        return False
+    return (is_alarm and chain.state is ChainState.ACKNOWLEDGED) or all(
+        one.started_at is not None and one.started_at > taken_at
+        for one in firing
+        if one.status is AlertStatus.FIRING
+    )
+
+
+def _taken_at(chain: Chain, firing: Sequence[AlertState]) -> datetime | None:
+    """Return when somebody last took charge of all there was, and something is nobody's now; else None."""
+    if all(one.status is AlertStatus.ACKNOWLEDGED for one in firing):
+        return None
+    if chain.state is ChainState.ACKNOWLEDGED and chain.ack is not None:
+        return chain.ack.at
+    taken = [one.acknowledged_at for one in firing if one.acknowledged_at is not None]
+    # The chain has not heard of it yet.
+    return max((one for one in taken if one > chain.began_at), default=None)
 
 
 def _is_given_back(chain: Chain, firing: Sequence[AlertState], now: datetime) -> bool:

@@ -176,8 +176,8 @@ def _over(state: AlertState, at: datetime) -> AlertState:
 
 def _held(before: AlertState, after: AlertState, now: datetime, flapping: Flapping | None) -> AlertState:
     """Count the change, and hold what changes too often."""
-    if flapping is None:
-        return after
+    if flapping is None:  # or it was taken out of the rule since
+        return replace(after, changes=(), is_held=False, release_at=None) if after.changes else after
     changes = after.changes
     if before.is_firing != after.is_firing or before.occurrence != after.occurrence:
         changes = (*changes, now)

@@ -5,7 +5,7 @@ Pure: event, state and clock in, the state after it out. Sends nothing and knows
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from notifier.alerts import SEVERITIES, AlertState, AlertStatus, Labels, Newest, Signal
 from notifier.decisions import Join, TrackAlert, Verdict
@@ -20,6 +20,7 @@ from notifier.rules.alerting.routes import Node, answering
 from notifier.rules.alerting.sightings import Reading, Sighting
 from notifier.rules.telling import matches
 
+_CLOCK_ERROR = timedelta(minutes=1)
 _DEFAULT_SEVERITY = SEVERITIES.index("warning")
 _QUIET = AlertState()
 
@@ -73,7 +74,7 @@ def track(
     whole = states.get((rule.name, WHOLE_RULE), _QUIET)
     reading = _detect(rule, event, before, aspect, now, is_warm=whole.memory is not None)
     status = aspect.status if reading is None else _as_status(reading)
-    signal = _signal(rule, event, aspect, status or AlertStatus.QUIET)
+    signal = _signal(rule, event, aspect, status or AlertStatus.QUIET, now)
     state = before if reading is None else remember(before, reading, signal)
     if status is not None:
         state = receive(state, signal, now, ttl=rule.ttl, flapping=rule.flapping)
@@ -91,7 +92,8 @@ def track(
 
 def lapse(rule: AlertRule, key: str, before: AlertState, now: datetime) -> TrackAlert:
     """Return what time alone makes of an alert whose moment has come."""
-    state = before
+    # What a detector remembered that was taken out of the rule since wakes nobody any more.
+    state = before if rule.detector is not None else replace(before, memory=None, look_at=None)
     if rule.detector is not None and state.look_at is not None and state.look_at <= now:
         reading = rule.detector.tick(dict(state.memory or {}), now)
         state = remember(state, reading)
@@ -123,6 +125,16 @@ def joins_of(rule: AlertRule, state: AlertState) -> tuple[Join, ...]:
         for node in answering(rule.root, state.labels)
     )
     return joins if len(joins) < 2 else tuple({join.key: join for join in joins}.values())  # noqa: PLR2004
+
+
+def is_at_home(rule: AlertRule, node: Node[AlertPlan], state: AlertState, place: str) -> bool:
+    """Tell whether a group, by the key of its joins, is still where an alert is told.
+
+    Its labels may have changed since it joined: another branch answers, or it has other people.
+    """
+    if rule.is_steady(node.plan):
+        return True
+    return any(join.key == place for join in joins_of(rule, state))
 
 
 def _people(node: Node[AlertPlan], state: AlertState) -> tuple[Recipient, ...]:
@@ -214,10 +226,11 @@ def _moment(event: Event, path: str | None) -> datetime | None:
     return moment.astimezone(UTC) if moment.tzinfo is not None else None
 
 
-def _signal(rule: AlertRule, event: Event, aspect: Aspect, status: AlertStatus) -> Signal:
+def _signal(rule: AlertRule, event: Event, aspect: Aspect, status: AlertStatus, now: datetime) -> Signal:
     return Signal(
         status=status,
-        at=event.time,
+        # A producer's clock that runs ahead must not make its word the newest one for hours to come.
+        at=min(event.time, now + _CLOCK_ERROR),
         severity=aspect.severity,
         labels=aspect.labels,
         newest=Newest(

@@ -16,6 +16,7 @@ from notifier.rules.alerting.escalating import chain_after, step_telling
 from notifier.rules.alerting.escalation import Tell, advance
 from notifier.rules.alerting.mutes import Mute, Mutes
 from notifier.rules.alerting.speaking import Speaker, decide, event_of
+from notifier.rules.alerting.tracking import is_at_home
 from notifier.rules.ruleset import RuleSet
 from notifier.rules.simulation.places import AlertKey, Place, Seat
 from notifier.rules.simulation.told import Told, ToldAlert, told_of
@@ -57,6 +58,13 @@ class Looking:
             if state.is_firing
         }
         self._muted = {key: mute for key, mute in found.items() if mute is not None}
+        rule, place_key = self.seat.rule, self.place.join.key
+        node = rule.node(self.place.join.route)
+        self._muted |= {
+            key: Mute(reason="route")
+            for key, state in self.states.items()
+            if state.is_firing and node is not None and not is_at_home(rule, node, state, place_key)
+        }
 
     def look(self) -> Heard:
         """Say what there is to say, and remember it."""
@@ -108,7 +116,7 @@ class Looking:
             plan=seat.plan,
             labels=place.join.labels,
             number=place.group.number,
-            told=tuple(place.people.values()),
+            told=place.heard_of([members[name] for name in message.resolved]),
             people=place.join.people,
         )
         event = event_of(speaker, message, states, now, next_at=due)
@@ -119,7 +127,9 @@ class Looking:
         )  # fmt: skip
         if message.firing:
             people = [one.recipient for one in decision.notifications]
-            place.people |= {one.identity.casefold(): one for one in people}
+            for name in message.firing:
+                heard = place.heard.setdefault(members[name], {})
+                heard |= {one.identity.casefold(): one for one in people}
         alerts = [ToldAlert.of(states[name], is_firing=True) for name in message.firing]
         alerts += [ToldAlert.of(states[name], is_firing=False) for name in message.resolved]
         self.told += [
@@ -162,6 +172,7 @@ class Looking:
             if not self.states[key].is_firing and (told is None or not told.is_firing):
                 gone.append(key)
                 del place.members[key]
+                place.heard.pop(key, None)
         before = {} if seen.is_settled else place.muted
         muted = {**before, **{key: mute.reason for key, mute in self._muted.items()}}
         place.muted = {key: reason for key, reason in muted.items() if key in place.members}

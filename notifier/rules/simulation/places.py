@@ -3,6 +3,7 @@
 Values and what is remembered of them; what is made of it stands in ``looking``.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from notifier.alerts import AlertState
@@ -29,10 +30,17 @@ class Place:
     members: dict[AlertKey, Told | None] = field(default_factory=dict)
     muted: dict[AlertKey, str] = field(default_factory=dict)
     """Why, for whom it was so at a look since the last that was settled."""
-    people: dict[str, Recipient] = field(default_factory=dict)
-    """Who was told that something fires."""
+    heard: dict[AlertKey, dict[str, Recipient]] = field(default_factory=dict)
+    """Who was told that an alert fires."""
     chain: Chain | None = None
     """The escalation that runs, or ran."""
+
+    def heard_of(self, alerts: Iterable[AlertKey]) -> tuple[Recipient, ...]:
+        """Return who was told that one of the alerts fires."""
+        found: dict[str, Recipient] = {}
+        for alert in alerts:
+            found |= self.heard.get(alert, {})
+        return tuple(found.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
