@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from notifier.errors import ConfigError
-from notifier.forms import mend_of
+from notifier.forms import mend_of, problem_of
 
 _ALIASED_LIMIT = 200_000
 Path_ = tuple[str | int, ...]
@@ -130,7 +130,7 @@ class Document:
             return self.error("unknown key", where, f"did you mean {near[0]!r}?" if near else "remove it")
         if item["type"] == "missing":
             return self.error(f"{item['loc'][-1]!r} is required", where, "add it")
-        return self.error(item["msg"].removeprefix("Value error, "), where, mend_of(item))
+        return self.error(problem_of(item), where, mend_of(item))
 
     def _existing(self, path: Path_, loc: Path_) -> Iterator[str | int]:
         here = path
