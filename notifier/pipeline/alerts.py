@@ -239,7 +239,11 @@ class Alerts:
 
     def _new(self, group: GroupId, join: Join, now: datetime) -> GroupRow:
         tenant, rule, digest = group
-        private = {"labels": dict(join.labels), "people": [one.to_json() for one in join.people]}
+        private = {
+            "key": join.key,
+            "labels": dict(join.labels),
+            "people": [one.to_json() for one in join.people],
+        }
         key = self._keyring.new_data_key()
         return GroupRow(
             id=uuid7(),

@@ -31,7 +31,9 @@ from notifier.rules.alerting.escalation import Chain, Tell, advance
 from notifier.rules.alerting.inhibition import Firing, Inhibitors
 from notifier.rules.alerting.mutes import Mute, Mutes
 from notifier.rules.alerting.plan import AlertPlan, AlertRule
+from notifier.rules.alerting.routes import Node
 from notifier.rules.alerting.speaking import Speaker, decide, event_of
+from notifier.rules.alerting.tracking import is_at_home
 from notifier.rules.ruleset import RuleSet
 from notifier.rules.telling import Telling
 from notifier.store import alert_groups, silences
@@ -46,6 +48,7 @@ _BATCH = 25
 _STINT_SECONDS = 0.5
 _PATIENCE = timedelta(seconds=10)
 """A first message waits so long at most for what came in and is not ingested."""
+_ELSEWHERE = "route"
 _LOOK_BACK = 20
 """Messages of a group that may still wait to be sent."""
 _PUT_OFF = timedelta(minutes=1)
@@ -198,7 +201,9 @@ class Groups:
             done.rows.append(replace(row, due_at=now + _PUT_OFF))
             return
         plan = node.plan
+        private = self._open(row)
         present = [self._present(one, plan, mutes, now) for one in rows]
+        present = [self._at_home(one, rule, node, private.get("key")) for one in present]
         unknown = {one.state.newest.type for one in present if one.state.newest is not None} - self._types
         if unknown:
             # A process with a newer catalogue knows them: what this one cannot say must not count as said.
@@ -219,7 +224,7 @@ class Groups:
             reminders=group.reminders,
             due_at=_next_due(seen, present, now),
         )
-        saying = _Saying(row=row, rule=rule, plan=plan, private=self._open(row), present=present)
+        saying = _Saying(row=row, rule=rule, plan=plan, private=private, present=present)
         if seen.message is not None:
             saying = self._say(saying, seen.message, plan.telling, now, done)
         saying = self._escalate(saying, seen.message, now, done)
@@ -247,6 +252,12 @@ class Groups:
             told=told,
         )
         return _Present(row=row, state=state, mute=mute, member=member)
+
+    def _at_home(self, one: _Present, rule: AlertRule, node: Node[AlertPlan], place: str | None) -> _Present:
+        """Hide an alert that another group tells of by now; whoever heard of it here hears of its end here."""
+        if place is None or not one.state.is_firing or is_at_home(rule, node, one.state, place):
+            return one
+        return replace(one, mute=Mute(reason=_ELSEWHERE), member=replace(one.member, muted=_ELSEWHERE))
 
     def _say(
         self, saying: "_Saying", message: GroupMessage, telling: Telling, now: datetime, done: _Round

@@ -273,7 +273,7 @@ def test_nobody_is_reminded_where_nothing_waits_for_them(members: list[Member]) 
 
 
 def test_a_reminder_that_a_mute_held_back_comes_when_it_ends() -> None:
-    """It is overdue then, and shows all that fires."""
+    """It is overdue then, and shows all that fires; what is new among it is told as new."""
     group, known = due(tick_at=None), member("a", FIRING)
 
     muted = look(group, [replace(known, muted="window:night")], HOURLY, at(7200))
@@ -281,7 +281,8 @@ def test_a_reminder_that_a_mute_held_back_comes_when_it_ends() -> None:
 
     assert muted.message is None
     assert after.message is not None
-    assert (after.message.why, after.message.firing) == (Why.REMINDER, ("a", "b"))
+    assert (after.message.why, after.message.firing) == (Why.NEW_MEMBER, ("a", "b"))
+    assert after.message.news == ("b",)
 
 
 @pytest.mark.parametrize(

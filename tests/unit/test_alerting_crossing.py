@@ -31,7 +31,7 @@ def test_it_speaks_at_crossings_only(watch: Crossing, values: list[float], says:
     """Past the limit it fires, at the rearm value it is over, and between the two it is quiet."""
     readings = seen(watch, values)
 
-    assert [reading.is_firing for reading in readings] == says
+    assert [crossed(reading) for reading in readings] == says
     assert sum(reading.matches for reading in readings) == says.count(True)
 
 
@@ -93,11 +93,25 @@ def test_time_changes_no_value() -> None:
 @given(st.lists(st.integers(0, 200), max_size=40))
 def test_one_firing_per_crossing(values: list[int]) -> None:
     """Firing and recovery alternate, and each has a value that is the reason for it."""
-    says = [reading.is_firing for reading in seen(LOW, values)]
+    says = [crossed(reading) for reading in seen(LOW, values)]
 
     spoken = [(said, value) for said, value in zip(says, values, strict=True) if said is not None]
     assert [said for said, _ in spoken] == [number % 2 == 0 for number in range(len(spoken))]
     assert all(value < 100 if said else value >= 120 for said, value in spoken)
+
+
+def test_a_value_that_is_still_past_the_limit_keeps_the_alert_alive() -> None:
+    """It fires on, without another crossing; one within the gap says nothing."""
+    readings = seen(LOW, [50, 60, 110, 130])
+
+    assert [(one.is_firing, one.matches) for one in readings] == [(True, 1), (True, 0), (True, 0), (False, 0)]
+
+
+def crossed(reading: Reading) -> bool | None:
+    """Return which way the limit was crossed, if it was."""
+    if reading.is_firing is None or (reading.is_firing and not reading.matches):
+        return None
+    return reading.is_firing
 
 
 def seen(watch: Crossing, values: list[float] | list[int]) -> list[Reading]:

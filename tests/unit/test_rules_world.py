@@ -256,7 +256,7 @@ def test_windows_mute_until_they_change(tmp_path: Path) -> None:
     morning = (datetime(2026, 3, 3, 7, tzinfo=UTC) - START) / timedelta(minutes=1)
     assert told(world) == [
         (31, "first", ("web-1",), ()),
-        (morning, "reminder", ("web-1", "web-2"), ()),
+        (morning, "new_member", ("web-1", "web-2"), ()),
         (morning + 60, "reminder", ("web-1", "web-2"), ()),
     ]
 
@@ -457,3 +457,32 @@ def test_tenants_do_not_see_each_other(tmp_path: Path) -> None:
     pass_to(world, 30)
 
     assert [(one.event.tenant, one.firing) for one in world.told] == [("b", ("web-1",))]
+
+
+def test_an_alert_that_changes_its_branch_leaves_the_group_of_before(tmp_path: Path) -> None:
+    """Critical, then only a warning: the branch of critical ones reminds nobody of it, and tells its end."""
+    world = world_of(
+        tmp_path,
+        """
+  - alert: servers
+    on: server.down
+    resolved: server.recovered
+    severity: data.severity
+    first_after: 0s
+    batch_every: 5m
+    recipients: [{list: operators}]
+    routes:
+      - {route: crit, match: 'severity="critical"', remind_after: 10m, channels: [sms, email]}
+""",
+    )
+    happen(world, 0, "server.down", severity="critical")
+    happen(world, 7, "server.down", severity="warning")
+    happen(world, 60, "server.recovered")
+    pass_to(world, 90)
+
+    assert [(minute, why) for minute, why, _, _ in told(world)] == [
+        (0, "first"),
+        (7, "first"),
+        (60, "all_resolved"),
+        (62, "all_resolved"),
+    ]

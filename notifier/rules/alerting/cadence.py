@@ -197,10 +197,12 @@ def _message(group: Group, members: Sequence[Member], cadence: Cadence, now: dat
     firing = tuple(one for one in members if _is_shown(one))
     resolved = tuple(one for one in members if _is_resolved(one)) if cadence.send_resolved else ()
     is_tick = group.tick_at is not None and group.tick_at <= now
-    found = _news(members, firing, resolved) if is_tick else None
+    is_reminder = _is_reminder_due(group, firing, cadence, now)
+    # A reminder that overtakes the tick tells what is new as what it is.
+    found = _news(members, firing, resolved) if is_tick or is_reminder else None
     if found is None:
         is_caught_up = is_tick and any(one.is_back for one in firing)
-        if not is_caught_up and not _is_reminder_due(group, firing, cadence, now):
+        if not is_caught_up and not is_reminder:
             return None
         found = Why.REMINDER, ()
     why, news = found

@@ -4,7 +4,7 @@ Never quotes the value: it may be somebody's balance.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -47,7 +47,9 @@ class Crossing:
         is_past = self._is_past(sighting.value, was_past=was_past)
         changed: Memory = {"kind": KIND, "at": at, "past": is_past}
         if is_past == was_past:
-            return self._silent(changed, f"still {self._words(is_past=is_past)}")
+            # What is still past the limit keeps its alert alive, and up to date; it is no crossing.
+            words = f"still {self._words(is_past=is_past)}"
+            return replace(self._silent(changed, words), is_firing=True if is_past else None)
         return Reading(
             memory=changed,
             is_firing=is_past,

@@ -64,13 +64,25 @@ def _begins(chain: Chain | None, firing: Sequence[AlertState], *, is_alarm: bool
         return is_alarm
     if chain.state is ChainState.STOPPED:
         return any(one.status is AlertStatus.FIRING for one in firing)
-    if chain.state is not ChainState.ACKNOWLEDGED or chain.ack is None:
+    taken_at = _taken_at(chain, firing)
+    if taken_at is None:
         return False
-    taken_at = chain.ack.at
-    return is_alarm or any(
-        one.status is AlertStatus.FIRING and one.started_at is not None and one.started_at > taken_at
+    return (is_alarm and chain.state is ChainState.ACKNOWLEDGED) or all(
+        one.started_at is not None and one.started_at > taken_at
         for one in firing
+        if one.status is AlertStatus.FIRING
     )
+
+
+def _taken_at(chain: Chain, firing: Sequence[AlertState]) -> datetime | None:
+    """Return when somebody last took charge of all there was, and something is nobody's now; else None."""
+    if all(one.status is AlertStatus.ACKNOWLEDGED for one in firing):
+        return None
+    if chain.state is ChainState.ACKNOWLEDGED and chain.ack is not None:
+        return chain.ack.at
+    taken = [one.acknowledged_at for one in firing if one.acknowledged_at is not None]
+    # The chain has not heard of it yet.
+    return max((one for one in taken if one > chain.began_at), default=None)
 
 
 def _is_given_back(chain: Chain, firing: Sequence[AlertState], now: datetime) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from notifier.alerts import Labels
+from notifier.recipients.sources import ListSource
 from notifier.rules.alerting.cadence import Cadence
 from notifier.rules.alerting.flapping import Flapping
 from notifier.rules.alerting.routes import Node
@@ -97,6 +98,15 @@ class AlertRule:
     def tellings(self) -> tuple[Telling, ...]:
         """Return the tellings of all branches."""
         return tuple(node.plan.telling for node in self.root.walk())
+
+    def is_steady(self, plan: AlertPlan) -> bool:
+        """Tell whether an alert can never leave a group: all that decides about it is in the alert's key."""
+        is_grouped_by_key = set(plan.group_by) <= {*self.key, "rule"}
+        return (
+            not self.root.children
+            and is_grouped_by_key
+            and all(isinstance(one, ListSource) for one in plan.telling.sources)
+        )
 
     def node(self, path: tuple[str, ...]) -> Node[AlertPlan] | None:
         """Return a branch by its path, unless it was taken out of the rules since."""

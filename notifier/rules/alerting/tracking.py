@@ -127,6 +127,16 @@ def joins_of(rule: AlertRule, state: AlertState) -> tuple[Join, ...]:
     return joins if len(joins) < 2 else tuple({join.key: join for join in joins}.values())  # noqa: PLR2004
 
 
+def is_at_home(rule: AlertRule, node: Node[AlertPlan], state: AlertState, place: str) -> bool:
+    """Tell whether a group, by the key of its joins, is still where an alert is told.
+
+    Its labels may have changed since it joined: another branch answers, or it has other people.
+    """
+    if rule.is_steady(node.plan):
+        return True
+    return any(join.key == place for join in joins_of(rule, state))
+
+
 def _people(node: Node[AlertPlan], state: AlertState) -> tuple[Recipient, ...]:
     newest, sources = state.newest, node.plan.telling.sources
     if newest is None or all(isinstance(one, ListSource) for one in sources):

@@ -16,6 +16,7 @@ from notifier.rules.alerting.escalating import chain_after, step_telling
 from notifier.rules.alerting.escalation import Tell, advance
 from notifier.rules.alerting.mutes import Mute, Mutes
 from notifier.rules.alerting.speaking import Speaker, decide, event_of
+from notifier.rules.alerting.tracking import is_at_home
 from notifier.rules.ruleset import RuleSet
 from notifier.rules.simulation.places import AlertKey, Place, Seat
 from notifier.rules.simulation.told import Told, ToldAlert, told_of
@@ -57,6 +58,13 @@ class Looking:
             if state.is_firing
         }
         self._muted = {key: mute for key, mute in found.items() if mute is not None}
+        rule, place_key = self.seat.rule, self.place.join.key
+        node = rule.node(self.place.join.route)
+        self._muted |= {
+            key: Mute(reason="route")
+            for key, state in self.states.items()
+            if state.is_firing and node is not None and not is_at_home(rule, node, state, place_key)
+        }
 
     def look(self) -> Heard:
         """Say what there is to say, and remember it."""
