@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
@@ -16,8 +17,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from notifier.errors import ConfigError
-from notifier.forms import mend_of
+from notifier.forms import mend_of, problem_of
 
+_ALIASED_LIMIT = 200_000
 Path_ = tuple[str | int, ...]
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -128,7 +130,7 @@ class Document:
             return self.error("unknown key", where, f"did you mean {near[0]!r}?" if near else "remove it")
         if item["type"] == "missing":
             return self.error(f"{item['loc'][-1]!r} is required", where, "add it")
-        return self.error(item["msg"].removeprefix("Value error, "), where, mend_of(item))
+        return self.error(problem_of(item), where, mend_of(item))
 
     def _existing(self, path: Path_, loc: Path_) -> Iterator[str | int]:
         here = path
@@ -185,7 +187,19 @@ class Documents:
                 documents.append(load(file))
             except ConfigError as wrong:
                 errors.append(wrong)
-        return cls(documents), errors
+        return cls(documents), [*errors, *(misnamed(file) for file in misnamed_below(folder))]
+
+
+def misnamed_below(folder: Path) -> list[Path]:
+    """Return the files that are meant to be read and never are: ``.yml``, ``.YAML``."""
+    names = (file for file in folder.rglob("*") if file.suffix.lower() in {".yml", ".yaml"})
+    return sorted(file for file in names if file.suffix != ".yaml" and not file.is_dir())
+
+
+def misnamed(file: Path) -> ConfigError:
+    """Return the error for a file of ``misnamed_below``."""
+    mend = f"name it {file.stem}.yaml, or take it away"
+    return ConfigError("is not read: only *.yaml is", file=file, mend=mend)
 
 
 def load(file: Path) -> Document:
@@ -219,6 +233,7 @@ def parse(text: str, file: Path) -> Document:
     """
     try:
         node = yaml.compose(text, Loader=_Loader)
+        _bounded(node, file)
         value = yaml.load(text, Loader=_Loader) if node else {}  # noqa: S506 - derived from the safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -234,14 +249,14 @@ def parse(text: str, file: Path) -> Document:
         raise ConfigError(
             "not YAML: a date or tagged value that cannot be read", file=file, mend="put quotes around it"
         ) from error
+    except RecursionError:
+        raise _endless(file) from None
     lines: dict[Path_, int] = {}
     try:
         if node is not None:
             _collect(node, (), lines, file)
     except RecursionError:
-        raise ConfigError(
-            "is nested without end", file=file, mend="an anchor must not stand for what it is part of"
-        ) from None
+        raise _endless(file) from None
     return Document(file=file, value=value, lines=lines)
 
 
@@ -251,6 +266,37 @@ def dotted(path: Path_) -> str:
     for key in path:
         text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
     return text
+
+
+def _endless(file: Path) -> ConfigError:
+    return ConfigError(
+        "is nested without end", file=file, mend="an anchor must not stand for what it is part of"
+    )
+
+
+def _bounded(node: yaml.Node | None, file: Path) -> None:
+    """Refuse what a few aliases of aliases would make of a small file, before anything is made of it."""
+    sizes: dict[int, float] = {}
+    size = _size(node, sizes) if node is not None else 0
+    if size == inf:
+        raise _endless(file)
+    if size - len(sizes) > _ALIASED_LIMIT:
+        raise ConfigError(
+            f"its aliases stand for more than {_ALIASED_LIMIT} values",
+            file=file,
+            mend="write out what is meant; an alias of aliases multiplies",
+        )
+
+
+def _size(node: yaml.Node, sizes: dict[int, float]) -> float:
+    """Return how many nodes a walk meets, each alias anew; endless where a node is part of itself."""
+    if id(node) not in sizes:
+        sizes[id(node)] = inf
+        parts = node.value if isinstance(node, yaml.CollectionNode) else ()
+        if isinstance(node, yaml.MappingNode):
+            parts = [part for pair in parts for part in pair]
+        sizes[id(node)] = 1 + sum(_size(part, sizes) for part in parts)
+    return sizes[id(node)]
 
 
 def _collect(node: yaml.Node, path: Path_, lines: dict[Path_, int], file: Path) -> None:

@@ -34,6 +34,9 @@ _WEB: Final = ("http", "https")
 _POSTGRESQL: Final = ("postgresql", "postgres", "postgresql+psycopg")
 _REDIS: Final = ("redis", "rediss", "sentinel")
 
+_ZONELESS: Final = "timezone_aware"
+# How pydantic writes the bound of a length of time, after validators of ours and without.
+_NOTHING: Final = ("datetime.timedelta(0)", "0 seconds", timedelta(0))
 # By the start of pydantic's type of error; its context fills the braces.
 _MENDS: Final = {
     "int_": "write a whole number, without quotes or unit",
@@ -48,6 +51,7 @@ _MENDS: Final = {
     "mapping_": "write `name: value` lines below it",
     "dict_": "write `name: value` lines below it",
     "model_": "write `name: value` lines below it",
+    _ZONELESS: "write it with Z for UTC, or the hours it differs: 2026-03-02T09:00:00+01:00",
     "path_": "write the path of a file or folder",
 }
 _DURATION: Final = "write a duration such as 500ms, 90s, 10m, 1h30m or 3d"
@@ -143,6 +147,15 @@ def _leading(schemes: tuple[str, ...], example: str) -> Callable[[SecretStr], Se
     return check
 
 
+def problem_of(item: ErrorDetails) -> str:
+    """Return what is wrong, in the words of the files rather than pydantic's."""
+    if item["type"] == _ZONELESS:
+        return "must name its time zone"
+    if item["type"] == "greater_than" and (item.get("ctx") or {}).get("gt") in _NOTHING:
+        return "must be more than 0s"
+    return item["msg"].removeprefix("Value error, ")
+
+
 def mend_of(item: ErrorDetails) -> str | None:
     """Return how to mend a mistake of one of pydantic's kinds, or of ours; None where its text says it all."""
     kind, context = item["type"], item.get("ctx") or {}
@@ -155,7 +168,7 @@ def mend_of(item: ErrorDetails) -> str | None:
 
 
 def _is_span(context: Mapping[str, Any]) -> bool:
-    return any(isinstance(value, timedelta) for value in context.values())
+    return any(isinstance(value, timedelta) or value in _NOTHING for value in context.values())
 
 
 Color = Annotated[str, AfterValidator(_color)]

@@ -9,7 +9,7 @@ from notifier.bootstrap import Services
 from notifier.cli.failures import FINDING
 from notifier.cli.opening import opened
 from notifier.cli.output import json_option, say, show_lines
-from notifier.documents import ConfigErrors, load
+from notifier.documents import ConfigErrors, load, misnamed, misnamed_below
 from notifier.errors import ConfigError
 from notifier.events import Json
 from notifier.rules.testing import Outcome, run_test
@@ -40,6 +40,7 @@ def _tests(places: Sequence[Path]) -> tuple[Test, ...]:
     tests: list[Test] = []
     errors: list[ConfigError] = []
     for place in places:
+        errors += map(misnamed, misnamed_below(place))
         for file in sorted(place.rglob("*.yaml")) if place.is_dir() else [place]:
             try:
                 tests += read_tests(load(file))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from notifier.documents import Document, parse, read_text
+from notifier.documents import Document, misnamed, misnamed_below, parse, read_text
 from notifier.errors import ConfigError
 
 Signature = tuple[tuple[str, tuple[int, ...]], ...]
@@ -37,6 +37,7 @@ class RuleFiles:
         errors: list[ConfigError] = []
         try:
             found = sorted(folder.rglob(_PATTERN))
+            errors += map(misnamed, misnamed_below(folder))
         except OSError as error:
             raise ConfigError(error.strerror or "cannot be read", file=folder) from error
         for file in found:
@@ -66,7 +67,7 @@ class RuleFiles:
 def signature_of(folder: Path) -> Signature:
     """Return what changes whenever a file below ``folder`` does: cheap enough for every other second."""
     try:
-        files = sorted(folder.rglob(_PATTERN))
+        files = [*sorted(folder.rglob(_PATTERN)), *misnamed_below(folder)]
     except OSError:  # the folder goes away at this moment
         return ()
     return tuple((str(file), _state(file)) for file in files)

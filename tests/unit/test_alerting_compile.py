@@ -152,6 +152,14 @@ def test_what_mutes_is_shared_by_all_rules(tmp_path: Path) -> None:
         pytest.param("when: journey.stage == ''", 6, "", id="a journey: alerts have none"),
         pytest.param("resolved: server.gone", 6, "", id="a type nobody knows"),
         pytest.param("ttl: 0s", 6, "", id="over at once"),
+        pytest.param("deadline: 0s", 6, "must be more than 0s", id="no time at all"),
+        pytest.param("remind_after: {first: 1h, cap: 5m}", 6, "a `cap` below `first`", id="a cap below"),
+        pytest.param(
+            "routes: [{route: a, match: {team: a}}]", 6, """write 'team="a"'""", id="a mapping for matchers"
+        ),
+        pytest.param(
+            "routes: [{route: a, match: [{team: a}]}]", 6, """write 'team="a"'""", id="a list of mappings"
+        ),
         pytest.param("firstafter: 1s", 6, "unknown key", id="a slip of the pen"),
     ],
 )
@@ -176,3 +184,25 @@ def test_a_rule_must_tell_somebody(tmp_path: Path) -> None:
     """Recipients, or branches that have some."""
     with pytest.raises(ConfigErrors, match="'recipients' is required"):
         load(tmp_path, "  - alert: servers\n    on: server.*\n")
+
+
+@pytest.mark.parametrize("match", ["''", "'{}'", "'team=~\".*\"'", "['team=\"\"', 'site=~\"a?\"']"])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "  - maintenance: all\n    during: nights\n    match: {}\n",
+        '  - inhibit: all\n    source: {}\n    target: team="a"\n',
+        '  - inhibit: all\n    source: team="a"\n    target: {}\n',
+    ],
+    ids=["maintenance", "source", "target"],
+)
+def test_what_would_mute_everything_is_refused(tmp_path: Path, entry: str, match: str) -> None:
+    """As a silence is; in the line it stands on, and `rule=~".+"` says that it is meant."""
+    window = "  - window: nights\n    intervals: [{times: [{start_time: '22:00', end_time: '24:00'}]}]\n"
+    line = 1 + (window + entry).split("{}")[0].count("\n") + 1
+
+    with pytest.raises(ConfigErrors) as caught:
+        load(tmp_path, window + entry.format(match))
+
+    assert [(one.line, one.problem) for one in caught.value.errors] == [(line, "matches every alert")]
+    load(tmp_path, window + entry.format("'rule=~\".+\"'"))

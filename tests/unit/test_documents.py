@@ -168,6 +168,38 @@ def test_a_folder_is_read_whole_in_the_order_of_names(tmp_path: Path) -> None:
     assert [document.file.name for document in Documents.of(tmp_path)] == ["a.yaml", "b.yaml", "c.yaml"]
 
 
+@pytest.mark.parametrize("name", ["a.yml", "sub/a.yml", "a.YAML", "a.Yml"])
+def test_a_file_that_would_never_be_read_is_an_error(tmp_path: Path, name: str) -> None:
+    """It says what to name it; what else lies there is read all the same."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "b.yaml").write_text("x: 1")
+    (tmp_path / name).write_text("x: 1")
+
+    documents, errors = Documents.readable(tmp_path)
+
+    assert [document.file.name for document in documents] == ["b.yaml"]
+    assert [error.file for error in errors] == [tmp_path / name]
+    assert (errors[0].mend or "").startswith("name it a.yaml")
+
+
+def bomb(levels: int, merged: str = "") -> str:
+    """Return YAML whose every level stands nine times for the one before."""
+    text = "a0: &a0 {x: 1}\n"
+    for level in range(1, levels + 1):
+        nine = ", ".join([f"*a{level - 1}"] * 9)
+        text += f"a{level}: &a{level} {{<<: [{nine}]}}\n" if merged else f"a{level}: &a{level} [{nine}]\n"
+    return text
+
+
+@pytest.mark.parametrize("merged", ["", "<<"])
+def test_aliases_of_aliases_do_not_multiply_without_end(merged: str) -> None:
+    """A few hundred bytes may not become millions of values; a few aliases are fine."""
+    assert parse(bomb(3, merged), FILE).value["a0"] == {"x": 1}
+
+    with pytest.raises(ConfigError, match="its aliases stand for more than 200000 values"):
+        parse(bomb(8, merged), FILE)
+
+
 def test_a_missing_file_or_folder_is_named(tmp_path: Path) -> None:
     """With what stands in the way."""
     with pytest.raises(ConfigError, match=r"nowhere: the folder does not exist"):

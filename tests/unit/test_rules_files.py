@@ -46,10 +46,11 @@ def replaced(folder: Path) -> None:
         lambda folder: (folder / "below" / "two.yaml").unlink(),
         lambda folder: (folder / "three.yaml").touch(),
         lambda folder: (folder / "one.yaml").rename(folder / "uno.yaml"),
+        lambda folder: (folder / "three.yml").touch(),
         same_size_and_date,
         replaced,
     ],
-    ids=["longer", "removed", "added", "renamed", "same size and date", "replaced"],
+    ids=["longer", "removed", "added", "renamed", "misnamed", "same size and date", "replaced"],
 )
 def test_every_change_of_the_files_shows_in_the_signature(
     folder: Path, change: Callable[[Path], object]
@@ -96,15 +97,16 @@ def test_texts_that_were_read_are_compiled_whatever_lies_there_now(folder: Path)
 
 
 def test_errors_of_texts_name_the_file_they_came_from(folder: Path) -> None:
-    """All of them at once: no YAML, no UTF-8, an unknown type."""
+    """All of them at once: no YAML, no UTF-8, a name that is not read, an unknown type."""
     (folder / "below" / "two.yaml").write_text("rules:\n  - [")
     (folder / "three.yaml").write_bytes(b"\xff")
+    (folder / "four.yml").write_text("rules: []\n")
 
     with pytest.raises(ConfigErrors) as caught:
         compile_rules(RuleFiles.read(folder), types=["x.y"])
 
     places = {(Path(str(one.file)).relative_to(folder).as_posix(), one.line) for one in caught.value.errors}
-    assert places >= {("three.yaml", None), ("one.yaml", 3)}
+    assert places >= {("three.yaml", None), ("four.yml", None), ("one.yaml", 3)}
     assert any(name == "below/two.yaml" for name, _ in places)
 
 

@@ -116,6 +116,7 @@ LABELS = "{host: data.host, site: data.site}"
             resolved="null",
             routes="[{route: a, match: type=server.down}, {route: b}]",
         ),
+        alert(labels=LABELS, routes="[{route: a, match: 'site=='}, {route: b, match: 'site=x'}]"),
         alert(labels=LABELS, recipients="[]", routes="[{route: a, match: 'site=x', recipients: [to]}]"),
         "- notify: it\n  on: server.down\n  enabled: false\n  recipients: [{data: nowhere}]\n  when: 'false'\n",
     ],

@@ -185,7 +185,10 @@ def test_a_test_may_have_lists_of_its_own(tmp_path: Path) -> None:
         pytest.param("tests: []\nothers: 1\n", 2, "unknown key", id="more than tests"),
         pytest.param(HEAD + "    feed: []\n", 3, "'until' is required", id="no end"),
         pytest.param(
-            HEAD.replace("Z", "") + "    feed: []\n" + END, 4, "start", id="a start without an offset"
+            HEAD.replace("Z", "") + "    feed: []\n" + END,
+            4,
+            "must name its time zone",
+            id="a start without an offset",
         ),
         pytest.param(HEAD + "    feed: [{at: 1s}]\n" + END, 5, "not a step", id="a step that does nothing"),
         pytest.param(

@@ -13,7 +13,7 @@ from notifier.rules.alerting.detectors import detector_of, flapping_of
 from notifier.rules.alerting.escalation import Policy
 from notifier.rules.alerting.escalation_model import EscalationEntry
 from notifier.rules.alerting.inhibition import InhibitRule
-from notifier.rules.alerting.matchers import Matcher, MatcherError, parse_matchers
+from notifier.rules.alerting.matchers import Matcher, MatcherError, parse_matchers, takes_everything
 from notifier.rules.alerting.model import (
     AlertEntry,
     InhibitEntry,
@@ -126,7 +126,7 @@ class AlertCompiler:
         """Take in a silence that comes back."""
         self._windows(place.at("during"), entry.during)
         if entry.enabled:
-            matchers = self._matchers(place.at("match"), entry.match)
+            matchers = self._choosing(place.at("match"), entry.match)
             self.maintenance.append(
                 Maintenance(name=entry.maintenance, during=entry.during, matchers=matchers)
             )
@@ -135,8 +135,8 @@ class AlertCompiler:
         """Take in what mutes weaker alerts."""
         rule = InhibitRule(
             name=entry.inhibit,
-            source=self._matchers(place.at("source"), entry.source),
-            target=self._matchers(place.at("target"), entry.target),
+            source=self._choosing(place.at("source"), entry.source),
+            target=self._choosing(place.at("target"), entry.target),
             equal=entry.equal,
             is_missing_equal=entry.missing_equal,
         )
@@ -265,6 +265,15 @@ class AlertCompiler:
         mend = f"one of {', '.join(SEVERITIES)}, or a path such as data.severity"
         self.checks.wrong(place.at("severity").error(f"unknown severity {entry.severity!r}", mend))
         return 0, None
+
+    def _choosing(self, place: Place, texts: Sequence[str]) -> tuple[Matcher, ...]:
+        """Read matchers of what mutes: with none that chooses it would mute everything, as with silences."""
+        before = len(self.checks.errors)
+        matchers = self._matchers(place, texts)
+        if len(self.checks.errors) == before and takes_everything(matchers):
+            mend = 'name a value, such as team="database"; rule=~".+" stands for every alert'
+            self.checks.wrong(place.error("matches every alert", mend))
+        return matchers
 
     def _matchers(self, place: Place, texts: Sequence[str]) -> tuple[Matcher, ...]:
         found: list[Matcher] = []

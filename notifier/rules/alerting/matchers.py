@@ -51,6 +51,11 @@ class Matcher:
         """Whether this is one of ``!=`` and ``!~``."""
         return self.op in _NEGATIVE_OPS
 
+    @property
+    def takes_the_empty(self) -> bool:
+        """Whether this chooses nothing; as in Alertmanager, host!="web-1" counts as a choice."""
+        return not self.is_negative and self.matches_value("")
+
     def matches(self, labels: Labels) -> bool:
         """Return whether the labels fulfil the condition."""
         return self.matches_value(labels.get(self.name, ""))
@@ -68,6 +73,11 @@ class Matcher:
 def all_match(matchers: Iterable[Matcher], labels: Labels) -> bool:
     """Return whether every matcher holds; none at all always do."""
     return all(matcher.matches(labels) for matcher in matchers)
+
+
+def takes_everything(matchers: Iterable[Matcher]) -> bool:
+    """Return whether no matcher chooses, as with none at all: what they mute would be everything."""
+    return all(matcher.takes_the_empty for matcher in matchers)
 
 
 def parse_matcher(text: str) -> Matcher:

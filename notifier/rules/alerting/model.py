@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from notifier.documents import Strict
+from notifier.forms import wrong
 from notifier.rules.alerting.detect_model import DetectEntry, FlapEntry
 from notifier.rules.alerting.window_model import WindowEntry
 from notifier.rules.shapes import Name, Patterns, Span, TellingEntry, Wait, listed, not_empty
@@ -18,9 +19,20 @@ _TEMPLATE = r"^[a-z0-9_-]+/[a-z0-9_-]+$"
 LabelName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 FieldPath = Annotated[str, Field(pattern=r"^(event\.(subject|id|source|tenant|type)|data(\.\w+)+)$")]
 LabelPaths = Mapping[Annotated[str, Field(pattern=r"^(\*|[A-Za-z_][A-Za-z0-9_]*)$")], FieldPath]
+
+
+def _matchers(value: Any) -> Any:
+    """Refuse ``{team: a}``, which others write for ``team="a"``, with what to write instead."""
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, Mapping):
+            text = ", ".join(f'{name}="{wanted}"' for name, wanted in one.items())
+            raise wrong("must be matchers, not a mapping", f"write '{text}', in single quotes")
+    return listed(value)
+
+
 Matchers = Annotated[
     tuple[str, ...],
-    BeforeValidator(listed, json_schema_input_type=str | tuple[str, ...]),
+    BeforeValidator(_matchers, json_schema_input_type=str | tuple[str, ...]),
     Field(description='Such as team="database", severity=~"error|critical"; all must hold.'),
 ]
 Texts = Annotated[tuple[str, ...], BeforeValidator(listed, json_schema_input_type=str | tuple[str, ...])]
@@ -39,6 +51,14 @@ class RemindEntry(Strict):
     first: Span
     grow: float = Field(default=2.0, ge=1.0, le=10.0)
     cap: Span | None = None
+
+    @model_validator(mode="after")
+    def _cap_is_above(self) -> Self:
+        if self.cap is not None and self.cap < self.first:
+            raise wrong(
+                "has a `cap` below `first`", "let `cap` be the longest interval: {first: 1h, cap: 1d}"
+            )
+        return self
 
 
 def _remind(value: Any) -> Any:

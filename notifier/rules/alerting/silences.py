@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
-from notifier.rules.alerting.matchers import Labels, Matcher, all_match
+from notifier.rules.alerting.matchers import Labels, Matcher, all_match, takes_everything
 
 UNSET: Final = datetime.min.replace(tzinfo=UTC)
 """A time nobody gave: what a form or a foreign system sends for none. ``problems_of`` refuses it."""
@@ -104,15 +104,10 @@ def _matcher_problems(silence: Silence) -> Iterator[str]:
         where = f"matchers, set {number}" if len(silence.matcher_sets) > 1 else "matchers"
         if not matchers:
             yield f"{where}: name at least one, such as host=web-1"
-        elif all(map(_takes_the_empty, matchers)):
+        elif takes_everything(matchers):
             yield f"{where}: all of them match the empty text, so this would mute everything; name a value"
         if any(not matcher.name for matcher in matchers):
             yield f"{where}: a label has no name"
-
-
-def _takes_the_empty(matcher: Matcher) -> bool:
-    # As in Alertmanager, host!="web-1" counts as a choice, though labels without a host fulfil it.
-    return not matcher.is_negative and matcher.matches_value("")
 
 
 def _time_problems(silence: Silence, now: datetime) -> Iterator[str]:

@@ -84,10 +84,14 @@ def reach(known: Known) -> Iterator[Lint]:
 
 def read_matchers(texts: Sequence[str]) -> tuple[Matcher, ...]:
     """Return the matchers of a rule; what is wrong was told of by ``load``."""
+    return _readable(texts) or ()
+
+
+def _readable(texts: Sequence[str]) -> tuple[Matcher, ...] | None:
     try:
         return tuple(one for text in texts for one in parse_matchers(text))
     except MatcherError:
-        return ()
+        return None
 
 
 def _constant(place: Place, source: str) -> Iterator[Lint]:
@@ -129,7 +133,9 @@ def _routes(place: Place, entry: AlertEntry | RouteEntry, world: World) -> Itera
     earlier: list[tuple[RouteEntry, tuple[Matcher, ...]]] = []
     for index, route in enumerate(entry.routes):
         here = place.at("routes", index)
-        matchers = read_matchers(route.match)
+        matchers = _readable(route.match)
+        if matchers is None:  # as load says; nobody knows what it takes from those after it
+            continue
         inner = world.within(matchers)
         found = [*_unset(here, matchers, world), *_unreachable(here, inner, earlier)]
         yield from found[:1]
