@@ -46,8 +46,10 @@ def _groups(connection: Connection, keyring: Keyring, tenant: str, known: Known)
     for row in alert_groups.lock_groups_of(connection, tenant):
         key = keyring.open_data_key(row.data_key)
         private = orjson.loads(key.unseal(row.sealed, b"alert-group"))
-        left: Json = blank_mentions({**private, **_others(private, known)}, known)
         if known.is_in(private):
+            # Its key names all people; without it the group stays the home of what it has.
+            unnamed = {name: value for name, value in private.items() if name != "key"}
+            left: Json = blank_mentions({**unnamed, **_others(private, known)}, known)
             new = keyring.new_data_key()
             alert_groups.reseal_group(
                 connection, row.id, new.wrapped, new.seal(orjson.dumps(left), b"alert-group")

@@ -30,10 +30,9 @@ rules:
 def stage_with(make_flow: MakeFlow, folder: Path, ttl: str = "7d") -> Stage:
     """A notifier that has told Ann, and Ben, that Ann's sign-ins fail."""
     stage = Stage(make_flow, folder, RULES % ttl)
-    for person in (ANN, "ben@example.com"):
-        event = stage.flow.sample("login.failed", time=stage.clock.now().isoformat(), to=[person])
-        event["data"] = {**event["data"], "account": ANN}
-        stage.flow.ingest(event)
+    event = stage.flow.sample("login.failed", time=stage.clock.now().isoformat(), to=[ANN, "ben@example.com"])
+    event["data"] = {**event["data"], "account": ANN}
+    stage.flow.ingest(event)
     stage.told()
     return stage
 
@@ -94,7 +93,7 @@ def test_who_was_told_hears_of_the_end_after_the_person_was_erased(
     end = stage.told(minutes=6)
 
     assert (early, waiting) == ([], [("resolved", True)])
-    assert len(kept) == 3
+    assert len(kept) == 2
     assert not any(ANN in state for state in kept)
     assert [mail["To"] for mail in end] == ["ben@example.com"]
     assert not any(ANN in str(mail) for mail in end)
