@@ -197,7 +197,7 @@ def test_a_reminder_needs_its_date(catalog: Catalog) -> None:
       date: data.due
       offsets: [-1d]
       zone: [data.zone, Europe/Berlin]
-      event: server.recovered
+      event: anything.said
     """
 
     assert [(line, problem[-8:]) for _, line, problem in told(catalog, text)] == [
@@ -417,3 +417,54 @@ def test_the_shipped_rules_are_clean() -> None:
     findings = lint(Documents.of(ROOT / "config" / "rules"), Catalog.load(ROOT / "config" / "events"), lists)
 
     assert [str(one.error) for one in findings] == []
+
+
+REMINDER = "- reminder: it\n  on: {on}\n  date: data.at\n  offsets: [0d]\n  event: {event}\n"
+STUCK = """
+- journey: it
+  stages:
+    - stage: one
+      on: server.down
+      recipients: [to]
+      stuck: {{after: 1d, event: {event}}}
+"""
+MADE = """
+events:
+  - &type
+    type: due.closed
+    title: x
+    category: x
+    class: operational
+    sample: {}
+    sample_subject: a
+    schema: {type: object, additionalProperties: false, properties: {due: {type: string}}}
+  - {<<: *type, type: due.otherwise, schema: {type: object, properties: {last: {type: string}}}}
+  - {<<: *type, type: due.more, sample: {host: a, last: {}}, schema: {type: object, required: [host, last]}}
+  - {<<: *type, type: due.open, schema: {type: object}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("event", "reminder", "stuck"),
+    [
+        ("due.closed", "does not take offset_days, last,", "does not take journey, stage, since, last,"),
+        ("due.otherwise", "does not take last,", "does not take last,"),
+        ("due.more", "requires host,", "requires host,"),
+        ("due.open", None, None),
+    ],
+)
+def test_an_event_that_is_made_must_be_one_its_type_takes(
+    catalog: Catalog, tmp_path: Path, event: str, reminder: str | None, stuck: str | None
+) -> None:
+    """It would be refused when the day has come, and nobody told."""
+    (tmp_path / "made.yaml").write_text(MADE, encoding="utf-8")
+    types = [*catalog, *Catalog.load(tmp_path)]
+    rules = REMINDER.format(on="server.down", event=event), STUCK.format(event=event)
+
+    for text, line, problem in zip(rules, (6, 7), (reminder, stuck), strict=True):
+        document = parse("rules:\n" + text.strip("\n"), Path("rules.yaml"))
+        findings = [(one.severity, one.error.line) for one in lint([document], types, LISTS)]
+        problems = str([one.error.problem for one in lint([document], types, LISTS)])
+
+        assert findings == ([] if problem is None else [("error", line)])
+        assert problem is None or problem in problems

@@ -11,6 +11,7 @@ from notifier.events import Recipient
 from notifier.rules.lint.fields import fields
 from notifier.rules.lint.known import Known, Lint
 from notifier.rules.lint.labels import labels
+from notifier.rules.lint.made import made
 from notifier.rules.lint.names import names
 from notifier.rules.lint.people import people
 from notifier.rules.lint.reach import reach
@@ -24,7 +25,7 @@ def lint(
     """Return every finding once, in the order of the files and their lines."""
     known = Known.of(documents, types, lists)
     found: dict[str, Lint] = {}
-    for check in (fields, reach, people, labels, names):
+    for check in (fields, reach, people, labels, names, made):
         for one in check(known):
             found.setdefault(str(one.error), one)
     return tuple(sorted(found.values(), key=lambda one: (str(one.error.file), one.error.line or 0)))
