@@ -25,6 +25,7 @@ from notifier.store.alert_groups import (
     GroupRow,
     add_members,
     find_groups,
+    group_id,
     groups_muted_by,
     groups_of,
     lock_groups,
@@ -33,7 +34,6 @@ from notifier.store.alert_groups import (
 )
 from notifier.store.alerts import AlertId, alert_id, forget_alerts, lock_alerts, save_alerts
 from notifier.store.database import Connection
-from notifier.store.notifications import notification_digest
 
 AlertKey = tuple[str, str, str]
 """Tenant, rule, key."""
@@ -234,13 +234,11 @@ class Alerts:
         return alert_id(self._keyring, tenant, rule, key)
 
     def _group_id(self, tenant: str, join: Join) -> GroupId:
-        digest = notification_digest(self._keyring.index_key, "group", tenant, join.rule, join.key)
-        return tenant, join.rule, digest
+        return group_id(self._keyring, tenant, join.rule, join.key)
 
     def _new(self, group: GroupId, join: Join, now: datetime) -> GroupRow:
         tenant, rule, digest = group
         private = {
-            "key": join.key,
             "labels": dict(join.labels),
             "people": [one.to_json() for one in join.people],
         }

@@ -47,8 +47,8 @@ def _groups(connection: Connection, keyring: Keyring, tenant: str, known: Known)
         key = keyring.open_data_key(row.data_key)
         private = orjson.loads(key.unseal(row.sealed, b"alert-group"))
         if known.is_in(private):
-            # Its key names all people; without it the group stays the home of what it has.
-            unnamed = {name: value for name, value in private.items() if name != "key"}
+            # What it is found by goes with the person; without it the group stays the home of what it has.
+            unnamed = {name: value for name, value in private.items() if name != "home"}
             left: Json = blank_mentions({**unnamed, **_others(private, known)}, known)
             new = keyring.new_data_key()
             alert_groups.reseal_group(

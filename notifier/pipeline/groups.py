@@ -18,7 +18,7 @@ from notifier.alerts import AlertState, AlertStatus
 from notifier.catalog import Catalog
 from notifier.clock import Clock
 from notifier.crypto import Keyring
-from notifier.decisions import Decision
+from notifier.decisions import Decision, Join
 from notifier.events import Recipient, Urgency
 from notifier.logs import get_logger
 from notifier.pipeline.alert_states import open_alert, open_state
@@ -37,7 +37,7 @@ from notifier.rules.alerting.tracking import is_at_home
 from notifier.rules.ruleset import RuleSet
 from notifier.rules.telling import Telling
 from notifier.store import alert_groups, silences
-from notifier.store.alert_groups import GroupRow, MemberRow
+from notifier.store.alert_groups import GroupRow, MemberRow, group_id
 from notifier.store.alerts import live_sources
 from notifier.store.database import Connection, Database, DatabaseSlow, DatabaseUnavailable
 from notifier.store.notifications import supersede
@@ -203,7 +203,7 @@ class Groups:
         plan = node.plan
         private = self._open(row)
         present = [self._present(one, plan, mutes, now) for one in rows]
-        present = [self._at_home(one, rule, node, private.get("key")) for one in present]
+        present = [self._at_home(one, row, node, rule, private.get("home")) for one in present]
         unknown = {one.state.newest.type for one in present if one.state.newest is not None} - self._types
         if unknown:
             # A process with a newer catalogue knows them: what this one cannot say must not count as said.
@@ -253,9 +253,15 @@ class Groups:
         )
         return _Present(row=row, state=state, mute=mute, member=member)
 
-    def _at_home(self, one: _Present, rule: AlertRule, node: Node[AlertPlan], place: str | None) -> _Present:
+    def _at_home(
+        self, one: _Present, row: GroupRow, node: Node[AlertPlan], rule: AlertRule, home: str | None
+    ) -> _Present:
         """Hide an alert that another group tells of by now; whoever heard of it here hears of its end here."""
-        if place is None or not one.state.is_firing or is_at_home(rule, node, one.state, place):
+
+        def is_here(join: Join) -> bool:
+            return group_id(self._keyring, row.tenant, join.rule, join.key)[2].hex() == home
+
+        if home is None or not one.state.is_firing or is_at_home(rule, node, one.state, is_here):
             return one
         return replace(one, mute=Mute(reason=_ELSEWHERE), member=replace(one.member, muted=_ELSEWHERE))
 

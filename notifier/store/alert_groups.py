@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from notifier.crypto import Keyring
 from notifier.store.bulk import BulkInsert
 from notifier.store.database import Connection
+from notifier.store.notifications import notification_digest
 
 GroupId = tuple[str, str, bytes]
 """Tenant, rule, keyed hash of route and labels."""
@@ -56,6 +58,11 @@ _MEMBERS = BulkInsert(
     then="ON CONFLICT DO NOTHING RETURNING group_id, alert_id",
 )
 _COLUMNS = ", ".join(f"alert_group.{name}" for name in GroupRow.__slots__)
+
+
+def group_id(keyring: Keyring, tenant: str, rule: str, key: str) -> GroupId:
+    """Return what a group is found by."""
+    return tenant, rule, notification_digest(keyring.index_key, "group", tenant, rule, key)
 
 
 def open_groups(connection: Connection, rows: Sequence[GroupRow]) -> None:

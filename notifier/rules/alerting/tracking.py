@@ -3,7 +3,7 @@
 Pure: event, state and clock in, the state after it out. Sends nothing and knows no windows or silences.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -127,14 +127,16 @@ def joins_of(rule: AlertRule, state: AlertState) -> tuple[Join, ...]:
     return joins if len(joins) < 2 else tuple({join.key: join for join in joins}.values())  # noqa: PLR2004
 
 
-def is_at_home(rule: AlertRule, node: Node[AlertPlan], state: AlertState, place: str) -> bool:
-    """Tell whether a group, by the key of its joins, is still where an alert is told.
+def is_at_home(
+    rule: AlertRule, node: Node[AlertPlan], state: AlertState, is_here: Callable[[Join], bool]
+) -> bool:
+    """Tell whether a group is still where an alert is told; ``is_here`` knows the joins of the group.
 
     Its labels may have changed since it joined: another branch answers, or it has other people.
     """
     if rule.is_steady(node.plan):
         return True
-    return any(join.key == place for join in joins_of(rule, state))
+    return any(map(is_here, joins_of(rule, state)))
 
 
 def _people(node: Node[AlertPlan], state: AlertState) -> tuple[Recipient, ...]:

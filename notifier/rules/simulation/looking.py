@@ -10,7 +10,7 @@ from datetime import datetime
 
 from notifier.alerts import AlertState, AlertStatus
 from notifier.catalog import Catalog
-from notifier.decisions import Facts
+from notifier.decisions import Facts, Join
 from notifier.rules.alerting.cadence import GroupMessage, Look, Member, Why, look, touch
 from notifier.rules.alerting.escalating import chain_after, step_telling
 from notifier.rules.alerting.escalation import Tell, advance
@@ -59,11 +59,15 @@ class Looking:
         }
         self._muted = {key: mute for key, mute in found.items() if mute is not None}
         rule, place_key = self.seat.rule, self.place.join.key
+
+        def is_here(join: Join) -> bool:
+            return join.key == place_key
+
         node = rule.node(self.place.join.route)
         self._muted |= {
             key: Mute(reason="route")
             for key, state in self.states.items()
-            if state.is_firing and node is not None and not is_at_home(rule, node, state, place_key)
+            if state.is_firing and node is not None and not is_at_home(rule, node, state, is_here)
         }
 
     def look(self) -> Heard:
