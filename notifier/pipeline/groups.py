@@ -6,28 +6,40 @@ recipient and number, so two sweeps, or one that dies between, never tell anythi
 
 import functools
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import orjson
 
-from notifier.alerts import AlertState, AlertStatus
+from notifier.alerts import AlertStatus
 from notifier.catalog import Catalog
 from notifier.clock import Clock
 from notifier.crypto import Keyring
-from notifier.decisions import Decision, Join
+from notifier.decisions import Join
 from notifier.events import Recipient, Urgency
 from notifier.logs import get_logger
 from notifier.pipeline.alert_states import open_alert, open_state
 from notifier.pipeline.alerts import group_of
 from notifier.pipeline.decide import Decider
+from notifier.pipeline.group_looks import (
+    PUT_OFF,
+    Present,
+    Round,
+    Saying,
+    end_what_waits,
+    having_told,
+    is_unmuted,
+    next_due,
+    remember,
+    who_heard,
+)
 from notifier.pipeline.incoming import PROCESSING_ERRORS, Incoming, entry_time
-from notifier.rules.alerting.cadence import GroupMessage, Look, Member, Told, Why, look, touch
+from notifier.rules.alerting.cadence import GroupMessage, Member, Told, Why, look, touch
 from notifier.rules.alerting.escalating import chain_after, step_telling
-from notifier.rules.alerting.escalation import Chain, Tell, advance
+from notifier.rules.alerting.escalation import Tell, advance
 from notifier.rules.alerting.inhibition import Firing, Inhibitors
 from notifier.rules.alerting.mutes import Mute, Mutes
 from notifier.rules.alerting.plan import AlertPlan, AlertRule
@@ -40,7 +52,6 @@ from notifier.store import alert_groups, silences
 from notifier.store.alert_groups import GroupRow, MemberRow, group_id
 from notifier.store.alerts import live_sources
 from notifier.store.database import Connection, Database, DatabaseSlow, DatabaseUnavailable
-from notifier.store.notifications import supersede
 
 log = get_logger("sweep")
 
@@ -49,43 +60,6 @@ _STINT_SECONDS = 0.5
 _PATIENCE = timedelta(seconds=10)
 """A first message waits so long at most for what came in and is not ingested."""
 _ELSEWHERE = "route"
-_LOOK_BACK = 20
-"""Messages of a group that may still wait to be sent."""
-_PUT_OFF = timedelta(minutes=1)
-_LOOK_AGAIN = timedelta(seconds=10)
-"""Whoever ends what mutes may do so before we have written down whom it mutes, and find nobody: look once more."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Round:
-    """What one round writes."""
-
-    connection: Connection
-    events: list[Incoming] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
-    rows: list[GroupRow] = field(default_factory=list)
-    members: list[tuple[UUID, UUID, bool | None, int | None, str | None]] = field(default_factory=list)
-    dropped: list[tuple[UUID, UUID]] = field(default_factory=list)
-    closed: list[UUID] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Present:
-    """A member as it stands: its row, its alert, and what mutes it."""
-
-    row: MemberRow
-    state: AlertState
-    mute: Mute | None
-    member: Member
-
-    @property
-    def is_open(self) -> bool:
-        """Tell whether it fires, may be told of, and nobody took charge."""
-        return (
-            self.member.is_firing
-            and self.mute is None
-            and not (self.member.is_acknowledged or self.member.is_held)
-        )
 
 
 class Groups:
@@ -135,7 +109,7 @@ class Groups:
             return 1
         row = taken[0]
         with self._database.transaction() as connection:
-            alert_groups.plan_groups(connection, [(row.id, row.tick_at, self._clock.now() + _PUT_OFF)])
+            alert_groups.plan_groups(connection, [(row.id, row.tick_at, self._clock.now() + PUT_OFF)])
         log.error("sweep.group_stumbled", rule=row.rule, group=str(row.id), error=type(error).__name__)
         return _BATCH
 
@@ -159,12 +133,12 @@ class Groups:
             members[member.group_id].append(member)
         for tenant in {row.tenant for row in taken} - mutes.keys():
             mutes[tenant] = self._mutes(connection, tenant, now)
-        done = _Round(connection=connection)
+        done = Round(connection=connection)
         for row in taken:
             self._one(row, members[row.id], mutes[row.tenant], now, done)
         flows = self._decider.write(connection, done.events, done.decisions).flows if done.events else set()
         for one in done.events:
-            _supersede(connection, one)
+            end_what_waits(connection, one)
         alert_groups.save_members(connection, done.members)
         alert_groups.drop_members(connection, done.dropped)
         alert_groups.save_groups(connection, done.rows)
@@ -191,14 +165,14 @@ class Groups:
         )
 
     def _one(
-        self, row: GroupRow, rows: Sequence[MemberRow], mutes: Mutes, now: datetime, done: _Round
+        self, row: GroupRow, rows: Sequence[MemberRow], mutes: Mutes, now: datetime, done: Round
     ) -> None:
         rule = self._rules.alert(row.rule)
         node = rule.node(tuple(row.route)) if rule is not None else None
         if rule is None or node is None:
             # A process with other rules may know it; where none does, it is heard of each minute.
             log.warning("sweep.group_without_rule", rule=row.rule, group=str(row.id))
-            done.rows.append(replace(row, due_at=now + _PUT_OFF))
+            done.rows.append(replace(row, due_at=now + PUT_OFF))
             return
         plan = node.plan
         private = self._open(row)
@@ -208,10 +182,10 @@ class Groups:
         if unknown:
             # A process with a newer catalogue knows them: what this one cannot say must not count as said.
             log.error("sweep.type_unknown", rule=row.rule, types=sorted(unknown))
-            done.rows.append(replace(row, due_at=now + _PUT_OFF))
+            done.rows.append(replace(row, due_at=now + PUT_OFF))
             return
         group = group_of(row)
-        if _is_unmuted(present):
+        if is_unmuted(present):
             group = touch(group, plan.cadence, now)
         seen = look(group, [one.member for one in present], plan.cadence, now)
         group = seen.group
@@ -222,9 +196,9 @@ class Groups:
             told_at=group.told_at,
             number=group.number,
             reminders=group.reminders,
-            due_at=_next_due(seen, present, now),
+            due_at=next_due(seen, present, now),
         )
-        saying = _Saying(row=row, rule=rule, plan=plan, private=private, present=present)
+        saying = Saying(row=row, rule=rule, plan=plan, private=private, present=present)
         if seen.message is not None:
             saying = self._say(saying, seen.message, plan.telling, now, done)
         saying = self._escalate(saying, seen.message, now, done)
@@ -232,9 +206,9 @@ class Groups:
             done.closed.append(row.id)
             return
         done.rows.append(saying.row)
-        _remember(seen, present, done)
+        remember(seen, present, done)
 
-    def _present(self, row: MemberRow, plan: AlertPlan, mutes: Mutes, now: datetime) -> _Present:
+    def _present(self, row: MemberRow, plan: AlertPlan, mutes: Mutes, now: datetime) -> Present:
         state = open_state(self._keyring, row.data_key, row.sealed)
         mute = mutes.of(state.labels, plan, now) if state.is_firing else None
         told = None
@@ -251,11 +225,11 @@ class Groups:
             was_muted=row.muted_by,
             told=told,
         )
-        return _Present(row=row, state=state, mute=mute, member=member)
+        return Present(row=row, state=state, mute=mute, member=member)
 
     def _at_home(
-        self, one: _Present, row: GroupRow, node: Node[AlertPlan], rule: AlertRule, home: str | None
-    ) -> _Present:
+        self, one: Present, row: GroupRow, node: Node[AlertPlan], rule: AlertRule, home: str | None
+    ) -> Present:
         """Hide an alert that another group tells of by now; whoever heard of it here hears of its end here."""
 
         def is_here(join: Join) -> bool:
@@ -266,8 +240,8 @@ class Groups:
         return replace(one, mute=Mute(reason=_ELSEWHERE), member=replace(one.member, muted=_ELSEWHERE))
 
     def _say(
-        self, saying: "_Saying", message: GroupMessage, telling: Telling, now: datetime, done: _Round
-    ) -> "_Saying":
+        self, saying: "Saying", message: GroupMessage, telling: Telling, now: datetime, done: Round
+    ) -> "Saying":
         """Add a message to the round; return what the group knows then: who was told."""
         row, private = saying.row, saying.private
         states = {one.member.id: one.state for one in saying.present}
@@ -278,7 +252,7 @@ class Groups:
             plan=saying.plan,
             labels=private["labels"],
             number=row.number,
-            told=_heard(private, message.resolved),
+            told=who_heard(private, message.resolved),
             people=tuple(Recipient(**one) for one in private.get("people", ())),
         )
         event = event_of(speaker, message, states, now, next_at=row.due_at)
@@ -301,11 +275,11 @@ class Groups:
             return saying
         people = [action.recipient.to_json() for action in decision.notifications]
         here = {one.member.id for one in saying.present}
-        return self._knowing(saying, **_having_told(private, message.firing, people, here))
+        return self._knowing(saying, **having_told(private, message.firing, people, here))
 
     def _escalate(
-        self, saying: "_Saying", message: GroupMessage | None, now: datetime, done: _Round
-    ) -> "_Saying":
+        self, saying: "Saying", message: GroupMessage | None, now: datetime, done: Round
+    ) -> "Saying":
         """Begin, go on with, hold or stop the group's escalation."""
         policy = self._rules.setting.escalations.get(saying.plan.escalate or "")
         before = saying.chain
@@ -334,100 +308,10 @@ class Groups:
         )
         return value
 
-    def _knowing(self, saying: "_Saying", **known: Any) -> "_Saying":
+    def _knowing(self, saying: "Saying", **known: Any) -> "Saying":
         """Return a group that knows more, sealed under a new key."""
         private, key = {**saying.private, **known}, self._keyring.new_data_key()
         row = replace(
             saying.row, data_key=key.wrapped, sealed=key.seal(orjson.dumps(private), b"alert-group")
         )
         return replace(saying, row=row, private=private)
-
-
-def _supersede(connection: Connection, one: Incoming) -> None:
-    """End what the group said before and could not send yet: the new message has it all."""
-    group, _, number = one.event.id.rpartition(":")
-    before = [f"{group}:{n}" for n in range(max(1, int(number) - _LOOK_BACK), int(number))]
-    alert = one.event.alert or {}
-    if before and alert.get("reason") != Why.ESCALATION.value:
-        supersede(
-            connection,
-            one.id,
-            tenant=one.event.tenant,
-            source=one.event.source,
-            before=before,
-            reason="superseded: the group said more before this could be sent",
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Saying:
-    """A group while it is looked at: its row, what it knows, and its members."""
-
-    row: GroupRow
-    rule: AlertRule
-    plan: AlertPlan
-    private: Mapping[str, Any]
-    present: Sequence[_Present]
-
-    @property
-    def chain(self) -> Chain | None:
-        """The escalation that runs, or ran."""
-        value = self.private.get("chain")
-        return Chain.from_json(value) if value else None
-
-
-def _heard(private: Mapping[str, Any], alerts: Sequence[str]) -> tuple[Recipient, ...]:
-    """Return who was told that one of the alerts fires, and was not erased since."""
-    told, heard = private.get("told", ()), private.get("heard", {})
-    places = sorted({place for alert in alerts for place in heard.get(alert, ())})
-    return tuple(Recipient(**told[place]) for place in places if told[place] is not None)
-
-
-def _having_told(
-    private: Mapping[str, Any], alerts: Sequence[str], people: Sequence[Mapping[str, str]], members: set[str]
-) -> dict[str, Any]:
-    """Return what a group remembers of whom it told of what: ``heard`` has places in ``told``, by alert."""
-    told = list(private.get("told", ()))
-    told += [one for one in people if one not in told]
-    places = {told.index(one) for one in people}
-    heard = {name: known for name, known in private.get("heard", {}).items() if name in members}
-    heard |= {name: sorted({*heard.get(name, ()), *places}) for name in alerts}
-    return {"told": told, "heard": heard}
-
-
-def _is_unmuted(present: Sequence[_Present]) -> bool:
-    """Tell whether something that was muted no longer is: what still fires is told on the next tick."""
-    return any(one.row.muted_by is not None and one.mute is None for one in present)
-
-
-def _next_due(seen: Look, present: Sequence[_Present], now: datetime) -> datetime | None:
-    """Return when to look again: something to say, or the end of what mutes, or somebody was just muted."""
-    moments = [one.mute.until for one in present if one.mute is not None]
-    is_new = any(one.mute is not None and one.mute.reason != one.row.muted_by for one in present)
-    moments += [seen.next_at, now + _LOOK_AGAIN if is_new else None]
-    # What a stronger alert mutes has no end that is known; rules may change, too.
-    is_inhibited = any(one.mute is not None and one.mute.until is None for one in present)
-    moments += [now + _PUT_OFF] if is_inhibited else []
-    return min((one for one in moments if one is not None), default=None)
-
-
-def _remember(seen: Look, present: Sequence[_Present], done: _Round) -> None:
-    """Write what people know of each member; who is over and known to be leaves."""
-    for one in present:
-        told = seen.told.get(one.member.id, one.member.told)
-        after = replace(one.member, told=told)
-        if after.is_over:
-            done.dropped.append((one.row.group_id, one.row.alert_id))
-            continue
-        # What was muted is remembered until the tick that may tell of it.
-        muted = after.muted or (None if seen.is_settled else one.row.muted_by)
-        if told != one.member.told or muted != one.row.muted_by:
-            done.members.append(
-                (
-                    one.row.group_id,
-                    one.row.alert_id,
-                    told.is_firing if told is not None else None,
-                    told.severity if told is not None else None,
-                    muted,
-                )
-            )
