@@ -6,55 +6,38 @@ The rules decide; this module loads what they need, in order of keys, and turns 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from uuid import UUID
 
 import orjson
 
 from notifier.alerts import AlertState
-from notifier.crypto import DataKey, Keyring, blind_index
+from notifier.crypto import DataKey, Keyring
 from notifier.decisions import (
     AdvanceJourney,
     CancelTimer,
-    ChannelStep,
     Decision,
     Facts,
     JourneyState,
-    Notify,
     SetTimer,
     TrackAlert,
 )
-from notifier.delivery.outcome import channel_deadlines
 from notifier.delivery.policy import DeliveryPolicy
 from notifier.events import Event, Recipient
-from notifier.ids import uuid7
-from notifier.messages import ChannelName, MessageStatus
 from notifier.pipeline.alerts import Alerts
 from notifier.pipeline.facts import FactLoader
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.incoming import Incoming
-from notifier.pipeline.pacing import Ask, Paced, Pacing
-from notifier.pipeline.plans import plan_json
-from notifier.pipeline.rows import held_row, new_message
-from notifier.recipients.personal import Kind
-from notifier.recipients.resolve import address_on, listed
+from notifier.pipeline.notifying import NotificationWriter
+from notifier.pipeline.pacing import Pacing
+from notifier.recipients.resolve import listed
 from notifier.rules.engine import route
 from notifier.rules.journeys import apply_advance
 from notifier.rules.ruleset import RuleSet
 from notifier.rules.telling import Telling
 from notifier.store.database import Connection
 from notifier.store.events import DecisionRow, EventRow, claim_keys, insert_decisions, insert_events
-from notifier.store.held import insert_held, settle_untold
 from notifier.store.journeys import JourneyKey, save_journeys
-from notifier.store.messages import MessageRow, insert_messages
-from notifier.store.notifications import (
-    NotificationRow,
-    claim_notifications,
-    insert_notifications,
-    notification_digest,
-)
-from notifier.store.persons import Person, PersonKey, Persons
+from notifier.store.persons import Persons
 from notifier.store.timers import TimerRow, cancel_timers, set_timers
-from notifier.store.work import WorkRow, insert_work
 
 
 @dataclass(slots=True)
@@ -67,26 +50,6 @@ class Decided:
     told_before: int = 0
     flows: set[tuple[str, str]] = field(default_factory=set)
     """(channel, lane) pairs that have new work."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    """A notification to be made, with all that its rows need."""
-
-    incoming: Incoming
-    action: Notify
-    id: UUID
-    person: PersonKey
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """The rows of a notification, and whether its message goes out now."""
-
-    notification: NotificationRow
-    message: MessageRow
-    work: WorkRow
-    paced: Paced
 
 
 class Decider:
@@ -104,10 +67,12 @@ class Decider:
         alerts: Alerts,
         pacing: Pacing,
     ) -> None:
-        self._rules, self._keyring, self._pacing = rules, keyring, pacing
+        self._rules, self._keyring = rules, keyring
         self._facts = FactLoader(rules, lists, keyring)
         self._alerts = alerts
-        self._persons, self._policy, self._flows = persons, policy, flows
+        self._notifications = NotificationWriter(
+            keyring=keyring, persons=persons, policy=policy, flows=flows, pacing=pacing
+        )
 
     def run(self, connection: Connection, batch: Sequence[Incoming], now: datetime) -> Decided:
         """Store the events that are new, decide them in order, and write what follows."""
@@ -170,7 +135,9 @@ class Decider:
         now: datetime,
     ) -> None:
         self._store_events(connection, fresh, decisions)
-        self._store_notifications(connection, fresh, decisions, decided, now)
+        written = self._notifications.write(connection, fresh, decisions, now)
+        decided.notifications, decided.told_before = written.notifications, written.told_before
+        decided.flows = written.flows
 
     def _decide(
         self,
@@ -194,122 +161,12 @@ class Decider:
             decisions.append(decision)
         return decisions
 
-    def _person_key(self, tenant: str, identity: str) -> PersonKey:
-        return tenant, blind_index(self._keyring.index_key, tenant, identity)
-
     def _store_events(
         self, connection: Connection, fresh: Sequence[Incoming], decisions: Sequence[Decision]
     ) -> None:
         keys = [self._keyring.new_data_key() for _ in fresh]
         insert_events(connection, map(_event_row, fresh, keys))
         insert_decisions(connection, map(_decision_row, fresh, decisions, keys))
-
-    def _store_notifications(
-        self,
-        connection: Connection,
-        fresh: Sequence[Incoming],
-        decisions: Sequence[Decision],
-        decided: Decided,
-        now: datetime,
-    ) -> None:
-        pending = [
-            _Pending(one, action, uuid7(), self._person_key(one.event.tenant, action.recipient.identity))
-            for one, decision in zip(fresh, decisions, strict=True)
-            for action in decision.notifications
-        ]
-        untold = claim_notifications(connection, [(self._digest(one), one.id) for one in pending])
-        told = [one for one in pending if one.id in untold]
-        decided.notifications, decided.told_before = len(told), len(pending) - len(told)
-        persons = self._persons.hold(connection, [one.person for one in told])
-        asks = [self._ask(one, persons[one.person]) for one in told]
-        paced = self._pacing.judge(connection, asks, now)
-        made = [
-            self._rows(one, persons[one.person], ask.steps, verdict)
-            for one, ask, verdict in zip(told, asks, paced, strict=True)
-        ]
-        insert_notifications(connection, [one.notification for one in made])
-        insert_messages(connection, [one.message for one in made])
-        insert_work(connection, [one.work for one in made if one.paced.is_now])
-        _hold_back(connection, [one for one in made if not one.paced.is_now], now)
-        decided.flows = {(one.work.channel, one.work.lane) for one in made if one.paced.is_now}
-
-    def _ask(self, one: _Pending, person: Person) -> Ask:
-        action = one.action
-        return Ask(
-            entry=one.incoming.entry,
-            category=one.incoming.entry.category,
-            tenant=one.incoming.event.tenant,
-            person=person.id,
-            recipient=action.recipient,
-            urgency=action.urgency,
-            steps=self._flows.served(action.channels),
-            severity=action.severity,
-            ignore_quiet=action.ignore_quiet,
-        )
-
-    def _rows(self, one: _Pending, person: Person, plan: Sequence[ChannelStep], paced: Paced) -> _Made:
-        event, action = one.incoming.event, one.action
-        deadline = self._deadline(one)
-        steps = plan[paced.position :]
-        channel = steps[0].channel
-        stage = action.stage
-        notification = NotificationRow(
-            id=one.id,
-            tenant=event.tenant,
-            event_id=one.incoming.id,
-            type=event.type,
-            category=one.incoming.entry.category,
-            subject=event.subject,
-            rule=action.rule,
-            reason=action.reason,
-            urgency=action.urgency.value,
-            template=action.template,
-            person_id=person.id,
-            sealed=person.key.seal(orjson.dumps(action.recipient.to_json()), b"recipient"),
-            plan=plan_json(steps),
-            stage_rule=stage.rule if stage else None,
-            stage=stage.stage if stage else None,
-            stage_order=stage.order if stage else None,
-            deadline=deadline,
-            created_at=one.incoming.at,
-            ignore_quiet=action.ignore_quiet,
-        )
-        message, work = new_message(
-            tenant=notification.tenant,
-            notification_id=notification.id,
-            event_id=notification.event_id,
-            type=notification.type,
-            subject=notification.subject,
-            channel=channel.value,
-            lane=notification.urgency,
-            person_id=notification.person_id,
-            address_index=self._address_index(event.tenant, action.recipient, channel),
-            position=0,
-            created_at=notification.created_at,
-            relay=self._flows.relay(channel, action.urgency),
-            expires_at=channel_deadlines(one.incoming.at, deadline, steps)[0],
-        )
-        return _Made(notification, message, work, paced)
-
-    def _deadline(self, one: _Pending) -> datetime:
-        policy = self._policy.of(one.action.urgency)
-        return policy.deadline_of(one.incoming.at, one.action.deadline or one.incoming.entry.deadline)
-
-    def _address_index(self, tenant: str, recipient: Recipient, channel: ChannelName) -> bytes:
-        return blind_index(self._keyring.index_key, tenant, address_on(recipient, channel))
-
-    def _digest(self, one: _Pending) -> bytes:
-        action, event = one.action, one.incoming.event
-        cause = f"event:{event.source}:{event.id}" if action.cause == "event" else action.cause
-        return notification_digest(
-            self._keyring.index_key,
-            event.tenant,
-            cause,
-            action.rule,
-            action.recipient.identity.casefold(),
-            action.reason,
-            str(action.sequence),
-        )
 
     def _store_timers(
         self, connection: Connection, fresh: Sequence[Incoming], decisions: Sequence[Decision]
@@ -329,22 +186,6 @@ class Decider:
                 if isinstance(action, SetTimer)
             ],
         )
-
-
-def _hold_back(connection: Connection, made: Sequence[_Made], now: datetime) -> None:
-    """Keep what is told later, and end what is told to nobody."""
-    waiting = [
-        held_row(one.message, verdict.digest, verdict.until, verdict.reason, now)
-        for one in made
-        if (verdict := one.paced.verdict).until is not None and verdict.digest is not None
-    ]
-    insert_held(connection, waiting)
-    suppressed = MessageStatus.SUPPRESSED.value
-    refused = [one for one in made if one.paced.verdict.kind is Kind.NEVER]
-    settle_untold(
-        connection,
-        [(one.message.id, one.notification.id, suppressed, one.paced.verdict.reason) for one in refused],
-    )
 
 
 def timer_row(keyring: Keyring, tenant: str, action: SetTimer) -> TimerRow:

@@ -1,2 +1,0 @@
-#!/bin/sh
-cd /tmp/core; PYTHONPATH=/tmp/core exec /work/main/.venv/bin/python "$@"
