@@ -39,7 +39,7 @@ from notifier.pipeline.group_looks import (
 from notifier.pipeline.incoming import PROCESSING_ERRORS, Incoming, entry_time
 from notifier.rules.alerting.cadence import GroupMessage, Member, Told, Why, look, touch
 from notifier.rules.alerting.escalating import chain_after, step_telling
-from notifier.rules.alerting.escalation import Tell, advance
+from notifier.rules.alerting.escalation import Tell, advance, hasten
 from notifier.rules.alerting.inhibition import Firing, Inhibitors
 from notifier.rules.alerting.mutes import Mute, Mutes
 from notifier.rules.alerting.plan import AlertPlan, AlertRule
@@ -59,6 +59,9 @@ _BATCH = 25
 _STINT_SECONDS = 0.5
 _PATIENCE = timedelta(seconds=10)
 """A first message waits so long at most for what came in and is not ingested."""
+_ABANDONED_AFTER = timedelta(minutes=10)
+"""A rule that nobody has known for so long was taken out, or has another name."""
+_FORGOTTEN_AFTER = timedelta(hours=1)
 _ELSEWHERE = "route"
 
 
@@ -170,9 +173,7 @@ class Groups:
         rule = self._rules.alert(row.rule)
         node = rule.node(tuple(row.route)) if rule is not None else None
         if rule is None or node is None:
-            # A process with other rules may know it; where none does, it is heard of each minute.
-            log.warning("sweep.group_without_rule", rule=row.rule, group=str(row.id))
-            done.rows.append(replace(row, due_at=now + PUT_OFF))
+            self._abandon(row, now, done)
             return
         plan = node.plan
         private = self._open(row)
@@ -207,6 +208,25 @@ class Groups:
             return
         done.rows.append(saying.row)
         remember(seen, present, done)
+
+    def _abandon(self, row: GroupRow, now: datetime, done: Round) -> None:
+        """Wait for a process that knows the rule, or the branch; after a while let the group and its alerts go."""
+        private = self._open(row)
+        since = private.get("unknown_since")
+        gone_for = now - datetime.fromisoformat(since) if since is not None else None
+        if gone_for is not None and gone_for > _FORGOTTEN_AFTER:  # it was known again since
+            gone_for = since = None
+        if gone_for is not None and gone_for >= _ABANDONED_AFTER:
+            log.warning("sweep.group_abandoned", rule=row.rule, group=str(row.id))
+            alert_groups.end_members(done.connection, row.id)
+            done.closed.append(row.id)
+            return
+        log.warning("sweep.group_without_rule", rule=row.rule, group=str(row.id))
+        if since is None:
+            private, key = {**private, "unknown_since": now.isoformat()}, self._keyring.new_data_key()
+            sealed = key.seal(orjson.dumps(private), b"alert-group")
+            row = replace(row, data_key=key.wrapped, sealed=sealed)
+        done.rows.append(replace(row, due_at=now + PUT_OFF))
 
     def _present(self, row: MemberRow, plan: AlertPlan, mutes: Mutes, now: datetime) -> Present:
         state = open_state(self._keyring, row.data_key, row.sealed)
@@ -290,12 +310,13 @@ class Groups:
         shown = tuple(one.member.id for one in saying.present if one.is_open)
         if shown:
             after, tells = advance(after, now)
-        if after != before:
-            saying = self._knowing(saying, chain=after.to_json())
         for tell in tells:
             step = GroupMessage(why=Why.ESCALATION, firing=shown, resolved=(), news=shown)
             saying = replace(saying, row=replace(saying.row, number=saying.row.number + 1))
             saying = self._say(saying, step, step_telling(tell, saying.plan.telling), now, done)
+            after = after if done.decisions[-1].notifications else hasten(after, now)
+        if after != before:
+            saying = self._knowing(saying, chain=after.to_json())
         # Nobody is told while all is muted or in somebody's hands; an acknowledgement that ends is waited for.
         if after.due_at is not None and (shown or after.due_at > now):
             due = min(after.due_at, saying.row.due_at or after.due_at)

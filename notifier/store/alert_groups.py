@@ -285,3 +285,19 @@ def reseal_group(connection: Connection, group: UUID, data_key: bytes, sealed: b
     connection.execute(
         "UPDATE alert_group SET data_key = %s, sealed = %s WHERE id = %s", [data_key, sealed, group]
     )
+
+
+def end_members(connection: Connection, group: UUID) -> None:
+    """End a group's alerts that are in no other: nobody knows their rule any more.
+
+    Passes over those somebody else holds: alerts are locked before groups.
+    """
+    connection.execute(
+        """UPDATE alert SET status = 'resolved', ended_at = now(), due_at = NULL, updated_at = now()
+           WHERE id IN (SELECT alert.id FROM alert JOIN alert_member ON alert_id = alert.id
+                        WHERE group_id = %s
+                          AND NOT EXISTS (SELECT FROM alert_member AS other
+                                          WHERE other.alert_id = alert.id AND other.group_id <> %s)
+                        FOR UPDATE OF alert SKIP LOCKED)""",
+        [group, group],
+    )

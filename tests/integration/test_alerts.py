@@ -431,3 +431,21 @@ def compiled(stage: Stage, rules: str) -> RuleSet:
 def addressees(mails: Sequence[EmailMessage]) -> set[str]:
     """Return who got a mail, by the name before the @."""
     return {str(mail["To"]).rpartition("<")[2].partition("@")[0] for mail in mails}
+
+
+def test_a_group_whose_rule_was_taken_out_is_let_go_of(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """Another process may know the rule, for ten minutes; then neither group nor alert stays behind."""
+    stage = play(make_flow, tmp_path, SILENCED)
+    stage.feed("server.down", "web-1")
+    stage.told()
+    stage.feed("server.recovered", "web-1")
+    stage.feed("server.down", "web-2")
+    stage.flow.services.adopt_rules(compiled(stage, SILENCED.replace("alert: server-down", "alert: servers")))
+
+    early = [*subjects(stage, minutes=2), *subjects(stage, minutes=9)]
+    waiting = stage.counts("alert_group")
+    late = subjects(stage, minutes=3)
+
+    assert (early, late) == ([], [])
+    assert (waiting, stage.counts("alert_group", "alert_member")) == ([2], [0, 0])
+    assert set(stage.statuses().values()) == {"resolved"}

@@ -326,11 +326,11 @@ def test_an_escalation_can_be_hashed_and_shown_to_editors() -> None:
 @pytest.mark.parametrize(
     ("good", "bad", "line", "problem"),
     [
-        ("wait: 5m", "wait: 0s", 4, "greater than"),
+        ("wait: 5m", "wait: 0s", 4, "must be more than 0s"),
         ("wait: 5m", "wait: soon", 4, "must be a duration"),
         ("repeat: 2", "repeat: -1", 6, "greater than or equal to 0"),
         ("repeat: 2", "repeat: 101", 6, "less than or equal to 100"),
-        ("ack_timeout: 30m", "ack_timeout: 0m", 7, "greater than"),
+        ("ack_timeout: 30m", "ack_timeout: 0m", 7, "must be more than 0s"),
         ("[{list: second}, to]", "[]", 5, "at least one"),
         ("[sms, {email: {within: 10m}}]", "[sms, sms]", 4, "names a channel twice"),
         ("at_end: {", "at_end: {wait: 5m, ", 8, "unknown key"),

@@ -486,3 +486,27 @@ def test_an_alert_that_changes_its_branch_leaves_the_group_of_before(tmp_path: P
         (60, "all_resolved"),
         (62, "all_resolved"),
     ]
+
+
+def test_a_step_that_reaches_nobody_does_not_make_the_next_one_wait(tmp_path: Path) -> None:
+    """Nobody is on call yet: the managers are called at once, and not after the step's half hour."""
+    world = world_of(
+        tmp_path,
+        """
+  - alert: servers
+    on: server.down
+    first_after: 0s
+    escalate: calls
+  - rotation: duty
+    layers:
+      - {people: [ann@example.com], start: "2030-01-01", every: 1w}
+  - escalation: calls
+    steps:
+      - {recipients: [{list: duty}], wait: 30m}
+      - {recipients: [{list: operators}], wait: 30m}
+""",
+    )
+    happen(world, 0, "server.down")
+    pass_to(world, 20)
+
+    assert [(minute, why) for minute, why, _, _ in told(world)] == [(0, "escalation")]

@@ -165,6 +165,11 @@ def advance(chain: Chain, now: datetime) -> tuple[Chain, tuple[Tell, ...]]:
     return after, (_tell(chain, step, chain.due_at),)
 
 
+def hasten(chain: Chain, now: datetime) -> Chain:
+    """Return the chain after a step that reached nobody: there is no answer to wait for."""
+    return chain if chain.due_at is None else replace(chain, due_at=now)
+
+
 def acknowledge(chain: Chain, by: str, at: datetime) -> Chain:
     """Return the chain held, for as long as an acknowledgement holds; the newest one counts."""
     if chain.state is ChainState.STOPPED or (chain.ack is not None and at <= chain.ack.at):

@@ -13,7 +13,7 @@ from notifier.catalog import Catalog
 from notifier.decisions import Facts, Join
 from notifier.rules.alerting.cadence import GroupMessage, Look, Member, Why, look, touch
 from notifier.rules.alerting.escalating import chain_after, step_telling
-from notifier.rules.alerting.escalation import Tell, advance
+from notifier.rules.alerting.escalation import Tell, advance, hasten
 from notifier.rules.alerting.mutes import Mute, Mutes
 from notifier.rules.alerting.speaking import Speaker, decide, event_of
 from notifier.rules.alerting.tracking import is_at_home
@@ -156,7 +156,11 @@ class Looking:
         for tell in tells:
             step = GroupMessage(why=Why.ESCALATION, firing=shown, resolved=(), news=shown)
             place.group = replace(place.group, number=place.group.number + 1)
+            before = len(self.told)
             self._say(step, members, step_telling(tell, plan.telling), due)
+            if len(self.told) == before:
+                chain = hasten(chain, self.now) if chain is not None else None
+                place.chain = chain
         following = chain.due_at if chain is not None else None
         # Nobody is told while all is muted or in somebody's hands; an acknowledgement that ends is waited for.
         if following is None or (not shown and following <= self.now):
