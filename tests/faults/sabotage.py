@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 from notifier.broker.intake import Entry, Intake
 from notifier.events import Event, Urgency
-from notifier.pipeline import decide, groups, outbox, timers
+from notifier.pipeline import decide, group_looks, notifying, outbox, timers
 from notifier.pipeline.decide import Decided, Decider
 from notifier.pipeline.incoming import Arrival, Incoming
 from notifier.pipeline.ingest import Ingest
@@ -147,7 +147,7 @@ def _own_clock(put: Put) -> None:
         insert(connection, [replace(row, due_at=own.now) for row in rows])
 
     put(Decider, "run", note)
-    put(decide, "insert_work", insert_by_own)
+    put(notifying, "insert_work", insert_by_own)
 
 
 def _no_insisting(put: Put) -> None:
@@ -201,12 +201,14 @@ def _no_event_key(put: Put) -> None:
 
 def _no_notification_key(put: Put) -> None:
     """Take every notification for a new one."""
-    put(decide, "claim_notifications", lambda _connection, keys: {notification for _, notification in keys})
+    put(
+        notifying, "claim_notifications", lambda _connection, keys: {notification for _, notification in keys}
+    )
 
 
 def _no_second_look(put: Put) -> None:
     """Believe that whoever ends what mutes knows whom it mutes."""
-    put(groups, "_LOOK_AGAIN", timedelta(days=9))
+    put(group_looks, "_LOOK_AGAIN", timedelta(days=9))
 
 
 SABOTAGES: dict[str, Callable[[Put], None]] = {

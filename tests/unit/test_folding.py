@@ -13,7 +13,7 @@ from notifier.messages import ChannelName
 from notifier.rendering.context import contract
 from notifier.rendering.environment import READER, Reader
 from notifier.rendering.folding import CONSTANT, Edition, FoldingLoader, foldable
-from notifier.rendering.templates import Templates
+from tests.services import shipped_templates
 
 ROOT = Path(__file__).parents[2]
 KNOWN = {
@@ -122,7 +122,7 @@ def test_a_name_that_a_template_gives_a_meaning_of_its_own_is_left_alone(text: s
 
 def test_the_shipped_templates_write_the_same_folded() -> None:
     """Byte for byte, in every language."""
-    templates, catalog = Templates.load(ROOT / "templates"), Catalog.load(ROOT / "config" / "events")
+    templates, catalog = shipped_templates(), Catalog.load(ROOT / "config" / "events")
     compared = 0
     for entry in catalog:
         name = entry.type.replace(".", "/")

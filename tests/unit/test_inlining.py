@@ -16,6 +16,7 @@ from notifier.rendering.check import Severity, check
 from notifier.rendering.inlining import differences, entangled, inline_message
 from notifier.rendering.markup import Page
 from notifier.rendering.templates import Templates
+from tests.services import shipped_templates
 
 ROOT = Path(__file__).parents[2]
 EMAIL = ChannelName.EMAIL
@@ -87,7 +88,7 @@ def shipped_contexts(templates: Templates) -> Iterator[tuple[str, dict[str, Json
 
 def test_every_shipped_mail_is_the_document_that_inlining_per_message_gives() -> None:
     """All templates, languages and samples: tags, attributes, declarations and texts are equal."""
-    templates = Templates.load(ROOT / "templates")
+    templates = shipped_templates()
     compared = 0
 
     for name, given in shipped_contexts(templates):
@@ -266,7 +267,7 @@ def test_rendering_costs_a_hundredth_of_inlining_per_message(load: Load) -> None
 
 def test_the_shipped_templates_pass_their_own_check() -> None:
     """No error in any template on its sample, in any language."""
-    templates = Templates.load(ROOT / "templates")
+    templates = shipped_templates()
     samples = dict(shipped_contexts(templates))
 
     findings = check(templates, samples)
