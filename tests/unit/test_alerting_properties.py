@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from notifier.alerts import AlertState, AlertStatus, Newest, Signal
@@ -210,6 +210,9 @@ def test_the_order_of_arrival_within_a_batch_does_not_matter(happened: list[Chan
 
 @EXAMPLES
 @given(changes(16), st.lists(st.sampled_from("12b"), min_size=16, max_size=16))
+@example(  # one worker hears of the second word, the other of the first: it began earlier than it seemed
+    [Change(minute=116, server=1, is_down=True), Change(minute=119, server=1, is_down=True)], ["2", "1"]
+)
 def test_two_workers_do_what_one_does(happened: list[Change], shares: list[str]) -> None:
     """Each has a part of the batches, some have both; all that is told is the same."""
     one, two = new_world(), new_world()

@@ -255,11 +255,20 @@ def _changes(before: AlertState, after: AlertState) -> tuple[str, ...]:
         words.append("it is over")
     elif after.severity > before.severity and after.is_firing:
         words.append(f"it is {SEVERITIES[after.severity]} now")
+    elif _is_earlier(before, after):
+        words.append("it began earlier")
     if after.status is not before.status and AlertStatus.ACKNOWLEDGED in (after.status, before.status):
         words.append(f"it is {after.status.value}")
     if after.is_held != before.is_held:
         words.append("it flaps and is held" if after.is_held else "it is steady again")
     return tuple(words)
+
+
+def _is_earlier(before: AlertState, after: AlertState) -> bool:
+    """Tell whether we hear late when it began: who waits for it to last may be told sooner."""
+    if before.started_at is None or after.started_at is None:
+        return False
+    return before.is_firing and after.is_firing and after.started_at < before.started_at
 
 
 def _words(
