@@ -1,0 +1,1 @@
+"""Read what comes back by mail or callback: bounces, complaints, automatic answers. Pure."""

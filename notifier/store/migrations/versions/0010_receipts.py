@@ -1,0 +1,14 @@
+"""Receipts, what became of messages, and whom not to write to."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0010"
+down_revision = "0009"
+
+
+def upgrade() -> None:
+    """Make the tables."""
+    driver = op.get_bind().connection.dbapi_connection
+    driver.execute(Path(__file__).with_suffix(".sql").read_text("utf-8"))  # type: ignore[union-attr]
