@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import redis
@@ -28,14 +28,17 @@ from notifier.channels.sms import SmsChannel
 from notifier.channels.smtp import SmtpChannel
 from notifier.clock import Clock, SystemClock
 from notifier.crypto import Keyring, MasterKeys, SmsKeys
+from notifier.delivery.destinations import Destinations
 from notifier.delivery.policy import DeliveryPolicy
-from notifier.events import Recipient
+from notifier.events import Recipient, Urgency
+from notifier.messages import ChannelName
 from notifier.pipeline.ack_links import AckLinks, AckRequests
 from notifier.pipeline.acknowledge import Acknowledger
 from notifier.pipeline.alerts import Alerts
 from notifier.pipeline.answer import Answers
 from notifier.pipeline.decide import Decider
 from notifier.pipeline.deliver import Deliver
+from notifier.pipeline.failover import Failover
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.groups import Groups
 from notifier.pipeline.inbound_sms import InboundSms
@@ -49,6 +52,7 @@ from notifier.pipeline.outbox import Outbox
 from notifier.pipeline.pacing import Pacing
 from notifier.pipeline.record import Recorder
 from notifier.pipeline.releases import Releases
+from notifier.pipeline.routing import Routing
 from notifier.pipeline.rulebook import Rulebook
 from notifier.pipeline.silencing import Silencer
 from notifier.pipeline.sweep import Sweep
@@ -61,10 +65,12 @@ from notifier.rules.files import RuleFiles
 from notifier.rules.load import compile_rules
 from notifier.rules.ruleset import RuleSet
 from notifier.settings import LookupSource, Settings, explained, load_settings
+from notifier.store import relays
 from notifier.store.database import Database
 from notifier.store.keyrings import open_keyring
 from notifier.store.partitions import Partitions
 from notifier.store.persons import Persons
+from notifier.store.relays import RelayState
 
 _RULED = frozenset(
     {
@@ -217,7 +223,34 @@ class Services:
             channels["sms"] = SmsChannel(sms_provider(settings.sms))
         channels["portal"] = PortalChannel(self.inbox)
         channels["console"] = ConsoleChannel(sys.stdout)
-        return Flows(channels, email=settings.relay, urgent_email=settings.urgent_relay)
+        return Flows(channels, self._routing(channels))
+
+    def _routing(self, channels: Mapping[str, Channel]) -> Routing:
+        """Return what knows the way: by routes, else the relay of the settings, else whoever has the channel."""
+        settings = self.settings
+        first: dict[ChannelName, str] = {}
+        for name, channel in channels.items():
+            first.setdefault(channel.name, name)
+
+        def usual(channel: ChannelName, urgency: Urgency) -> str:
+            name = channel.value
+            if channel is ChannelName.EMAIL:
+                name = (
+                    settings.urgent_relay or settings.relay if urgency is Urgency.URGENT else settings.relay
+                )
+            return name if name in channels else first.get(channel, name)
+
+        def states() -> Mapping[str, RelayState]:
+            with self.database.connection() as connection:
+                return relays.states(connection, settings.failover_after)
+
+        return Routing(
+            routes=settings.routes,
+            usual=usual,
+            states=states,
+            destinations=Destinations(settings.destinations),
+            domain_key=lambda: self.keyring.index_key,
+        )
 
     @cached_property
     def wake_ups(self) -> WakeUps:
@@ -438,6 +471,7 @@ class Services:
             releases=self.releases,
             ack_requests=self.ack_requests,
             inbound_sms=self.inbound_sms,
+            failover=Failover(self.database, self.flows, self.settings.failover_after),
             grace=self.settings.tuning.lease_margin,
             counters=self.counters,
         )

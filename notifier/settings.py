@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from notifier.documents import ConfigErrors, Document, Duration, Path_, Strict, dotted, load
 from notifier.errors import ConfigError
+from notifier.events import Urgency
 from notifier.forms import (
     Address,
     Color,
@@ -35,6 +36,7 @@ from notifier.forms import (
     SourceUrl,
     Zone,
 )
+from notifier.messages import ChannelName
 from notifier.variables import PREFIX, is_set_by, secret_file_of, unknown_variables, variable_of
 
 _REFERENCE = "write it as docs/operations.md has it, under Settings"
@@ -80,6 +82,26 @@ class Relay(Strict):
     data_timeout: Wait = timedelta(seconds=60)
     dot_timeout: Wait = timedelta(seconds=120)
     """How long to wait for the answer to the final dot; RFC 5321 §4.5.3.2.6 allows servers 10 minutes."""
+
+
+def _weights(value: Any) -> Any:
+    """Read a list of relays as one of equal weights."""
+    is_list = isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+    return dict.fromkeys(value, 1) if is_list else value
+
+
+class Route(Strict):
+    """Which relays take the messages it fits; the first route that fits a message holds."""
+
+    channel: ChannelName
+    tenants: tuple[str, ...] = ()
+    """All tenants where empty."""
+    urgency: tuple[Urgency, ...] = ()
+    """Any urgency where empty."""
+    use: Annotated[Mapping[str, Annotated[int, Field(ge=1)]], BeforeValidator(_weights), Field(min_length=1)]
+    """Relay or provider → weight: of all messages it gets its weight's share."""
+    failover: tuple[str, ...] = ()
+    """Who stands in, the first that works, while none of ``use`` does."""
 
 
 class Mail(Strict):
@@ -190,6 +212,12 @@ class Settings(BaseSettings):
     relay: str = "default"
     """The relay that takes all mail, unless ``urgent_relay`` names another for urgent mail."""
     urgent_relay: str | None = None
+    routes: tuple[Route, ...] = ()
+    """Which relays and providers take what; ``relay`` and ``urgent_relay`` take what no route fits."""
+    failover_after: Wait = timedelta(seconds=30)
+    """A relay that failed for so long is left to others, where a route names others."""
+    destinations: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Mailbox provider → domains, beyond those notifier knows; ``name.*`` stands for all countries' variants."""
     sms: Sms | None = None
     brand: Brand = Brand()
     locale: Locale = "en"
@@ -279,6 +307,7 @@ def load_settings(file: Path | None = None) -> Settings:
     if strangers:
         raise ConfigErrors(strangers)
     _check_relays(settings, document)
+    _check_routes(settings, document)
     return settings if settings.config_dir else settings.model_copy(update={"config_dir": path.parent})
 
 
@@ -328,6 +357,17 @@ def _check_relays(settings: Settings, document: Document) -> None:
         if relay.username and relay.security == "none":
             problem, mend = "a password must not travel without TLS", "set security to starttls or implicit"
             raise placed(document, ("relays", name), problem, mend)
+
+
+def _check_routes(settings: Settings, document: Document) -> None:
+    """Find relays that routes name and nobody configured; relays may also come from the environment alone."""
+    known = {*settings.relays, *getattr(settings, "providers", {}), *(["sms"] if settings.sms else [])}
+    for number, route in enumerate(settings.routes):
+        for field in ("use", "failover"):
+            for name in getattr(route, field):
+                if known and name not in known:
+                    path: Path_ = ("routes", number, field)
+                    raise placed(document, path, f"nothing is called {name!r}", f"one of {', '.join(known)}")
 
 
 def _explain(

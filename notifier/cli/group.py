@@ -43,6 +43,7 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "resend": Lazy("notifier.cli.resend:resend", "Send a message again, or decide about a held one."),
         "silence": Lazy("notifier.cli.silence:silence", "Mute alerts for a while."),
         "dead": Lazy("notifier.cli.dead:dead", "See and retry events that were not accepted."),
+        "relay": Lazy("notifier.cli.relay:relay", "See which relays work; let one rest, wake it."),
         "tenant": Lazy("notifier.cli.tenant:tenant", "Add tenants, pause and resume their sending."),
         "contact": Lazy("notifier.cli.contact:contact", "Keep the address book."),
         "suppress": Lazy("notifier.cli.people:suppress", "Keep whom nothing may be sent to."),

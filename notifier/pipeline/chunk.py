@@ -15,6 +15,7 @@ import psycopg
 from notifier.broker.wakeups import WakeUp
 from notifier.channels.base import Channel
 from notifier.delivery.outcome import GiveUp, Next, PauseFlow, before_try
+from notifier.delivery.shares import shares
 from notifier.errors import (
     Fault,
     NotifierError,
@@ -33,6 +34,7 @@ from notifier.pipeline.lookups import ChunkLookups
 from notifier.pipeline.record import Try, attempt_of
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.tools import Report, Tools
+from notifier.pipeline.turns import Turns
 from notifier.store import messages, relays, work
 from notifier.store.database import Connection, Cursor, DatabaseUnavailable
 from notifier.store.jobs import load_jobs
@@ -57,6 +59,7 @@ class Chunk:
     place: Place
     failures: int
     report: Report
+    turns: Turns
     are_others_waiting: bool = False
     """Other relays of the channel come after this one: somebody else must see to them if it hangs."""
     is_resting: bool = False
@@ -77,6 +80,9 @@ class Chunk:
         # A relay that failed before is tried with one message.
         limit = 1 if self.failures else self.tools.tuning.deliver_chunk
         with self.tools.database.connection() as connection:
+            due = self.turns.next(
+                connection, relay=self.relay, channel=channel.value, lane=lane, limit=limit, resting=()
+            )
             claims = work.claim(
                 connection,
                 relay=self.relay,
@@ -85,6 +91,7 @@ class Chunk:
                 limit=limit,
                 token=uuid4(),
                 lease=self.tools.tuning.claim_lease,
+                shares=shares(due, limit),
             )
             is_full = len(claims) == limit
             if not claims:

@@ -9,6 +9,7 @@ from notifier.messages import ChannelName
 from notifier.pipeline.chunk import Chunk
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.tools import Report, Tools
+from notifier.pipeline.turns import Turns
 from notifier.store import relays
 
 log = get_logger("deliver")
@@ -26,6 +27,7 @@ class Deliver:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self.settler = Settler(tools)
+        self._turns = Turns()
 
     def run(self, channel: ChannelName, lane: str) -> Report:
         """Send what is due over each relay of the channel that is neither resting nor at its limit.
@@ -44,8 +46,9 @@ class Deliver:
                     failures = paused.get(relay, _UNTRIED)[1]
                     others = relay != awake[-1]
                     chunk = Chunk(
-                        tools, self.settler, relay, place, failures, report, are_others_waiting=others
-                    )
+                        tools, self.settler, relay, place, failures, report, self._turns,
+                        are_others_waiting=others,
+                    )  # fmt: skip
                     end, is_more = time.monotonic() + _STINT_SECONDS, True
                     while is_more and time.monotonic() < end:
                         is_more = chunk.run(channel, lane)

@@ -125,7 +125,9 @@ class Recorder:
             address_index=blind_index(self._keyring.index_key, row.tenant, address),
             position=position,
             created_at=now,
-            relay=self._flows.relay(following.channel, Urgency(row.urgency)),
+            flows=self._flows,
+            urgency=Urgency(row.urgency),
+            address=address,
             expires_at=expires_at,
         )
         verdict = self._pacing.fall_back(connection, ask_of(job, position), now)

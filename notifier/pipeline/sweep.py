@@ -18,6 +18,7 @@ from notifier.errors import NotifierError
 from notifier.events import LANES
 from notifier.logs import get_logger
 from notifier.pipeline.ack_links import AckRequests
+from notifier.pipeline.failover import Failover
 from notifier.pipeline.groups import Groups
 from notifier.pipeline.inbound_sms import InboundSms
 from notifier.pipeline.incoming import WAITING_ERRORS
@@ -52,6 +53,7 @@ class Sweep:
         releases: Releases,
         ack_requests: AckRequests,
         inbound_sms: InboundSms | None,
+        failover: Failover,
         grace: timedelta,
         counters: Counters | None = None,
     ) -> None:
@@ -60,7 +62,7 @@ class Sweep:
         self._ingest, self._settler, self._timers = ingest, settler, timers
         self._lapses, self._groups, self._releases = lapses, groups, releases
         self._ack_requests = ack_requests
-        self._inbound_sms = inbound_sms
+        self._inbound_sms, self._failover = inbound_sms, failover
         self._counters, self._grace = counters, grace.total_seconds()
         self._running, self._told = threading.Lock(), ""
         self._forget_after = 0.0
@@ -94,6 +96,7 @@ class Sweep:
             "held": self._release,
             "unknown": self._settle_unknown,
             "expired": lambda found: self._settle("expired", self._settler.expired, found),
+            "failover": self._fail_over,
             "work": self._wake,
             "intake": self._sweep_intake,
             "upkeep": self._beat,
@@ -159,6 +162,10 @@ class Sweep:
         # Nothing else would tell /metrics.
         if self._counters is not None and report.flows:
             self._counters.add(report.flows)
+
+    def _fail_over(self, found: Counter[str]) -> None:
+        found["handed_over"], flows = self._failover.run()
+        self._ring_flows(flows)
 
     def _wake(self, found: Counter[str]) -> None:
         with self._database.connection() as connection:
