@@ -198,7 +198,7 @@ def parse(path: str, text: str, environment: Environment) -> Source:
 
 def _problem(node: nodes.Node, environment: Environment) -> str | None:
     """Return what the parser lets pass; compiling would find it, too, but takes ten times as long."""
-    if isinstance(node, nodes.Filter) and node.name is not None and node.name not in environment.filters:
+    if isinstance(node, nodes.Filter) and node.name not in environment.filters:
         return f"No filter named {node.name!r}."
     if isinstance(node, nodes.Test) and node.name not in environment.tests:
         return f"No test named {node.name!r}."
