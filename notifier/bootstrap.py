@@ -15,6 +15,7 @@ import redis
 from pydantic import ValidationError
 
 from notifier.broker.asks import Asks
+from notifier.broker.buckets import Buckets
 from notifier.broker.connection import connect
 from notifier.broker.counters import Counters
 from notifier.broker.intake import Intake
@@ -24,6 +25,8 @@ from notifier.channels.base import Channel
 from notifier.channels.configured import sms_provider, smtp_relay
 from notifier.channels.console import ConsoleChannel
 from notifier.channels.portal import PortalChannel
+from notifier.channels.provider import ProviderSettings, Surroundings
+from notifier.channels.registry import build, read_providers
 from notifier.channels.sms import SmsChannel
 from notifier.channels.smtp import SmtpChannel
 from notifier.clock import Clock, SystemClock
@@ -56,10 +59,12 @@ from notifier.pipeline.routing import Routing
 from notifier.pipeline.rulebook import Rulebook
 from notifier.pipeline.silencing import Silencer
 from notifier.pipeline.sweep import Sweep
+from notifier.pipeline.throttling import Throttling
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Tools
 from notifier.recipients.budgets import read_budgets
 from notifier.recipients.lists import read_list
+from notifier.recipients.safe_mode import SafeMode
 from notifier.rendering.templates import Templates
 from notifier.rules.files import RuleFiles
 from notifier.rules.load import compile_rules
@@ -213,6 +218,11 @@ class Services:
         return PortalInbox(self.database, self.keyring, self.persons)
 
     @cached_property
+    def providers(self) -> dict[str, ProviderSettings]:
+        """The providers' settings by name: what is sent over them, and what verifies their callbacks."""
+        return read_providers(self.settings)
+
+    @cached_property
     def flows(self) -> Flows:
         """The relays and providers."""
         settings = self.settings
@@ -221,6 +231,8 @@ class Services:
         }
         if settings.sms is not None:
             channels["sms"] = SmsChannel(sms_provider(settings.sms))
+        around = Surroundings(clock=self.clock)
+        channels |= {name: build(name, provider, around) for name, provider in self.providers.items()}
         channels["portal"] = PortalChannel(self.inbox)
         channels["console"] = ConsoleChannel(sys.stdout)
         return Flows(channels, self._routing(channels))
@@ -251,6 +263,16 @@ class Services:
             destinations=Destinations(settings.destinations),
             domain_key=lambda: self.keyring.index_key,
         )
+
+    @cached_property
+    def throttling(self) -> Throttling:
+        """The limits of relays and providers, set and learned."""
+        settings = self.settings
+        limits = {name: relay.limits for name, relay in settings.relays.items()}
+        limits |= {name: provider.limits for name, provider in self.providers.items()}
+        if settings.sms is not None:
+            limits["sms"] = settings.sms.limits
+        return Throttling(limits, Buckets(self.redis))
 
     @cached_property
     def wake_ups(self) -> WakeUps:
@@ -380,6 +402,19 @@ class Services:
             locale=settings.locale,
             zone=settings.zone,
             links=self.ack_links,
+            safe_mode=self.safe_mode,
+        )
+
+    @cached_property
+    def safe_mode(self) -> SafeMode | None:
+        """Who may be written to; None = everybody."""
+        setting = self.settings.safe_mode
+        if setting is None:
+            return None
+        places = {ChannelName.EMAIL: setting.redirect_email, ChannelName.SMS: setting.redirect_phone}
+        return SafeMode(
+            allow=frozenset(one.casefold() for one in setting.allow),
+            redirect={channel: place for channel, place in places.items() if place is not None},
         )
 
     @cached_property
@@ -440,6 +475,7 @@ class Services:
                     clock=self.clock,
                 ),
                 flows=self.flows,
+                throttling=self.throttling,
                 lookups=self.lookups,
                 policy=self.policy,
                 clock=self.clock,

@@ -37,6 +37,7 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "explain": Lazy("notifier.cli.explain:explain", "Say why an event led to what it did."),
         "alert": Lazy("notifier.cli.alert:alert", "See what fires, take charge of it, give it back."),
         "oncall": Lazy("notifier.cli.oncall:oncall", "See who is on call."),
+        "queue": Lazy("notifier.cli.queue:queue", "See what waits, how fast it goes, when it will be gone."),
         "inbox": Lazy("notifier.cli.people:inbox", "Show what a person reads in the portal."),
     },
     "Act": {

@@ -10,7 +10,16 @@ from uuid import UUID
 
 from notifier.clock import Clock
 from notifier.crypto import Keyring, blind_index
-from notifier.delivery.outcome import Fallback, GiveUp, Hold, Next, PauseFlow, Retry, channel_deadlines
+from notifier.delivery.outcome import (
+    Fallback,
+    GiveUp,
+    Hold,
+    Next,
+    PauseFlow,
+    Retry,
+    SlowDown,
+    channel_deadlines,
+)
 from notifier.errors import OutcomeUnknown, Reply, SendError, TemporaryFailure
 from notifier.events import Urgency
 from notifier.ids import uuid7
@@ -83,6 +92,9 @@ class Recorder:
                 status = MessageStatus.DEFERRED
             case PauseFlow():
                 relays.pause_relay(connection, relay, following.delay, following.reason)
+                kept = work.postpone(connection, claim, timedelta(0), attempt=claim.attempt)
+                status = MessageStatus.DEFERRED
+            case SlowDown():
                 kept = work.postpone(connection, claim, timedelta(0), attempt=claim.attempt)
                 status = MessageStatus.DEFERRED
             case Hold():

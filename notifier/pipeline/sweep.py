@@ -28,12 +28,13 @@ from notifier.pipeline.releases import Releases
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Report
-from notifier.store import ack_links, heartbeats, sms_in, upkeep, work
+from notifier.store import ack_links, heartbeats, sms_in, throttles, upkeep, work
 from notifier.store.database import Database, DatabaseUnavailable
 
 log = get_logger("sweep")
 
 _UPKEEP = timedelta(hours=6)
+_RELEARN_SECONDS = 60.0
 
 
 class Sweep:
@@ -65,7 +66,7 @@ class Sweep:
         self._inbound_sms, self._failover = inbound_sms, failover
         self._counters, self._grace = counters, grace.total_seconds()
         self._running, self._told = threading.Lock(), ""
-        self._forget_after = 0.0
+        self._forget_after = self._relearn_after = 0.0
 
     def run(self) -> Counter[str]:
         """Do one round; return what was found: nothing where another thread of this process does one already.
@@ -184,6 +185,9 @@ class Sweep:
                 self._forget_after = time.monotonic() + _UPKEEP.total_seconds()
                 self._releases.forget(connection)
                 found["let_go"] = upkeep.let_go(connection)
+            if time.monotonic() > self._relearn_after:
+                self._relearn_after = time.monotonic() + _RELEARN_SECONDS
+                throttles.forget(connection)
 
     def _sweep_intake(self, found: Counter[str]) -> None:
         for lane, length in self._intake.lengths().items():

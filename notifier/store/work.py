@@ -172,6 +172,16 @@ def reroute(connection: Connection, claimed: Claim, relay: str) -> None:
     )
 
 
+def move_domain(connection: Connection, relay: str, domain: bytes, destination: str, limit: int) -> int:
+    """Give what waits for a domain that was in no group its own; return how many moved, at most ``limit``."""
+    return connection.execute(
+        """UPDATE work SET destination = %s WHERE message_id = ANY (ARRAY(
+             SELECT message_id FROM work WHERE relay = %s AND destination = 'other' AND domain = %s AND state IN (0, 2)
+             LIMIT %s FOR UPDATE SKIP LOCKED))""",
+        [destination, relay, domain, limit],
+    ).rowcount
+
+
 def lock_waiting(
     connection: Connection,
     *,

@@ -20,6 +20,7 @@ CREATE TABLE throttle (
     relay text NOT NULL,
     destination text NOT NULL,
     rate double precision NOT NULL,
+    step double precision NOT NULL,
     until timestamptz NOT NULL,
     refusals integer NOT NULL DEFAULT 1,
     refused_at timestamptz NOT NULL DEFAULT now(),
@@ -28,6 +29,7 @@ CREATE TABLE throttle (
     PRIMARY KEY (relay, destination)
 );
 COMMENT ON COLUMN throttle.rate IS 'messages a second, learned: less after each refusal, more while it is used up';
+COMMENT ON COLUMN throttle.step IS 'by how much the rate grows each second, until the next refusal';
 COMMENT ON COLUMN throttle.until IS 'the flow rests until then';
 COMMENT ON COLUMN throttle.refusals IS 'rounds of refusals since the last message that was taken';
 
