@@ -76,3 +76,12 @@ def public(*, is_json: bool) -> None:
         private = X25519PrivateKey.from_private_bytes(services.keyring.intake_key)
     key = base64.b64encode(private.public_key().public_bytes_raw()).decode()
     show_json({"public_key": key}) if is_json else say(key)
+
+
+@keys.command("return-path")
+@json_option
+def return_path(*, is_json: bool) -> None:
+    """Print the key that `notifier mail-in serve` checks return paths with: its `mail_in.key`."""
+    with opened() as services:
+        key = base64.b64encode(services.keyring.return_path_key).decode()
+    show_json({"key": key}) if is_json else say(key)

@@ -1,4 +1,4 @@
-"""Let go of what nobody asks for any more: alerts that ended long ago, old silences, SMS that were read.
+"""Let go of what nobody asks for any more: alerts that ended long ago, old silences, what came in.
 
 Deletes in small numbers, so that nobody waits; what is left comes with the next upkeep.
 """
@@ -8,6 +8,7 @@ from datetime import timedelta
 from notifier.store.database import Connection
 
 ALERTS_FOR, SILENCES_FOR, SMS_FOR = timedelta(days=90), timedelta(days=365), timedelta(days=90)
+UNREADABLE_FOR = timedelta(days=30)
 """How long they are kept after their end: as long as the log at least, and a year for who silenced what."""
 _AT_ONCE = 10_000
 
@@ -31,5 +32,10 @@ def let_go(connection: Connection) -> int:
         """DELETE FROM sms_in WHERE id IN (
              SELECT id FROM sms_in WHERE done_at < now() - %s LIMIT %s)""",
         [SMS_FOR, _AT_ONCE],
+    ).rowcount
+    gone += connection.execute(
+        """DELETE FROM unreadable_mail WHERE digest IN (
+             SELECT digest FROM unreadable_mail WHERE last_at < now() - %s LIMIT %s)""",
+        [UNREADABLE_FOR, _AT_ONCE],
     ).rowcount
     return gone
