@@ -54,9 +54,9 @@ def unreadable(*, limit: int, is_json: bool) -> None:
     show_table(_COLUMNS, rows, empty="every mail could be read")
 
 
-@mail_in.command()
+@mail_in.command("show")
 @click.argument("digest", metavar="DIGEST")
-def show(*, digest: str) -> None:
+def show_(*, digest: str) -> None:
     """Print one of them as it came, its first 256 KiB; the beginning of its digest is enough."""
     with opened() as services, services.database.connection() as connection:
         found = sealed_mail(connection, digest)
@@ -65,4 +65,4 @@ def show(*, digest: str) -> None:
             click.get_current_context().exit(FINDING)
         mail = open_mail(found[1], services.keyring.intake_key, found[0])
     log.info("mail_in.shown", digest=found[0], by=who())
-    click.get_binary_stream("stdout").write(mail)
+    click.echo(mail, nl=False)
