@@ -116,7 +116,7 @@ class MailIn(Strict):
     readers: int = Field(default=2, ge=1, le=64)
     """Processes that read mails; each holds one at a time."""
     read_timeout: Wait = timedelta(seconds=10)
-    """How long reading one mail may take, by the clock and by the processor."""
+    """Processor's time for one mail; three times as long by the clock."""
     read_memory: int = Field(default=536_870_912, ge=134_217_728)
     """Bytes one reader may use."""
 

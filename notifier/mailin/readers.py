@@ -24,15 +24,11 @@ from notifier.settings import MailIn
 log = get_logger("mail_in")
 
 _START_SECONDS: Final = 30.0
-_MARGIN: Final = 1.0
-"""The kernel should be first: it says that it was the processor's time."""
+_WAITING: Final = 3
+"""So many times its processor's time a mail may take by the clock: other processes want to run too."""
 _MAILS: Final = 1000
 """So many mails one process reads: what one mail left behind does not stay for ever."""
-_ENDS: Final = {
-    signal.SIGXCPU: "too much processor time",
-    signal.SIGSEGV: "crashed",
-    signal.SIGABRT: "crashed",
-}
+_FROM_OUTSIDE: Final = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
 class Unreadable(NotifierError):
@@ -89,8 +85,9 @@ class Readers:
     """
 
     def __init__(self, settings: MailIn, target: str) -> None:
-        self._timeout = settings.read_timeout.total_seconds()
-        self._arguments = (target, str(self._timeout), str(settings.read_memory))
+        seconds = settings.read_timeout.total_seconds()
+        self._timeout = seconds * _WAITING
+        self._arguments = (target, str(seconds), str(settings.read_memory))
         self._idle: asyncio.Queue[_Reader | None] = asyncio.Queue()
         for _ in range(settings.readers):
             self._idle.put_nowait(None)  # started when needed first
@@ -124,16 +121,17 @@ class Readers:
 
     async def _asked(self, reader: _Reader, mail: bytes, received_at: datetime) -> bytes:
         try:
-            return await asyncio.wait_for(reader.ask(mail, received_at), self._timeout + _MARGIN)
+            return await asyncio.wait_for(reader.ask(mail, received_at), self._timeout)
         except TimeoutError:
             raise Unreadable("too slow") from None
         except (EOFError, OSError):
             # Asked before it is killed: who waited for it has its own signal to tell.
             ended_by = await reader.end()
-        if ended_by in _ENDS:
-            raise Unreadable(_ENDS[signal.Signals(ended_by)])
-        # Killed from outside, by the system's lack of memory or by an operator: the mail comes again.
-        raise ReadersAway(f"a process that read a mail was ended by signal {ended_by}")
+        if (
+            ended_by in _FROM_OUTSIDE
+        ):  # by the system, short of memory, or by an operator: the mail comes again
+            raise ReadersAway(f"a process that read a mail was ended by signal {ended_by}")
+        raise Unreadable("too much processor time" if ended_by == signal.SIGXCPU else "crashed")
 
     async def _started(self) -> _Reader:
         arguments = (sys.executable, "-P", "-m", "notifier.mailin.child", *self._arguments)

@@ -116,6 +116,13 @@ class Listening:
             ) from None
         log.info("mail_in.listening", where=where, protocol=settings.protocol)
 
+    @property
+    def port(self) -> int:
+        """The port in use."""
+        assert self._server is not None  # noqa: S101 - it was started
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
     async def stop(self) -> None:
         """Take no more mails, and end those under way; what is cut comes again, and is known by its key."""
         assert self._server is not None  # noqa: S101 - it was started
