@@ -146,6 +146,17 @@ class Brand(Strict):
     address: str = ""
 
 
+class SafeModeSettings(Strict):
+    """For staging: nobody is written to but whom this names."""
+
+    allow: tuple[OneLine, ...] = ()
+    """Addresses, numbers in E.164, and whole domains as ``@example.com``."""
+    redirect_email: Address | None = None
+    """Gets the mails for all others; without it they are not sent."""
+    redirect_phone: str | None = Field(default=None, pattern=r"^\+[1-9]\d{6,14}$")
+    """Gets the SMS for all others; without it they are not sent."""
+
+
 class LookupSource(Strict):
     """Where live data comes from: a database, or an HTTP service."""
 
@@ -219,6 +230,8 @@ class Settings(BaseSettings):
     """The relay that takes all mail, unless ``urgent_relay`` names another for urgent mail."""
     urgent_relay: str | None = None
     sms: Sms | None = None
+    safe_mode: SafeModeSettings | None = None
+    """Set it on staging systems only: nobody else is written to."""
     brand: Brand = Brand()
     locale: Locale = "en"
     zone: Zone = "UTC"

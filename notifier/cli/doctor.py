@@ -58,6 +58,16 @@ def examine(services: Services) -> Iterator[Check]:
     yield from _unless(lost, "queue", lambda: checks.check_queue(database))
     yield from _unless(lost, "rules", lambda: rule_checks.check_rules(database))
     yield from _providers(services)
+    yield from _safe_mode(services)
+
+
+def _safe_mode(services: Services) -> Iterator[Check]:
+    mode = services.safe_mode
+    if mode is not None:
+        places = ", ".join(sorted(mode.redirect)) or "nothing"
+        detail = f"ON: {len(mode.allow)} addresses or domains are written to; redirected: {places}"
+        mend = "take `safe_mode` out of the settings where real people are to be told"
+        yield Check(name="safe mode", state=State.WARN, detail=detail, mend=mend)
 
 
 def _unless(lost: list[str], name: str, look: Callable[[], Iterable[Check]]) -> Iterator[Check]:
