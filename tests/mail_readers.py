@@ -49,8 +49,8 @@ ANSWERS: Mapping[str, Callable[[], dict[str, Any]]] = {
 
 
 def read(mail: bytes, received_at: datetime) -> dict[str, Any]:
-    """Do what the mail's first line says; a mail without a word of these is a bounce."""
-    word = mail.partition(b"\r\n")[0].decode("latin-1")
+    """Do what the mail's first line says below its return path; without a word of these it is a bounce."""
+    word = next(line for line in mail.decode("latin-1").split("\r\n") if not line.startswith("Return-Path"))
     DEEDS.get(word, str)()
     if word in ANSWERS:
         return ANSWERS[word]()

@@ -1,5 +1,6 @@
 """``notifier mail-in``: the process that takes bounces by mail, and the mails it could not read."""
 
+import base64
 from collections.abc import Callable
 from importlib import import_module
 
@@ -8,7 +9,7 @@ import click
 from notifier.bootstrap import Services
 from notifier.cli.failures import FINDING
 from notifier.cli.opening import opened, who
-from notifier.cli.output import Column, json_option, say, show_lines, show_table
+from notifier.cli.output import Column, json_option, say, show_json, show_lines, show_table
 from notifier.logs import get_logger
 from notifier.store.unreadable import list_unreadable, open_mail, sealed_mail
 
@@ -56,7 +57,8 @@ def unreadable(*, limit: int, is_json: bool) -> None:
 
 @mail_in.command("show")
 @click.argument("digest", metavar="DIGEST")
-def show_(*, digest: str) -> None:
+@json_option
+def show_(*, digest: str, is_json: bool) -> None:
     """Print one of them as it came, its first 256 KiB; the beginning of its digest is enough."""
     with opened() as services, services.database.connection() as connection:
         found = sealed_mail(connection, digest)
@@ -65,4 +67,7 @@ def show_(*, digest: str) -> None:
             click.get_current_context().exit(FINDING)
         mail = open_mail(found[1], services.keyring.intake_key, found[0])
     log.info("mail_in.shown", digest=found[0], by=who())
-    click.echo(mail, nl=False)
+    if is_json:
+        show_json({"digest": found[0], "mail": base64.b64encode(mail).decode()})
+    else:
+        click.echo(mail, nl=False)

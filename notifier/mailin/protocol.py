@@ -82,6 +82,16 @@ class _Handler:
         return AWAY
 
 
+def _return_path(envelope: Envelope | None) -> bytes:
+    """Return the header that whoever delivers a mail at last puts before it (RFC 5321 §4.4).
+
+    An empty one tells a bounce from a person's answer.
+    """
+    sender = (envelope.mail_from if envelope else None) or "<>"
+    path = sender if sender.startswith("<") else f"<{sender}>"
+    return b"Return-Path: " + path.encode("utf-8", "surrogateescape") + b"\r\n"
+
+
 class _Limited(SMTP):
     """What SMTP and LMTP have in common."""
 
@@ -161,7 +171,7 @@ class _Limited(SMTP):
             log.warning("mail_in.refused", reason="too big")
         else:
             self._reset_timeout(_OURS)
-            replies = await self._take(mail, doors)
+            replies = await self._take(_return_path(self.envelope) + mail, doors)
             self._reset_timeout()
         self._set_post_data_state()  # type: ignore[no-untyped-call]
         for reply in self._answers(replies):

@@ -39,6 +39,8 @@ class Sounding:
     dead_letters: tuple[tuple[str, int], ...] = ()
     rules: RulesView | None = None
     alerts: AlertTotals | None = None
+    unreadable: int | None = None
+    """Mails that came back and could not be read."""
 
 
 def essentials(url: str, within: timedelta) -> Sounding:
@@ -69,7 +71,13 @@ def sound(url: str, within: timedelta) -> Sounding:
             dead_letters=tuple((kind, waiting) for kind, waiting in letters),
             rules=view_rules(connection),
             alerts=_alerts(connection),
+            unreadable=_unreadable(connection),
         )
+
+
+def _unreadable(connection: Connection) -> int | None:
+    row = connection.execute("SELECT notifier_unreadable()").fetchone()
+    return row[0] if row else None
 
 
 def _alerts(connection: Connection) -> AlertTotals | None:

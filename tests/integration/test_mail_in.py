@@ -195,7 +195,7 @@ def test_a_mail_nobody_can_read_is_set_aside(start: Start, flow: Flow, word: str
     mail = open_mail(sealed[1], flow.services.keyring.intake_key, found.digest)
     assert codes == [[250], [250], [250]]
     assert (found.reason, found.seen, found.message, found.size) == (reason, 2, MESSAGE, len(mail))
-    assert mail == f"{word}\r\n\r\nbody\r\n".encode()
+    assert mail == f"Return-Path: <>\r\n{word}\r\n\r\nbody\r\n".encode()
     assert [one["digest"] for one in logs if one["event"] == "mail_in.unreadable"] == [found.digest] * 2
     assert "@" not in str(logs)
 
@@ -258,14 +258,15 @@ def test_stuffed_dots_and_long_lines_arrive_as_they_were(start: Start, flow: Flo
     """A dot at a line's beginning, a line of a hundred thousand letters, no line end but the last."""
     body = "die\r\n\r\n.\r\n..two\r\n" + "x" * 100_000 + "\r\n.dot\r\n"
     with lmtp(start()) as client:
-        client.mail("<>")
+        client.mail("ann@example.org")
         client.rcpt(PATH)
         code, _ = client.data(body.encode())
 
     with flow.services.database.connection() as connection:
         sealed = sealed_mail(connection, list_unreadable(connection, limit=1)[0].digest)
     assert sealed is not None
-    assert (code, open_mail(sealed[1], flow.services.keyring.intake_key, sealed[0])) == (250, body.encode())
+    mail = open_mail(sealed[1], flow.services.keyring.intake_key, sealed[0])
+    assert (code, mail) == (250, b"Return-Path: <ann@example.org>\r\n" + body.encode())
 
 
 def test_it_listens_on_a_unix_socket(start: Start, tmp_path: Path, flow: Flow) -> None:
