@@ -56,4 +56,5 @@ def read(mail: bytes, received_at: datetime) -> dict[str, Any]:
         return ANSWERS[word]()
     bounce = {"kind": "bounced", "at": received_at.isoformat(), "source": "x", "key": word, "bounce": "hard"}
     # What a mail pretends to be about is not believed without a MAC.
-    return {"receipts": [bounce | {"message": "01a201d1-ccce-78e6-a474-899c8b11d596"}], "return_paths": []}
+    receipts = [bounce | {"message": "01a201d1-ccce-78e6-a474-899c8b11d596"}]
+    return {"receipts": receipts, "return_paths": [], "is_understood": word != "strange"}

@@ -18,7 +18,7 @@ from notifier.logs import get_logger
 from notifier.mailin.doors import Door
 from notifier.mailin.protocol import AWAY
 from notifier.mailin.readers import Readers, ReadersAway, Unreadable
-from notifier.receipts import Receipt
+from notifier.receipts import Receipt, ReceiptKind
 from notifier.store.database import DatabaseUnavailable
 from notifier.store.reports import ReportDesk
 from notifier.store.unreadable import UnreadableDesk
@@ -81,6 +81,8 @@ class Desk:
             receipts = self._receipts(door, said)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Unreadable(f"no receipt: {type(error).__name__}") from None
+        if door.message and not said["is_understood"]:
+            raise Unreadable("not understood")
         reply, new = await self._stored(partial(self._reports.hand_in, SOURCE, receipts, raw=mail))
         kinds = sorted({receipt.kind.value for receipt in receipts})
         if reply == _KEPT:
@@ -114,7 +116,9 @@ class Desk:
         """
         message = door.message or next(filter(None, map(self._named, said["return_paths"])), None)
         about = message.hex if message else "-"
-        return [
+        receipts = [
             replace(Receipt.from_json(one), message=message, source=SOURCE, key=f"{about}:{one['key']}")
             for one in said["receipts"][:_MOST]
         ]
+        # An answer to nobody's message is somebody's mail to an address for complaints.
+        return [one for one in receipts if message or one.kind is not ReceiptKind.REPLIED]
