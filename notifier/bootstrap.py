@@ -24,12 +24,14 @@ from notifier.channels.base import Channel
 from notifier.channels.configured import sms_provider, smtp_relay
 from notifier.channels.console import ConsoleChannel
 from notifier.channels.portal import PortalChannel
+from notifier.channels.signing import signer
 from notifier.channels.sms import SmsChannel
 from notifier.channels.smtp import SmtpChannel
 from notifier.clock import Clock, SystemClock
 from notifier.crypto import Keyring, MasterKeys, SmsKeys
 from notifier.delivery.policy import DeliveryPolicy
 from notifier.events import Recipient
+from notifier.mime import Signer
 from notifier.pipeline.ack_links import AckLinks, AckRequests
 from notifier.pipeline.acknowledge import Acknowledger
 from notifier.pipeline.alerts import Alerts
@@ -207,11 +209,17 @@ class Services:
         return PortalInbox(self.database, self.keyring, self.persons)
 
     @cached_property
+    def signer(self) -> Signer | None:
+        """What signs mails with DKIM; none where no key is configured."""
+        return signer(self.settings)
+
+    @cached_property
     def flows(self) -> Flows:
         """The relays and providers."""
         settings = self.settings
         channels: dict[str, Channel] = {
-            name: SmtpChannel(smtp_relay(name, relay, settings)) for name, relay in settings.relays.items()
+            name: SmtpChannel(smtp_relay(name, relay, settings), signer=self.signer)
+            for name, relay in settings.relays.items()
         }
         if settings.sms is not None:
             channels["sms"] = SmsChannel(sms_provider(settings.sms))
