@@ -31,6 +31,7 @@ from notifier.clock import Clock, SystemClock
 from notifier.crypto import Keyring, MasterKeys, SmsKeys
 from notifier.delivery.policy import DeliveryPolicy
 from notifier.events import Recipient
+from notifier.messages import ChannelName
 from notifier.mime import Signer
 from notifier.pipeline.ack_links import AckLinks, AckRequests
 from notifier.pipeline.acknowledge import Acknowledger
@@ -58,6 +59,7 @@ from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Tools
 from notifier.recipients.budgets import read_budgets
 from notifier.recipients.lists import read_list
+from notifier.recipients.safe_mode import SafeMode
 from notifier.rendering.templates import Templates
 from notifier.rules.files import RuleFiles
 from notifier.rules.load import compile_rules
@@ -355,6 +357,19 @@ class Services:
             locale=settings.locale,
             zone=settings.zone,
             links=self.ack_links,
+            safe_mode=self.safe_mode,
+        )
+
+    @cached_property
+    def safe_mode(self) -> SafeMode | None:
+        """Who may be written to; None = everybody."""
+        setting = self.settings.safe_mode
+        if setting is None:
+            return None
+        places = {ChannelName.EMAIL: setting.redirect_email, ChannelName.SMS: setting.redirect_phone}
+        return SafeMode(
+            allow=frozenset(one.casefold() for one in setting.allow),
+            redirect={channel: place for channel, place in places.items() if place is not None},
         )
 
     @cached_property

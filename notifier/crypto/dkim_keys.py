@@ -62,12 +62,16 @@ def record_name(selector: str, domain: str) -> str:
 
 def record(key: RSAPrivateKey | Ed25519PrivateKey) -> str:
     """Return the text of the DNS record (RFC 6376 §3.6.1, RFC 8463 §4)."""
-    public = key.public_key()
     if isinstance(key, Ed25519PrivateKey):
-        raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-        return f"v=DKIM1; k=ed25519; p={base64.b64encode(raw).decode()}"
-    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return f"v=DKIM1; k=rsa; p={base64.b64encode(der).decode()}"
+        return f"v=DKIM1; k=ed25519; p={base64.b64encode(key.public_key().public_bytes_raw()).decode()}"
+    return f"v=DKIM1; k=rsa; p={base64.b64encode(public_der(key)).decode()}"
+
+
+def public_der(key: RSAPrivateKey | Ed25519PrivateKey) -> bytes:
+    """Return the public half as DER (SubjectPublicKeyInfo)."""
+    return key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
 
 
 def record_line(selector: str, domain: str, text: str) -> str:
