@@ -24,6 +24,8 @@ from notifier.channels.base import Channel
 from notifier.channels.configured import sms_provider, smtp_relay
 from notifier.channels.console import ConsoleChannel
 from notifier.channels.portal import PortalChannel
+from notifier.channels.provider import ProviderSettings, Surroundings
+from notifier.channels.registry import build, read_providers
 from notifier.channels.signing import signer
 from notifier.channels.sms import SmsChannel
 from notifier.channels.smtp import SmtpChannel
@@ -216,6 +218,11 @@ class Services:
         return signer(self.settings)
 
     @cached_property
+    def providers(self) -> dict[str, ProviderSettings]:
+        """The providers' settings by name: what is sent over them, and what verifies their callbacks."""
+        return read_providers(self.settings)
+
+    @cached_property
     def flows(self) -> Flows:
         """The relays and providers."""
         settings = self.settings
@@ -225,6 +232,8 @@ class Services:
         }
         if settings.sms is not None:
             channels["sms"] = SmsChannel(sms_provider(settings.sms))
+        around = Surroundings(clock=self.clock, signer=self.signer)
+        channels |= {name: build(name, provider, around) for name, provider in self.providers.items()}
         channels["portal"] = PortalChannel(self.inbox)
         channels["console"] = ConsoleChannel(sys.stdout)
         return Flows(channels, email=settings.relay, urgent_email=settings.urgent_relay)

@@ -280,6 +280,8 @@ class Settings(BaseSettings):
     """The relay that takes all mail, unless ``urgent_relay`` names another for urgent mail."""
     urgent_relay: str | None = None
     sms: Sms | None = None
+    providers: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict, repr=False)
+    """Those we send through by their HTTP APIs, by name; checked by ``notifier.channels.registry``."""
     safe_mode: SafeModeSettings | None = None
     """Set it on staging systems only: nobody else is written to."""
     brand: Brand = Brand()
@@ -412,10 +414,12 @@ def find_config() -> Path:
 
 
 def _check_relays(settings: Settings, document: Document) -> None:
+    # Which kinds of provider take mail, the channels know.
+    known = [*settings.relays, *settings.providers]
     for field in ("relay", "urgent_relay"):
         name = getattr(settings, field)
-        if settings.relays and name is not None and name not in settings.relays:
-            mend = f"one of {', '.join(settings.relays)}"
+        if settings.relays and name is not None and name not in known:
+            mend = f"one of {', '.join(known)}"
             raise placed(document, (field,), f"no relay {name!r} under relays", mend)
     for name, relay in settings.relays.items():
         if relay.username and relay.security == "none":

@@ -7,13 +7,13 @@ import re
 from datetime import timedelta
 
 from notifier.channels import console, portal
+from notifier.channels.mail_writing import SES_REWRITTEN
+from notifier.channels.registry import read_providers
 from notifier.channels.sms_provider import SmsProvider
 from notifier.channels.smtp_relay import SmtpRelay
 from notifier.settings import Relay, Settings, Sms
 
 _SES = re.compile(r"email-smtp(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?", re.IGNORECASE)
-SES_REWRITTEN = frozenset({"date", "message-id", "return-path"})
-"""What Amazon SES writes anew: docs.aws.amazon.com/ses, Manual DKIM signing."""
 
 
 def smtp_relay(name: str, relay: Relay, settings: Settings) -> SmtpRelay:
@@ -68,7 +68,8 @@ def connections(settings: Settings) -> int:
     """Return how many messages one process can have on their way at once, over all it can send over."""
     sms = settings.sms.connections if settings.sms else 0
     relays = sum(relay.connections for relay in settings.relays.values())
-    return relays + sms + portal.CONNECTIONS + console.ConsoleChannel.connections
+    providers = sum(provider.connections for provider in read_providers(settings).values())
+    return relays + sms + providers + portal.CONNECTIONS + console.ConsoleChannel.connections
 
 
 def _seconds(duration: timedelta) -> float:

@@ -6,8 +6,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
+from notifier.channels.mail_writing import SES_REWRITTEN, MailWriter
 from notifier.channels.smtp import SmtpChannel, SmtpRelay
 from notifier.channels.smtp_session import xtext
+from notifier.clock import SystemClock
 from notifier.errors import Fault, PermanentFailure, Phase
 from notifier.messages import File
 from notifier.mime import DkimKey, Signer
@@ -138,3 +140,13 @@ def test_a_local_part_that_needs_smtputf8_is_refused_here(server: SmtpServer) ->
     assert refused.value.fault is Fault.RECIPIENT
     assert "SMTPUTF8" in refused.value.reason
     assert "jürgen" not in str(refused.value)
+
+
+def test_an_http_provider_that_takes_mime_gets_it_signed() -> None:
+    """Amazon SES by its API: without the headers it writes anew."""
+    writer = MailWriter(clock=SystemClock(), signer=Signer([RSA]), rewritten=SES_REWRITTEN, max_bytes=10**6)
+
+    wire = writer.write(mail()).wire
+
+    assert verdicts(wire.replace(b"Message-ID: <1.mac@", b"Message-ID: <other@"), records_of(RSA)) == [True]
+    assert verdicts(wire.replace(b"Shipped", b"Stopped"), records_of(RSA)) == [False]
