@@ -44,9 +44,12 @@ def postfix(remote: SmtpServer, listening: int) -> Iterator[Postfix]:
     domains = f"remote.example = smtp:[127.0.0.1]:{remote.port}}}, {{bounces.example = lmtp:[127.0.0.1]:{listening}"
     with running_postfix(
         transport_maps=f"inline:{{ {{{domains}}} }}", relay_domains="remote.example, bounces.example",
-        delay_warning_time="1s", maximal_queue_lifetime="4s", smtpd_recipient_restrictions="reject_unverified_recipient",
-        address_verify_map="", unverified_recipient_reject_code="550", address_verify_poll_delay="1s",
-        address_verify_poll_count="5", smtpd_relay_restrictions="permit_mynetworks, reject",
+        delay_warning_time="1s", maximal_queue_lifetime="4s",
+        # As docs/how-to/bounces-by-mail.md has it.
+        smtpd_recipient_restrictions="check_recipient_access inline:{ bounces.example=reject_unverified_recipient },"
+        " permit_mynetworks, reject",
+        address_verify_map="", address_verify_poll_delay="1s", address_verify_poll_count="5",
+        unverified_recipient_reject_code="550", smtpd_relay_restrictions="permit_mynetworks, reject",
     ) as server:  # fmt: skip
         yield server
 
