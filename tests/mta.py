@@ -125,6 +125,7 @@ class Postfix:
             "data_directory": self.folder / "data",
             "maillog_file": self.folder / "log",
             "maillog_file_prefixes": self.folder,
+            "mail_spool_directory": self.folder / "data",
         }
         lines = [f"{name} = {value}" for name, value in {**_MAIN, **folders, **self.settings}.items()]
         (self.folder / "etc/main.cf").write_text("\n".join([*lines, ""]))

@@ -182,7 +182,10 @@ def test_without_a_database_the_mta_keeps_the_mail(start: Start, web_url: str) -
     assert logs[0]["reason"] == "DatabaseUnavailable"
 
 
-@pytest.mark.parametrize(("word", "reason"), [("die", "crashed"), ("nonsense", "no receipt: ValueError"), ("strange", "not understood")],)
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [("die", "crashed"), ("nonsense", "no receipt: ValueError"), ("strange", "not understood")],
+)
 def test_a_mail_nobody_can_read_is_set_aside(start: Start, flow: Flow, word: str, reason: str) -> None:
     """Once, sealed, with its digest and the reason; it is taken, since it would be no more readable tomorrow."""
     with lmtp(start()) as client, capture_logs() as logs:
