@@ -1,5 +1,6 @@
 """Keep whom not to send to: by keyed hash, per category or for all, each with its reason."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from notifier.store.database import Connection
@@ -28,4 +29,15 @@ def release(connection: Connection, tenant: str, address_index: bytes, *, reason
         """DELETE FROM suppression WHERE tenant = %s AND address_index = %s
            AND (%s::text IS NULL OR reason = %s)""",
         [tenant, address_index, reason, reason],
+    ).rowcount
+
+
+def release_scopes(
+    connection: Connection, tenant: str, address_index: bytes, scopes: Sequence[str], *, reason: str
+) -> int:
+    """Allow sending of these scopes again as far as one reason forbade it; return how many entries went."""
+    return connection.execute(
+        """DELETE FROM suppression WHERE tenant = %s AND address_index = %s AND scope = ANY (%s)
+           AND reason = %s""",
+        [tenant, address_index, list(scopes), reason],
     ).rowcount
