@@ -4,6 +4,7 @@ Runs in the sweep, as the worker; the web process only hands in what was asked.
 """
 
 import time
+from uuid import UUID
 
 from notifier.catalog import Catalog
 from notifier.clock import Clock
@@ -12,6 +13,7 @@ from notifier.logs import get_logger
 from notifier.pipeline.choices import Chooser
 from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS
 from notifier.recipients.refusals import category_rules, refusable
+from notifier.recipients.suppression import Cause
 from notifier.store import choices, person_links, suppressions
 from notifier.store.choices import Change
 from notifier.store.database import Connection, Database, DatabaseUnavailable
@@ -21,8 +23,7 @@ from notifier.tokens import message_of_tag, mint_person_token
 log = get_logger("consent")
 
 _STINT_SECONDS = 0.5
-UNSUBSCRIBED = "unsubscribed"
-"""The reason of a suppression that its owner asked for, and may take back."""
+_REASON = "unsubscribed"
 
 
 class LinkRequests:
@@ -55,11 +56,14 @@ class LinkRequests:
         try:
             self._database.retrying(work)
         except PROCESSING_ERRORS as error:
-            if isinstance(error, DatabaseUnavailable | WAITING_ERRORS) or not taken:
+            if isinstance(error, (DatabaseUnavailable, *WAITING_ERRORS)) or not taken:
                 raise
             with self._database.connection() as connection:
                 person_links.finish_ask(connection, taken[0].id, "failed")
             log.error("consent.stumbled", ask=taken[0].kind, error=type(error).__name__)
+        else:
+            # A worker may have claimed a mail before, and looked before.
+            suppressions.revoke(self._database, {(ask.tenant, ask.address_index) for ask in taken})
         return bool(taken)
 
     def _carry_out(self, connection: Connection, ask: LinkAsk) -> None:
@@ -79,7 +83,7 @@ class LinkRequests:
 
     def _refuse(self, connection: Connection, ask: LinkAsk, categories: list[str]) -> None:
         """Refuse in the address book, and by the address's keyed hash, which also holds for who is not in it."""
-        known = choices.suppressed_scopes(connection, ask.tenant, ask.address_index)
+        known = choices.unsubscribed_scopes(connection, ask.tenant, ask.address_index)
         before = self._chooser.refused(connection, ask)
         added = [one for one in categories if one not in known or one not in before]
         if not added:
@@ -87,13 +91,19 @@ class LinkRequests:
         self._chooser.change(connection, ask, lambda mine: mine.refusing(added))
         for category in added:
             if category not in known:
-                suppressions.suppress(connection, ask.tenant, ask.address_index, UNSUBSCRIBED, scope=category)
+                suppressions.suppress(
+                    connection, ask.tenant, ask.address_index, _REASON,
+                    cause=Cause.UNSUBSCRIBE, scope=category, message=self._message(ask),
+                )  # fmt: skip
         self._record(connection, ask, refused=added)
 
     def _undo(self, connection: Connection, ask: LinkAsk) -> str:
         back = sorted({*choices.last_refused(connection, ask.digest), ask.category})
         self._chooser.change(connection, ask, lambda mine: mine.wanting(back))
-        suppressions.release_scopes(connection, ask.tenant, ask.address_index, back, reason=UNSUBSCRIBED)
+        for category in back:
+            suppressions.release(
+                connection, ask.tenant, ask.address_index, causes=[Cause.UNSUBSCRIBE], scope=category
+            )
         self._record(connection, ask, wanted=back)
         return "undone"
 
@@ -103,7 +113,6 @@ class LinkRequests:
     ) -> None:  # fmt: skip
         if ask.person_key is None:  # erased: the suppression is all that may be kept
             return
-        token = self._token(ask)
         choices.record_change(
             connection,
             Change(
@@ -111,11 +120,15 @@ class LinkRequests:
                 person_id=ask.person_id,
                 how=ask.how,
                 link=ask.digest,
-                message_id=message_of_tag(self._keyring.token_key, token, ask.tag),
+                message_id=self._message(ask),
                 refused=refused or (),
                 wanted=wanted or (),
             ),
         )
+
+    def _message(self, ask: LinkAsk) -> UUID | None:
+        """Return the message the link stood in, as far as that can be believed."""
+        return message_of_tag(self._keyring.token_key, self._token(ask), ask.tag)
 
     def _token(self, ask: LinkAsk) -> str:
         """Return the token whose hash the link is: a MAC, so that it need not be kept."""

@@ -127,14 +127,14 @@ def received(connection: Connection, tenant: str, address_index: bytes) -> list[
     return [(row[0], row[1]) for row in rows]
 
 
-def suppressed_scopes(connection: Connection, tenant: str, address_index: bytes) -> dict[str, str]:
-    """Return scope → reason of what must not be sent to an address now."""
+def unsubscribed_scopes(connection: Connection, tenant: str, address_index: bytes) -> frozenset[str]:
+    """Return the categories the owner of an address unsubscribed from."""
     rows = connection.execute(
-        """SELECT scope, reason FROM suppression
-           WHERE tenant = %s AND address_index = %s AND (until IS NULL OR until > now())""",
+        """SELECT scope FROM suppression WHERE tenant = %s AND address_index = %s AND cause = 'unsubscribe'
+           AND (until IS NULL OR until > now())""",
         [tenant, address_index],
     ).fetchall()
-    return {row[0]: row[1] for row in rows}
+    return frozenset(row[0] for row in rows)
 
 
 def forget_choices(connection: Connection, person: UUID) -> int:

@@ -11,7 +11,9 @@ import psycopg
 import pytest
 
 from notifier.pipeline.erase import Eraser
-from notifier.store import person_links
+from notifier.recipients.suppression import Cause
+from notifier.store import person_links, suppressions
+from notifier.store.suppressions import suppress
 from notifier.tokens import message_id_of
 from tests.consent import ANN, PUBLIC, Stage, path_of, sweeping
 from tests.integration.test_web import served
@@ -237,9 +239,9 @@ def test_the_button_and_its_way_back(stage: Stage, web: httpx.Client) -> None:
 def test_all_but_essential_mail_can_be_stopped(stage: Stage, web: httpx.Client) -> None:
     """Everything that may be refused, and nothing else; undone it is as it was before."""
     with stage.flow.services.database.connection() as connection:
-        from notifier.store.suppressions import suppress
-
-        suppress(connection, "default", stage.index(), "unsubscribed", scope="offers")
+        suppress(
+            connection, "default", stage.index(), "unsubscribed", cause=Cause.UNSUBSCRIBE, scope="offers"
+        )
     path = path_of(stage.tell("news.made"))
 
     with sweeping(stage):
@@ -259,9 +261,7 @@ def test_undoing_leaves_other_reasons(stage: Stage, web: httpx.Client) -> None:
     """Who was suppressed for a complaint is not freed by a button."""
     path = path_of(stage.tell("news.made"))
     with stage.flow.services.database.connection() as connection:
-        from notifier.store.suppressions import suppress
-
-        suppress(connection, "default", stage.index(), "complained", scope="news")
+        suppress(connection, "default", stage.index(), "complained", cause=Cause.COMPLAINT, scope="news")
 
     with sweeping(stage):
         web.post(path, data={"do": "unsubscribe"})
@@ -375,3 +375,26 @@ def test_a_database_that_is_away_is_said(stage: Stage, web: httpx.Client, databa
 
     assert (answer.status_code, title(answer)) == (503, "Not right now")
     assert answer.headers["retry-after"] == "60"
+
+
+def test_an_ask_that_trips_is_said_to_have_failed(
+    stage: Stage, web: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not stand in the way of those behind it, and can be asked again."""
+    first, second = path_of(stage.tell("news.made")), path_of(stage.tell("offer.made"))
+    web.post(first, data=ONE_CLICK)
+    web.post(second, data=ONE_CLICK)
+
+    with monkeypatch.context() as broken:
+
+        def trip(*_: object, **__: object) -> None:
+            raise ValueError("our own mistake")
+
+        broken.setattr(suppressions, "suppress", trip)
+        assert stage.flow.services.link_requests.run() == 2
+    shown = web.get(first)
+    web.post(first, data=ONE_CLICK)
+    stage.flow.services.link_requests.run()
+
+    assert title(shown) == "It could not be written down"
+    assert stage.suppressed() == {("news", "unsubscribed")}
