@@ -45,6 +45,7 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "dead": Lazy("notifier.cli.dead:dead", "See and retry events that were not accepted."),
         "tenant": Lazy("notifier.cli.tenant:tenant", "Add tenants, pause and resume their sending."),
         "contact": Lazy("notifier.cli.contact:contact", "Keep the address book."),
+        "address": Lazy("notifier.cli.address:address", "Judge addresses before anybody writes to them."),
         "suppress": Lazy("notifier.cli.people:suppress", "Keep whom nothing may be sent to."),
         "erase": Lazy("notifier.cli.people:erase", "Forget a person for good."),
     },
