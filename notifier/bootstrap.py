@@ -26,6 +26,7 @@ from notifier.channels.console import ConsoleChannel
 from notifier.channels.portal import PortalChannel
 from notifier.channels.provider import ProviderSettings, Surroundings
 from notifier.channels.registry import build, read_providers
+from notifier.channels.signing import signer
 from notifier.channels.sms import SmsChannel
 from notifier.channels.smtp import SmtpChannel
 from notifier.clock import Clock, SystemClock
@@ -33,6 +34,7 @@ from notifier.crypto import Keyring, MasterKeys, SmsKeys
 from notifier.delivery.policy import DeliveryPolicy
 from notifier.events import Recipient
 from notifier.messages import ChannelName
+from notifier.mime import Signer
 from notifier.pipeline.ack_links import AckLinks, AckRequests
 from notifier.pipeline.acknowledge import Acknowledger
 from notifier.pipeline.alerts import Alerts
@@ -213,6 +215,11 @@ class Services:
         return PortalInbox(self.database, self.keyring, self.persons)
 
     @cached_property
+    def signer(self) -> Signer | None:
+        """What signs mails with DKIM; none where no key is configured."""
+        return signer(self.settings)
+
+    @cached_property
     def providers(self) -> dict[str, ProviderSettings]:
         """The providers' settings by name: what is sent over them, and what verifies their callbacks."""
         return read_providers(self.settings)
@@ -222,11 +229,12 @@ class Services:
         """The relays and providers."""
         settings = self.settings
         channels: dict[str, Channel] = {
-            name: SmtpChannel(smtp_relay(name, relay, settings)) for name, relay in settings.relays.items()
+            name: SmtpChannel(smtp_relay(name, relay, settings), signer=self.signer)
+            for name, relay in settings.relays.items()
         }
         if settings.sms is not None:
             channels["sms"] = SmsChannel(sms_provider(settings.sms))
-        around = Surroundings(clock=self.clock)
+        around = Surroundings(clock=self.clock, signer=self.signer)
         channels |= {name: build(name, provider, around) for name, provider in self.providers.items()}
         channels["portal"] = PortalChannel(self.inbox)
         channels["console"] = ConsoleChannel(sys.stdout)

@@ -61,6 +61,7 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         ),
         "migrate": Lazy("notifier.cli.migrate:migrate", "Bring the database to the newest schema."),
         "keys": Lazy("notifier.cli.keys:keys", "Make, rotate and publish keys."),
+        "dkim": Lazy("notifier.cli.dkim:dkim", "Make the keys that sign mails."),
         "doctor": Lazy("notifier.cli.doctor:doctor", "Check everything around notifier."),
         "health": Lazy("notifier.cli.health:health", "Ask the running processes how they are."),
     },

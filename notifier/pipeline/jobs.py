@@ -7,6 +7,7 @@ import html
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 import orjson
 
@@ -30,6 +31,7 @@ from notifier.errors import (
 )
 from notifier.events import Event, Json, Recipient, Urgency, read_private
 from notifier.messages import ChannelName, Outgoing, Rendered
+from notifier.mime import class_headers
 from notifier.pipeline.ack_links import AckLinks, AckWays, Reader
 from notifier.pipeline.attachments import fetch_files
 from notifier.pipeline.lookups import ChunkLookups
@@ -41,13 +43,13 @@ from notifier.recipients.preferences import can_opt_out, lacks_consent
 from notifier.recipients.resolve import address_on, is_addressed
 from notifier.recipients.safe_mode import SafeMode, destination, marked
 from notifier.rendering.templates import Templates
-from notifier.settings import Brand, Limits, Mail
+from notifier.settings import Brand, Limits, Mail, Sender
 from notifier.store.contacts import open_wishes
 from notifier.store.jobs import JobRow
 from notifier.store.messages import pack
 from notifier.store.person_links import PersonLink
 from notifier.store.work import Claim
-from notifier.tokens import mint_message_id
+from notifier.tokens import mint_message_id, mint_return_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,27 +349,46 @@ class Composer:
         return mode is None or mode.is_sendable(job.channel, address_on(job.recipient, job.channel))
 
     def _outgoing(
-        self, job: Job, content: Rendered, locale: str, to: str, own: PersonWays | None
+        self, job: Job, content: Rendered, locale: str, to: str, choice: PersonWays | None
     ) -> Outgoing:
         mail, row = self._mail, job.row
         is_email = job.channel is ChannelName.EMAIL
+        own = mail.senders.get(job.entry.message_class) or Sender()
+        sender = own.sender or mail.sender
         return Outgoing(
             id=row.message_id,
             channel=job.channel,
             tenant=row.tenant,
             to=to,
             to_name=job.recipient.name,
-            sender=mail.sender if is_email else "",
-            sender_name=mail.sender_name,
-            reply_to=mail.reply_to,
+            sender=sender if is_email else "",
+            sender_name=own.sender_name or mail.sender_name,
+            reply_to=own.reply_to or mail.reply_to,
             content=content,
             message_id=mint_message_id(self._keyring.token_key, row.message_id, mail.domain),
-            headers=own.headers() if own is not None else {},
+            headers={
+                **(self._class_headers(job, sender) if is_email else {}),
+                **(choice.headers() if choice is not None else {}),
+            },
+            return_path=self._return_path(row.message_id) if is_email else "",
+            notify=is_email and mail.envelope_sender is not None,
             files=fetch_files(job.event.attachments, self._limits) if is_email else (),
             is_tls_required=job.entry.is_tls_required,
             locale=locale,
             type=row.type,
         )
+
+    def _return_path(self, message: UUID) -> str:
+        mail = self._mail
+        if mail.envelope_sender is None or not mail.verp:
+            return ""
+        return mint_return_path(self._keyring.token_key, message, mail.envelope_sender)
+
+    def _class_headers(self, job: Job, sender: str) -> dict[str, str]:
+        return class_headers(
+            job.entry.message_class, type_name=job.row.type, tenant=job.row.tenant, sender=sender,
+            sender_id=self._mail.feedback_id,
+        )  # fmt: skip
 
 
 def _unopenable(error: Exception) -> Unopenable:

@@ -10,16 +10,19 @@ from notifier.tokens.person_links import (
     split_person_link,
     tag_message,
 )
+from notifier.tokens.return_paths import message_of_return_path, mint_return_path
 
 __all__ = [
     "ack_digest",
     "link_digest",
     "link_seal_key",
     "message_id_of",
+    "message_of_return_path",
     "message_of_tag",
     "mint_ack_token",
     "mint_message_id",
     "mint_person_token",
+    "mint_return_path",
     "split_person_link",
     "tag_message",
 ]
