@@ -49,9 +49,11 @@ from notifier.pipeline.incoming import Reader
 from notifier.pipeline.ingest import Ingest
 from notifier.pipeline.jobs import Composer
 from notifier.pipeline.lapses import Lapses
+from notifier.pipeline.link_requests import LinkRequests
 from notifier.pipeline.lookups import Lookups
 from notifier.pipeline.outbox import Outbox
 from notifier.pipeline.pacing import Pacing
+from notifier.pipeline.person_links import PersonLinks
 from notifier.pipeline.record import Recorder
 from notifier.pipeline.releases import Releases
 from notifier.pipeline.rulebook import Rulebook
@@ -366,6 +368,7 @@ class Services:
             locale=settings.locale,
             zone=settings.zone,
             links=self.ack_links,
+            person_links=self.person_links,
             safe_mode=self.safe_mode,
         )
 
@@ -394,6 +397,19 @@ class Services:
             lifetime=settings.ack_lifetime,
             sms_keys=self.sms_keys,
         )
+
+    @cached_property
+    def person_links(self) -> PersonLinks | None:
+        """What makes links by which people say what they want; none where nobody could reach them."""
+        settings = self.settings
+        if settings.public_url is None:
+            return None
+        return PersonLinks(self.keyring, public_url=settings.public_url, lifetime=settings.link_lifetime)
+
+    @cached_property
+    def link_requests(self) -> LinkRequests:
+        """What carries out what people asked for by them."""
+        return LinkRequests(self.database, self.keyring, self.catalog, self.clock)
 
     @cached_property
     def sms_keys(self) -> SmsKeys | None:
@@ -470,6 +486,7 @@ class Services:
             releases=self.releases,
             ack_requests=self.ack_requests,
             inbound_sms=self.inbound_sms,
+            link_requests=self.link_requests,
             grace=self.settings.tuning.lease_margin,
             counters=self.counters,
         )

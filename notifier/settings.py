@@ -298,6 +298,8 @@ class Settings(BaseSettings):
     """Where people and the SMS gateway reach the web process; without it there are no links to it."""
     ack_lifetime: Wait = timedelta(days=1)
     """How long the link of an alert's message, and the code of its SMS, may be used."""
+    link_lifetime: Wait = timedelta(days=400)
+    """How long after its mail was made a link to unsubscribe may be used."""
 
     mail: Mail = Mail()
     mail_in: MailIn = MailIn()
@@ -313,6 +315,8 @@ class Settings(BaseSettings):
     safe_mode: SafeModeSettings | None = None
     """Set it on staging systems only: nobody else is written to."""
     brand: Brand = Brand()
+    categories: Mapping[str, Mapping[str, OneLine]] = Field(default_factory=dict)
+    """What people call a category, by language: ``news: {en: News, de: Neuigkeiten}``."""
     locale: Locale = "en"
     zone: Zone = "UTC"
     lists: Mapping[str, tuple[Mapping[str, str] | str, ...]] = Field(default_factory=dict)
