@@ -38,9 +38,6 @@ def _answer(received_at: datetime) -> Receipt:
 
 def _named(receipts: list[Receipt], report: MailReport, mail: bytes) -> list[Receipt]:
     """Return them with keys that are the same when the mail comes again, also where it has no name of its own."""
-    if report.message_id is not None:
-        name = report.message_id.encode("utf-8", "replace")
-    else:
-        name = mail
+    name = mail if report.message_id is None else report.message_id.encode("utf-8", "replace")
     digest = blake2b(name, digest_size=16).hexdigest()
-    return [replace(one, key=f"{digest}:{place}") for place, one in enumerate(receipts)]
+    return [replace(one, key=f"{digest}:{one.kind}:{place}") for place, one in enumerate(receipts)]
