@@ -48,6 +48,7 @@ from notifier.pipeline.ingest import Ingest
 from notifier.pipeline.jobs import Composer
 from notifier.pipeline.lapses import Lapses
 from notifier.pipeline.lookups import Lookups
+from notifier.pipeline.measuring import Measurer
 from notifier.pipeline.outbox import Outbox
 from notifier.pipeline.pacing import Pacing
 from notifier.pipeline.record import Recorder
@@ -450,6 +451,13 @@ class Services:
             keyring=self.keyring,
             clock=self.clock,
         )
+        measurer = Measurer(
+            database=self.database,
+            decider=self.decider,
+            catalog=self.catalog,
+            rules=self.rules,
+            clock=self.clock,
+        )
         return Sweep(
             database=self.database,
             intake=self.intake,
@@ -460,6 +468,7 @@ class Services:
             lapses=self.lapses,
             groups=self.groups,
             releases=self.releases,
+            measurer=measurer,
             ack_requests=self.ack_requests,
             inbound_sms=self.inbound_sms,
             grace=self.settings.tuning.lease_margin,

@@ -23,6 +23,7 @@ from notifier.pipeline.inbound_sms import InboundSms
 from notifier.pipeline.incoming import WAITING_ERRORS
 from notifier.pipeline.ingest import Ingest
 from notifier.pipeline.lapses import Lapses
+from notifier.pipeline.measuring import Measurer
 from notifier.pipeline.releases import Releases
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
@@ -50,6 +51,7 @@ class Sweep:
         lapses: Lapses,
         groups: Groups,
         releases: Releases,
+        measurer: Measurer,
         ack_requests: AckRequests,
         inbound_sms: InboundSms | None,
         grace: timedelta,
@@ -59,7 +61,7 @@ class Sweep:
         self._database, self._intake, self._wake_ups = database, intake, wake_ups
         self._ingest, self._settler, self._timers = ingest, settler, timers
         self._lapses, self._groups, self._releases = lapses, groups, releases
-        self._ack_requests = ack_requests
+        self._measurer, self._ack_requests = measurer, ack_requests
         self._inbound_sms = inbound_sms
         self._counters, self._grace = counters, grace.total_seconds()
         self._running, self._told = threading.Lock(), ""
@@ -92,6 +94,7 @@ class Sweep:
             "asked": self._carry_out,
             "groups": self._speak,
             "held": self._release,
+            "measured": self._measure,
             "unknown": self._settle_unknown,
             "expired": lambda found: self._settle("expired", self._settler.expired, found),
             "work": self._wake,
@@ -147,6 +150,9 @@ class Sweep:
 
     def _release(self, found: Counter[str]) -> None:
         found["held"] = self._ring_flows(self._releases.run())
+
+    def _measure(self, found: Counter[str]) -> None:
+        found["measured"] = self._ring_flows(self._measurer.run())
 
     def _settle_unknown(self, found: Counter[str]) -> None:
         """Decide about leases that ran out; not while those who could not renew or record them still may."""
