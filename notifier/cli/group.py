@@ -38,6 +38,7 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "alert": Lazy("notifier.cli.alert:alert", "See what fires, take charge of it, give it back."),
         "oncall": Lazy("notifier.cli.oncall:oncall", "See who is on call."),
         "inbox": Lazy("notifier.cli.people:inbox", "Show what a person reads in the portal."),
+        "bounce": Lazy("notifier.cli.bounce:bounce", "Read mails that came back."),
     },
     "Act": {
         "resend": Lazy("notifier.cli.resend:resend", "Send a message again, or decide about a held one."),
@@ -61,6 +62,7 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         ),
         "migrate": Lazy("notifier.cli.migrate:migrate", "Bring the database to the newest schema."),
         "keys": Lazy("notifier.cli.keys:keys", "Make, rotate and publish keys."),
+        "dkim": Lazy("notifier.cli.dkim:dkim", "Make the keys that sign mails."),
         "doctor": Lazy("notifier.cli.doctor:doctor", "Check everything around notifier."),
         "health": Lazy("notifier.cli.health:health", "Ask the running processes how they are."),
     },
