@@ -149,6 +149,29 @@ class Limits(Strict):
     """URL prefixes attachments may be fetched from; none by default."""
 
 
+class SuppressionPolicy(Strict):
+    """Whom not to write to any more, and for how long."""
+
+    complaint: Literal["refusable", "all", "category"] = "refusable"
+    """What a complaint keeps back: all that may be refused, everything, or the category of the message."""
+    soft_bounces: int = Field(default=5, ge=1, le=100)
+    """So many bounces in a row that may pass, with no delivery between, and the address rests."""
+    soft_window: Wait = timedelta(days=7)
+    """Only bounces of so long count."""
+    soft_rest: Wait = timedelta(days=14)
+    """So long nothing is sent there then."""
+
+
+class Suppression(SuppressionPolicy):
+    """The same for all tenants but those that have their own."""
+
+    tenants: Mapping[str, SuppressionPolicy] = Field(default_factory=dict)
+
+    def of(self, tenant: str) -> SuppressionPolicy:
+        """Return a tenant's policy."""
+        return self.tenants.get(tenant, self)
+
+
 class Tuning(Strict):
     """Sizes and times of the machinery; the defaults suit one to sixteen cores."""
 
@@ -217,6 +240,7 @@ class Settings(BaseSettings):
     """Producers' databases that hold an outbox."""
     lookups: Mapping[str, LookupSource] = Field(default_factory=dict)
     limits: Limits = Limits()
+    suppression: Suppression = Suppression()
     tuning: Tuning = Tuning()
 
     @property
