@@ -3,14 +3,25 @@
 A later source wins over an earlier one. Knows names, types and defaults; opens nothing.
 """
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    IPvAnyAddress,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -26,15 +37,19 @@ from notifier.forms import (
     Address,
     Color,
     DatabaseUrl,
+    FeedbackId,
     Host,
     Link,
     Locale,
     OneLine,
     PublicUrl,
     RedisUrl,
+    Selector,
     SourceUrl,
     Zone,
+    wrong,
 )
+from notifier.messages import MessageClass
 from notifier.variables import PREFIX, is_set_by, secret_file_of, unknown_variables, variable_of
 
 _REFERENCE = "write it as docs/operations.md has it, under Settings"
@@ -48,6 +63,18 @@ def _is_some(value: timedelta) -> timedelta:
     return value
 
 
+def _dns_server(value: str) -> str:
+    host, colon, port = value.rpartition(":") if value.count(":") == 1 else (value, "", "")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise ValueError("must be an IP address, with :port behind it if need be") from None
+    if colon and not (port.isdigit() and 0 < int(port) <= 65535):  # noqa: PLR2004
+        raise ValueError("the port must be 1 to 65535")
+    return value
+
+
+DnsServer = Annotated[str, AfterValidator(_dns_server)]
 Wait = Annotated[Duration, AfterValidator(_is_some)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 LogLevel = Annotated[
@@ -82,6 +109,14 @@ class Relay(Strict):
     """How long to wait for the answer to the final dot; RFC 5321 §4.5.3.2.6 allows servers 10 minutes."""
 
 
+class Sender(Strict):
+    """Who the mails of one class come from; what is left out is as in ``mail``."""
+
+    sender: Address | None = None
+    sender_name: OneLine | None = None
+    reply_to: Address | None = None
+
+
 class Mail(Strict):
     """Who our mails come from."""
 
@@ -92,6 +127,47 @@ class Mail(Strict):
     reply_to: Address | None = None
     envelope_sender: Address | None = None
     """Where bounces go; the sender where unset."""
+    sending_addresses: tuple[IPvAnyAddress, ...] = ()
+    """The addresses our mail reaches the world from, those of our relays: ``doctor`` looks at SPF and PTR for them."""
+    verp: bool = True
+    """Give each message a return path of its own below ``envelope_sender``, by which its bounce is known."""
+    senders: Mapping[MessageClass, Sender] = Field(default_factory=dict)
+    """Gmail wants receipts and newsletters to come from different addresses."""
+    feedback_id: FeedbackId | None = None
+    """The last part of Feedback-ID; made of the sender's domain where unset."""
+
+
+class DkimKey(Strict):
+    """A private key, and the selector under which DNS has its public half."""
+
+    selector: Selector
+    key_file: Path | None = None
+    key: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _has_one_key(self) -> Self:
+        if (self.key_file is None) == (self.key is None):
+            raise wrong("needs either key_file or key", "name the file of the private key: key_file")
+        return self
+
+
+class DkimPair(DkimKey):
+    """An RSA key, and the Ed25519 key that signs beside it."""
+
+    ed25519: DkimKey | None = None
+
+
+class DkimTurn(DkimPair):
+    """Keys that take over at a time."""
+
+    active_from: AwareDatetime
+
+
+class Dkim(DkimPair):
+    """How the mails of a domain, and of those below it, are signed."""
+
+    rotation: tuple[DkimTurn, ...] = ()
+    """The keys that follow; the one whose time came last signs."""
 
 
 class Sms(Strict):
@@ -218,16 +294,24 @@ class Settings(BaseSettings):
     """Where people and the SMS gateway reach the web process; without it there are no links to it."""
     ack_lifetime: Wait = timedelta(days=1)
     """How long the link of an alert's message, and the code of its SMS, may be used."""
+    link_lifetime: Wait = timedelta(days=400)
+    """How long after its mail was made a link to unsubscribe may be used."""
 
     mail: Mail = Mail()
+    dkim: Mapping[Host, Dkim] = Field(default_factory=dict)
+    """Sender domain → the keys that sign its mails."""
     relays: Mapping[str, Relay] = Field(default_factory=dict)
     relay: str = "default"
     """The relay that takes all mail, unless ``urgent_relay`` names another for urgent mail."""
     urgent_relay: str | None = None
     sms: Sms | None = None
+    providers: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict, repr=False)
+    """Those we send through by their HTTP APIs, by name; checked by ``notifier.channels.registry``."""
     safe_mode: SafeModeSettings | None = None
     """Set it on staging systems only: nobody else is written to."""
     brand: Brand = Brand()
+    categories: Mapping[str, Mapping[str, OneLine]] = Field(default_factory=dict)
+    """What people call a category, by language: ``news: {en: News, de: Neuigkeiten}``."""
     locale: Locale = "en"
     zone: Zone = "UTC"
     lists: Mapping[str, tuple[Mapping[str, str] | str, ...]] = Field(default_factory=dict)
@@ -236,6 +320,8 @@ class Settings(BaseSettings):
     """Retry schedule and deadline per urgency; checked by ``notifier.delivery``."""
     budgets: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     """Channel → how often a person is told on it at most, such as ``5 in 15m``; an empty list = any number."""
+    dns_servers: tuple[DnsServer, ...] = ()
+    """Whom ``doctor`` asks, as ``address`` or ``address:port``; this machine's own resolver where empty."""
     outboxes: tuple[DatabaseUrl, ...] = ()
     """Producers' databases that hold an outbox."""
     lookups: Mapping[str, LookupSource] = Field(default_factory=dict)
@@ -356,10 +442,12 @@ def find_config() -> Path:
 
 
 def _check_relays(settings: Settings, document: Document) -> None:
+    # Which kinds of provider take mail, the channels know.
+    known = [*settings.relays, *settings.providers]
     for field in ("relay", "urgent_relay"):
         name = getattr(settings, field)
-        if settings.relays and name is not None and name not in settings.relays:
-            mend = f"one of {', '.join(settings.relays)}"
+        if settings.relays and name is not None and name not in known:
+            mend = f"one of {', '.join(known)}"
             raise placed(document, (field,), f"no relay {name!r} under relays", mend)
     for name, relay in settings.relays.items():
         if relay.username and relay.security == "none":

@@ -3,12 +3,17 @@
 Values only: opens nothing, builds no channel.
 """
 
+import re
 from datetime import timedelta
 
 from notifier.channels import console, portal
+from notifier.channels.mail_writing import SES_REWRITTEN
+from notifier.channels.registry import read_providers
 from notifier.channels.sms_provider import SmsProvider
 from notifier.channels.smtp_relay import SmtpRelay
 from notifier.settings import Relay, Settings, Sms
+
+_SES = re.compile(r"email-smtp(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?", re.IGNORECASE)
 
 
 def smtp_relay(name: str, relay: Relay, settings: Settings) -> SmtpRelay:
@@ -28,6 +33,7 @@ def smtp_relay(name: str, relay: Relay, settings: Settings) -> SmtpRelay:
         is_verified=relay.verify,
         helo=relay.helo or settings.mail.domain,
         envelope_from=settings.mail.envelope_sender,
+        rewritten=SES_REWRITTEN if _SES.fullmatch(relay.host) else frozenset(),
         connect_seconds=_seconds(relay.connect_timeout),
         login_seconds=_seconds(relay.login_timeout),
         command_seconds=_seconds(relay.command_timeout),
@@ -62,7 +68,8 @@ def connections(settings: Settings) -> int:
     """Return how many messages one process can have on their way at once, over all it can send over."""
     sms = settings.sms.connections if settings.sms else 0
     relays = sum(relay.connections for relay in settings.relays.values())
-    return relays + sms + portal.CONNECTIONS + console.ConsoleChannel.connections
+    providers = sum(provider.connections for provider in read_providers(settings).values())
+    return relays + sms + providers + portal.CONNECTIONS + console.ConsoleChannel.connections
 
 
 def _seconds(duration: timedelta) -> float:
