@@ -17,6 +17,7 @@ from notifier.clock import Clock, SystemClock
 from notifier.documents import Strict
 from notifier.forms import wrong
 from notifier.messages import ChannelName
+from notifier.mime import Signer
 from notifier.settings import Wait
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -115,16 +116,13 @@ class Capabilities:
     """The pages the mapping comes from."""
 
 
-Sign = Callable[[bytes], bytes]
-"""Adds a DKIM signature to a mail with CRLF line ends."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What an adapter may need besides its settings."""
 
     clock: Clock = field(default_factory=SystemClock)
-    sign: Sign | None = None
+    signer: Signer | None = None
+    """Signs with DKIM what goes out as our own MIME."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
