@@ -35,6 +35,7 @@ from notifier.recipients.budgets import read_budgets
 from notifier.recipients.lists import read_list
 from notifier.rendering.check import Finding as TemplateFinding
 from notifier.rendering.check import check
+from notifier.rendering.clients import read_accepted
 from notifier.rendering.templates import Templates
 from notifier.rules.ruleset import RuleSet, Schedule
 from notifier.settings import Settings, defaults, find_config, load_settings, read_document
@@ -107,12 +108,13 @@ def inspect_templates(
         for name, use in taken.items()
     }  # fmt: skip
     folder = settings.templates_path
+    accepted = read_accepted(folder)
     # Without a sample of its live data a template is loaded, not rendered.
     unseen = {name for name, use in taken.items() if unsampled(use.entry)}
     unused = set(templates.names()) - set(taken)
     findings = [
         _of_check(one, folder)
-        for one in check(templates, samples)
+        for one in check(templates, samples, accepted=accepted)
         if one.file.rpartition("/")[0] not in unseen and one.file not in unused
     ]
     findings += (_not_rendered(name, folder) for name in sorted(unseen))

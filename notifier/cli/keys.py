@@ -1,10 +1,8 @@
 """``notifier keys``: the master key outside, the keyring inside, and what clients seal to."""
 
-import base64
 import re
 
 import click
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from notifier.cli.opening import opened, who
 from notifier.cli.output import json_option, say, show_json
@@ -73,6 +71,5 @@ def rotate_(*, is_json: bool) -> None:
 def public(*, is_json: bool) -> None:
     """Print the public key that clients seal events to: `Client(…, seal_to=…)`."""
     with opened() as services:
-        private = X25519PrivateKey.from_private_bytes(services.keyring.intake_key)
-    key = base64.b64encode(private.public_key().public_bytes_raw()).decode()
+        key = services.keyring.sealing_key
     show_json({"public_key": key}) if is_json else say(key)

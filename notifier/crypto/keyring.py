@@ -5,11 +5,14 @@ data key; a data key seals one person's or one event's fields. So rotating the m
 rows, and erasing a person is forgetting one wrapped key.
 """
 
+import base64
 import struct
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from notifier.crypto import sealing
 from notifier.errors import CannotUnseal, KeyDestroyed, KeyMissing
@@ -89,6 +92,16 @@ class Keyring:
         """The private X25519 key clients seal events to."""
         return self._newest[Purpose.INTAKE].key
 
+    @property
+    def sealing_key(self) -> str:
+        """The public half of :attr:`intake_key`, base64 of 32 bytes."""
+        return public_key(self.intake_key)
+
+    def intake_keys(self) -> list[bytes]:
+        """Return all private keys something may be sealed to, the newest first, and those made elsewhere since."""
+        found = sorted(self._reloaded().values(), key=lambda key: key.id, reverse=True)
+        return [key.key for key in found if key.purpose is Purpose.INTAKE]
+
     def new_data_key(self) -> DataKey:
         """Mint a data key, wrapped under the newest ``data`` key."""
         ring, key = self._newest[Purpose.DATA], sealing.new_key()
@@ -115,3 +128,9 @@ class Keyring:
             self._reloaded_at = time.monotonic()
             self._keys = {**self._keys, **{key.id: key for key in self._reload()}}
         return self._keys
+
+
+def public_key(private: bytes) -> str:
+    """Return the public half of a raw X25519 key, base64 of 32 bytes."""
+    key = X25519PrivateKey.from_private_bytes(private)
+    return base64.b64encode(key.public_key().public_bytes_raw()).decode()

@@ -14,6 +14,7 @@ from notifier.pipeline.ack_links import AckRequests
 from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS
 from notifier.recipients.sms_answers import answer, short
 from notifier.recipients.sms_words import Said, Wish, read_sms
+from notifier.recipients.suppression import Cause
 from notifier.store import suppressions
 from notifier.store.ack_links import find_link
 from notifier.store.database import Connection, Database, DatabaseUnavailable
@@ -25,7 +26,7 @@ log = get_logger("alerts")
 
 _STINT_SECONDS = 0.5
 STOPPED = "stopped by SMS"
-"""Why a number is suppressed; START lifts this and nothing else."""
+"""Why a number is suppressed; START lifts what has this cause and nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,12 +121,14 @@ class InboundSms:
 
     def _stop(self, connection: Connection, sender: _Sender) -> Read:
         for tenant in sender.tenants:
-            suppressions.suppress(connection, tenant, self._index(tenant, sender.number), STOPPED)
+            suppressions.suppress(
+                connection, tenant, self._index(tenant, sender.number), STOPPED, cause=Cause.STOP
+            )
         return Read(kind=Wish.STOP.value, outcome="stopped", reply=answer("stopped", sender.locale))
 
     def _start(self, connection: Connection, sender: _Sender) -> Read:
         for tenant in sender.tenants:
-            suppressions.release(connection, tenant, self._index(tenant, sender.number), reason=STOPPED)
+            suppressions.release(connection, tenant, self._index(tenant, sender.number), causes=[Cause.STOP])
         return Read(kind=Wish.START.value, outcome="started", reply=answer("started", sender.locale))
 
     def _acknowledge(self, connection: Connection, sender: _Sender, said: Said) -> Read:

@@ -4,7 +4,7 @@ Never sends and never changes a file; a finding says where, what, and the mend.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -13,6 +13,7 @@ from notifier.errors import TemplateError
 from notifier.events import Json
 from notifier.messages import ChannelName, Rendered
 from notifier.rendering.accessibility import faults, visible_text
+from notifier.rendering.clients import ACCEPTED_FILE, gaps
 from notifier.rendering.segments import foreign, segments
 from notifier.rendering.sources import PARTS, Part
 from notifier.rendering.templates import Templates
@@ -36,6 +37,14 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Measure:
+    """What a rendered message is held to."""
+
+    segments: int
+    accepted: Collection[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing to mend in a template."""
 
@@ -47,15 +56,23 @@ class Finding:
 
 
 def check(
-    templates: Templates, samples: Mapping[str, Mapping[str, Json]], *, max_segments: int = SEGMENTS
+    templates: Templates,
+    samples: Mapping[str, Mapping[str, Json]],
+    *,
+    max_segments: int = SEGMENTS,
+    accepted: Collection[str] = (),
 ) -> list[Finding]:
-    """Render every template in every language on its sample; ``samples`` are contexts by template name."""
+    """Render every template in every language on its sample; ``samples`` are contexts by template name.
+
+    ``accepted``: what a mail may use although some programs ignore it, by its name at caniemail.com.
+    """
     findings = [*_notices(templates), *_misnamed(templates)]
+    measure = _Measure(segments=max_segments, accepted=accepted)
     for name in templates.names():
         findings += _missing_files(templates, name)
         if name in samples:
             for locale in templates.locales(name):
-                findings += _rendered(templates, name, locale, samples[name], max_segments)
+                findings += _rendered(templates, name, locale, samples[name], measure)
         else:
             findings.append(_error(name, "there is no sample to try it on", "give the event type a sample"))
     return list(dict.fromkeys(findings))
@@ -94,7 +111,7 @@ def _is_covered(templates: Templates, name: str, channel: ChannelName, locale: s
 
 
 def _rendered(
-    templates: Templates, name: str, locale: str, sample: Mapping[str, Json], max_segments: int
+    templates: Templates, name: str, locale: str, sample: Mapping[str, Json], measure: _Measure
 ) -> Iterator[Finding]:
     for channel in _CHANNELS:
         if not templates.has(name, channel):
@@ -110,9 +127,10 @@ def _rendered(
             continue
         if channel is ChannelName.EMAIL:
             yield from _email(content, parts)
+            yield from _ignored(content.html or "", parts[Part.HTML], measure.accepted)
             yield from _inlining(templates, name, locale, sample, parts[Part.HTML])
         if channel is ChannelName.SMS:
-            yield from _sms(content.text.strip(), parts[Part.SMS], max_segments)
+            yield from _sms(content.text.strip(), parts[Part.SMS], measure.segments)
 
 
 def _email(content: Rendered, parts: Mapping[Part, str]) -> Iterator[Finding]:
@@ -127,6 +145,13 @@ def _email(content: Rendered, parts: Mapping[Part, str]) -> Iterator[Finding]:
     if share < LIKENESS:
         text = f"only {share:.0%} of the HTML part's words are in the text part: filters distrust that"
         yield _warning(parts[Part.TEXT], text, "say the same in both")
+
+
+def _ignored(html: str, path: str, accepted: Collection[str]) -> Iterator[Finding]:
+    for gap in gaps(html):
+        if gap.feature not in accepted:
+            text = f"{gap.title} ({gap.feature}) is ignored by {', '.join(gap.clients)}"
+            yield _error(path, text, f"do without, or say in {ACCEPTED_FILE} why that does no harm")
 
 
 def _inlining(

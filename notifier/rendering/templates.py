@@ -77,10 +77,11 @@ class Templates:
         samples: Mapping[str, Mapping[str, Json]] | None = None,
         default_locale: str = "en",
     ) -> "Templates":
-        """Read, check and compile every template; inline its CSS.
+        """Read and check every template, and inline its CSS; each is compiled when it is first rendered.
 
         ``defaults`` lie below each message's context (``brand``, mostly). With ``samples``, contexts by
-        template name, what was inlined at load is compared with inlining per message: exact, and slow.
+        template name, all are compiled, and what was inlined at load is compared with inlining per message:
+        exact, and slow.
 
         Raises:
             TemplateError: with file and line, for a syntax error, an unknown filter, a missing file, or
@@ -207,7 +208,8 @@ class Templates:
                     groups.setdefault(styles, []).append(path)
         for styles, paths in groups.items():
             self._inline(styles, paths, pages)
-        self._compile()
+        if samples:
+            self._compile()
         if self.sources.text(_WORDS) is not None:
             self._words = getattr(self._plain.get_template(_WORDS).module, "words", {})
         self.notices = (*notices, *self._compare(samples))

@@ -1,9 +1,10 @@
 """Keep the keyring: a few keys, each wrapped under a master key that lives outside."""
 
 from notifier.crypto import Keyring, MasterKeys, Purpose
-from notifier.crypto.keyring import RingKey
+from notifier.crypto.keyring import RingKey, public_key
 from notifier.crypto.sealing import new_key
 from notifier.store.database import Connection, Database
+from notifier.store.reports import publish_sealing_key
 
 
 def load_keyring(connection: Connection, master: MasterKeys) -> Keyring:
@@ -41,7 +42,10 @@ def init_keyring(connection: Connection, master: MasterKeys) -> int:
     present = {row[0] for row in connection.execute("SELECT DISTINCT purpose FROM keyring").fetchall()}
     missing = [purpose for purpose in Purpose if purpose.value not in present]
     for purpose in missing:
-        _add(connection, master, purpose, new_key())
+        key = new_key()
+        _add(connection, master, purpose, key)
+        if purpose is Purpose.INTAKE:
+            publish_sealing_key(connection, public_key(key))
     return len(missing)
 
 

@@ -1,8 +1,69 @@
-"""Keep whom not to send to: by keyed hash, per category or for all, each with its reason."""
+"""Keep whom not to write to: by keyed hash, per category or for all, each with its cause and since when.
 
+An address may stand here for several causes; lifting one leaves the others. Erasing a person leaves all of them:
+a keyed hash is no address, and forgetting it would have us write again.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-from notifier.store.database import Connection
+from notifier.recipients.suppression import ALL, Cause
+from notifier.store.bulk import BulkInsert
+from notifier.store.database import Connection, Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuppressionRow:
+    """An entry as it is made."""
+
+    tenant: str
+    address_index: bytes
+    scope: str
+    cause: str
+    reason: str
+    since: datetime
+    until: datetime | None = None
+    message_id: UUID | None = None
+    note: str | None = None
+
+
+_UPSERT = BulkInsert(
+    "suppression",
+    tenant="text",
+    address_index="bytea",
+    scope="text",
+    cause="text",
+    reason="text",
+    since="timestamptz",
+    until="timestamptz",
+    message_id="uuid",
+    note="text",
+    # The oldest reason stays, unless it was over; whoever asks for longer gets it, in whatever order they ask.
+    then="""ON CONFLICT (tenant, address_index, scope, cause) DO UPDATE SET
+        until = CASE WHEN excluded.until IS NULL OR suppression.until IS NULL THEN NULL
+                     ELSE greatest(excluded.until, suppression.until) END,
+        reason = CASE WHEN suppression.until <= now() OR excluded.since < suppression.since
+                      THEN excluded.reason ELSE suppression.reason END,
+        message_id = CASE WHEN suppression.until <= now() OR excluded.since < suppression.since
+                          THEN excluded.message_id ELSE suppression.message_id END,
+        since = CASE WHEN suppression.until <= now() THEN excluded.since
+                     ELSE least(excluded.since, suppression.since) END,
+        note = coalesce(excluded.note, suppression.note)
+        RETURNING tenant, address_index, (xmax = 0)""",
+)
+
+
+def suppress_all(connection: Connection, rows: Iterable[SuppressionRow]) -> int:
+    """Add entries, in an order that two who add the same share; return how many are new.
+
+    After the commit, :func:`revoke` takes back what workers have already claimed.
+    """
+    kept = {(row.tenant, row.address_index, row.scope, row.cause): row for row in rows}
+    values = [[getattr(kept[key], name) for name in SuppressionRow.__slots__] for key in sorted(kept)]
+    return sum(1 for row in _UPSERT.run(connection, values) if row[2])
 
 
 def suppress(
@@ -11,21 +72,66 @@ def suppress(
     address_index: bytes,
     reason: str,
     *,
-    scope: str = "*",
+    cause: Cause = Cause.MANUAL,
+    scope: str = ALL,
+    since: datetime | None = None,
     until: datetime | None = None,
+    message: UUID | None = None,
+    note: str | None = None,
 ) -> None:
-    """Send nothing more to the address; the oldest reason stays."""
-    connection.execute(
-        """INSERT INTO suppression (tenant, address_index, scope, reason, until) VALUES (%s, %s, %s, %s, %s)
-           ON CONFLICT (tenant, address_index, scope) DO UPDATE SET until = excluded.until""",
-        [tenant, address_index, scope, reason, until],
-    )
+    """Send nothing more to the address, as far as ``scope`` goes: ``*`` or a category."""
+    since = since or _now(connection)
+    row = SuppressionRow(
+        tenant=tenant, address_index=address_index, scope=scope, cause=cause.value, reason=reason, since=since,
+        until=until, message_id=message, note=note,
+    )  # fmt: skip
+    suppress_all(connection, [row])
 
 
-def release(connection: Connection, tenant: str, address_index: bytes, *, reason: str | None = None) -> int:
-    """Allow sending again; return how many entries were removed: all, or those made for one reason."""
+def revoke(database: Database, addresses: Iterable[tuple[str, bytes]]) -> int:
+    """Take back what workers have claimed for these (tenant, address) and not begun to send; return how many.
+
+    Call it after the transaction that suppressed them has committed. A worker that claimed before and looked
+    before loses its claim here, so its last compare-and-set fails; one that claims later sees the entry.
+    """
+    wanted = sorted(set(addresses))
+    if not wanted:
+        return 0
+    tenants, indexes = zip(*wanted, strict=True)
+    with database.connection() as connection:
+        return connection.execute(
+            """UPDATE work SET state = 0, token = NULL, due_at = now()
+               WHERE state = 1 AND NOT is_sending AND message_id = ANY (ARRAY(
+                   SELECT work.message_id FROM work JOIN message ON message.id = work.message_id
+                   JOIN unnest(%b::text[], %b::bytea[]) AS wanted (tenant, address_index)
+                     ON wanted.tenant = message.tenant AND wanted.address_index = message.address_index
+                   WHERE work.state = 1 AND NOT work.is_sending))""",
+            [list(tenants), list(indexes)],
+        ).rowcount
+
+
+def release(
+    connection: Connection,
+    tenant: str,
+    address_index: bytes,
+    *,
+    causes: Sequence[Cause] | None = None,
+    scope: str | None = None,
+) -> int:
+    """Allow sending again; return how many entries were removed: all, or those of some causes or one scope."""
     return connection.execute(
         """DELETE FROM suppression WHERE tenant = %s AND address_index = %s
-           AND (%s::text IS NULL OR reason = %s)""",
-        [tenant, address_index, reason, reason],
+           AND (%s::text[] IS NULL OR cause = ANY (%s)) AND (%s::text IS NULL OR scope = %s)""",
+        [
+            tenant,
+            address_index,
+            *[None if causes is None else [one.value for one in causes]] * 2,
+            scope,
+            scope,
+        ],
     ).rowcount
+
+
+def _now(connection: Connection) -> Any:
+    row = connection.execute("SELECT now()").fetchone()
+    return row[0] if row else None

@@ -46,6 +46,12 @@ def test_the_web_role_sees_the_tenant_that_is_set_and_nothing_otherwise(flow: Fl
         "SELECT * FROM sms_in",
         "INSERT INTO sms_in (remote_id) VALUES ('x')",
         "UPDATE alert SET status = 'acknowledged'",
+        "SELECT * FROM report",
+        "INSERT INTO report (source, key, sealed) VALUES ('x', 'x', 'x')",
+        "SELECT * FROM report_key",
+        "INSERT INTO sealing_key (public) VALUES ('x')",
+        "INSERT INTO suppression (tenant, address_index, reason) VALUES ('x', 'x', 'x')",
+        "DELETE FROM soft_bounce",
     ],
 )
 def test_the_web_role_cannot_change_the_log(web_url: str, statement: str) -> None:
@@ -73,15 +79,17 @@ def test_what_acts_with_the_owners_right_is_not_for_everybody(database_url: str)
     """PostgreSQL lets everybody call a new function, unless told otherwise."""
     with psycopg.connect(database_url) as admin:
         names = admin.execute(
-            """SELECT proname FROM pg_proc WHERE prosecdef AND proname ~ '^notifier_(ack|sms)' ORDER BY 1"""
+            """SELECT proname FROM pg_proc
+               WHERE prosecdef AND proname ~ '^notifier_(ack|sms|report|sealing)' ORDER BY 1"""
         ).fetchall()
         open_to_all = admin.execute(
             """SELECT proname FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner)))
-               WHERE prosecdef AND proname ~ '^notifier_(ack|sms)' AND grantee = 0"""
+               WHERE prosecdef AND proname ~ '^notifier_(ack|sms|report|sealing)' AND grantee = 0"""
         ).fetchall()
 
     assert [name for (name,) in names] == [
-        "notifier_ack_ask", "notifier_ack_look", "notifier_sms_in", "notifier_sms_reply",
+        "notifier_ack_ask", "notifier_ack_look", "notifier_report_in", "notifier_reports",
+        "notifier_sealing_key", "notifier_sms_in", "notifier_sms_reply",
     ]  # fmt: skip
     assert open_to_all == []
 

@@ -1,0 +1,21 @@
+"""Programs of the operating system that some tests need: skipped without them, but never in CI."""
+
+import os
+import shutil
+
+import pytest
+
+NO_SKIP = "NOTIFIER_TESTS_NO_SKIP"
+"""Set by ``.ci/run``, which installs them all."""
+
+
+def needed(name: str, package: str | None = None) -> str:
+    """Return a program's path; skip the test where it is not installed."""
+    # Debian keeps servers out of an ordinary user's path.
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if path is not None:
+        return path
+    words = f"needs {name}: install Debian's package {package or name}"
+    if os.environ.get(NO_SKIP):
+        pytest.fail(words)
+    pytest.skip(words)
