@@ -15,6 +15,8 @@ from notifier.receipts import Receipt
 
 SKEW = timedelta(minutes=5)
 """How far a provider's clock may be ahead of ours."""
+REFERENCE = "notifier-message"
+"""What our reference is called where providers take names for what travels along (``notifier.tokens``)."""
 
 
 class Refusal(NotifierError):
@@ -89,6 +91,8 @@ class Trust:
     """A signature older than this is refused, where the scheme has a time."""
     secret: str = field(default="", repr=False)
     """Mailgun's signing key, Twilio's token, Vonage's signature secret."""
+    method: str = ""
+    """Vonage's choice of hash; empty = any it offers."""
     account: str = ""
     """Twilio's account: others of the same token are none of ours."""
     user: str = field(default="", repr=False)

@@ -11,7 +11,7 @@ import hmac
 from datetime import datetime
 from typing import Any
 
-from notifier.inbound.callbacks.base import SKEW, Callback, Malformed, NotBelieved, Reading, Trust
+from notifier.inbound.callbacks.base import REFERENCE, SKEW, Callback, Malformed, NotBelieved, Reading, Trust
 from notifier.inbound.callbacks.fields import Fields
 from notifier.inbound.callbacks.verdicts import (
     SUPPRESSED,
@@ -23,9 +23,7 @@ from notifier.inbound.callbacks.verdicts import (
     reason_of,
 )
 from notifier.receipts import Receipt, ReceiptKind
-
-MESSAGE_ID = "notifier-message-id"
-"""The user variable that carries our Message-ID, should the mail have got another."""
+from notifier.tokens import message_id_of_reference
 
 _KINDS = {
     "accepted": ReceiptKind.SENT,
@@ -82,16 +80,17 @@ class MailgunReader:
 
     def _receipt(self, event: Fields, name: str, token: str, now: datetime) -> Receipt:
         message_id = event.below("message").below("headers").text("message-id")
-        own = event.below("user-variables").text(MESSAGE_ID) or message_id
-        remote = message_id.strip("<>")
-        if not own:
+        reference = message_id_of_reference(event.below("user-variables").text(REFERENCE))
+        remote = message_id.strip("<> ")
+        if not remote and not reference:
             raise Malformed("missing", field="event-data.message.headers.message-id")
         return Receipt(
             at=event.moment("timestamp", now),
             source=self._trust.source,
             # A try again has the token of the first; an event's own id is unique for a day only.
             key=token,
-            message_id=f"<{own.strip('<>')}>",
+            # The mail keeps the Message-ID we gave it, which has a MAC of its own.
+            message_id=reference or f"<{remote}>",
             remote_id=remote or None,
             recipient=event.address("recipient"),
             **_what(event, name),

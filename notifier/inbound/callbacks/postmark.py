@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from notifier.inbound.callbacks.base import Callback, Malformed, NoCredentials, Reading, Trust
+from notifier.inbound.callbacks.base import REFERENCE, Callback, Malformed, NoCredentials, Reading, Trust
 from notifier.inbound.callbacks.fields import Fields
 from notifier.inbound.callbacks.verdicts import (
     SUPPRESSED,
@@ -27,9 +27,7 @@ from notifier.inbound.callbacks.verdicts import (
     reason_of,
 )
 from notifier.receipts import BounceClass, Receipt, ReceiptKind
-
-MESSAGE_ID = "notifier-message-id"
-"""The metadata that carries our Message-ID, which has a MAC: Postmark puts one of its own on the mail."""
+from notifier.tokens import message_id_of_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class _Event:
             # A bounce has an id; the others are told apart by their time.
             key=f"{record}:{remote}:{own_id}",
             remote_id=remote,
-            message_id=metadata.text(MESSAGE_ID) or None,
+            message_id=message_id_of_reference(metadata.text(REFERENCE)) or None,
             recipient=fields.address(recipient),
             **more,
         )

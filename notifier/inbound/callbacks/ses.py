@@ -10,13 +10,11 @@ from datetime import datetime
 from typing import Any
 
 from notifier.inbound.callbacks import sns
-from notifier.inbound.callbacks.base import Callback, Malformed, Reading, Trust
+from notifier.inbound.callbacks.base import REFERENCE, Callback, Malformed, Reading, Trust
 from notifier.inbound.callbacks.fields import Fields
 from notifier.inbound.callbacks.verdicts import SUPPRESSED, diagnosis, judge, outcome
 from notifier.receipts import Receipt, ReceiptKind
-
-HEADER = "x-notifier-message-id"
-"""Ours, with its MAC: SES puts a Message-ID of its own on the mail."""
+from notifier.tokens import message_id_of_reference
 
 _SUBTYPES = {
     # notification-contents.html#bounce-types, where the server's own words are not passed on or say too little.
@@ -198,7 +196,9 @@ _READERS: dict[str, tuple[str, Callable[[_Event], Iterator[Receipt]]]] = {
 
 
 def _message_id(mail: Fields) -> str | None:
-    """Return our Message-ID: from our own header, else from the mail's as it came to SES."""
+    """Return our Message-ID: from our tag, else from the headers as they came to SES, which writes its own."""
+    for tag in mail.below("tags").texts(REFERENCE):
+        if own := message_id_of_reference(tag):
+            return own
     names = {one.text("name").lower(): one.text("value") for one in mail.each("headers")}
-    own = names.get(HEADER) or names.get("message-id") or mail.below("commonHeaders").text("messageId")
-    return own or None
+    return names.get("message-id") or mail.below("commonHeaders").text("messageId") or None

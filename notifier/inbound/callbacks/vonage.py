@@ -14,6 +14,7 @@ from notifier.inbound.callbacks.base import Callback, Malformed, NotBelieved, Re
 from notifier.inbound.callbacks.fields import Fields
 from notifier.inbound.callbacks.vonage_signature import check_hash, check_token
 from notifier.receipts import BounceClass, Receipt, ReceiptKind
+from notifier.tokens import message_id_of_reference
 
 _FIELDS = 100
 _STATUSES = {
@@ -112,13 +113,7 @@ class VonageReader:
         trust = self._trust
         if not trust.secret:
             raise NotBelieved("signature")
-        check_token(
-            callback.header("authorization"),
-            trust.secret,
-            callback.body,
-            now=callback.at,
-            window=trust.window,
-        )
+        check_token(callback.header("authorization"), trust, callback.body, now=callback.at)
         return Fields.parse(callback.body)
 
     def _believed(self, callback: Callback) -> Mapping[str, str]:
@@ -126,7 +121,7 @@ class VonageReader:
         if not trust.secret:
             raise NotBelieved("signature")
         fields = _plain(callback)
-        check_hash(fields, trust.secret, now=callback.at, window=trust.window)
+        check_hash(fields, trust, now=callback.at)
         return fields
 
     def _receipt(self, fields: Fields, kind: ReceiptKind, remote: str, code: str, now: datetime) -> Receipt:
@@ -143,7 +138,7 @@ class VonageReader:
             source=self._trust.source,
             key=f"{remote}:{status}:{code}",
             remote_id=remote,
-            message_id=own or None,
+            message_id=message_id_of_reference(own) or None,
             recipient=_number(fields.text("msisdn", 40) or fields.text("to", 40)),
             bounce=meaning.bounce if meaning is not None and kind is ReceiptKind.BOUNCED else None,
             reason=meaning.reason if meaning is not None else None,

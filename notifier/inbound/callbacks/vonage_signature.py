@@ -11,14 +11,14 @@ from datetime import UTC, datetime, timedelta
 
 import jwt
 
-from notifier.inbound.callbacks.base import SKEW, NotBelieved
+from notifier.inbound.callbacks.base import SKEW, NotBelieved, Trust
 
 _ALGORITHMS = ("HS256",)
-# By the length of the hash in hexadecimal: which of them an account uses is a choice of its dashboard.
-_HMACS = {32: ("md5",), 40: ("sha1",), 64: ("sha256",), 128: ("sha512",)}
+METHODS = ("md5hash", "md5", "sha1", "sha256", "sha512")
+"""Which of them an account uses is a choice of its dashboard; the first where nobody chose."""
 
 
-def check_token(header: str, secret: str, body: bytes, *, now: datetime, window: timedelta) -> None:
+def check_token(header: str, trust: Trust, body: bytes, *, now: datetime) -> None:
     """Let through a request whose ``Authorization: Bearer`` token was made for its body, and not long ago.
 
     Raises:
@@ -27,7 +27,7 @@ def check_token(header: str, secret: str, body: bytes, *, now: datetime, window:
     try:
         claims = jwt.decode(
             header.partition(" ")[2].strip(),
-            secret,
+            trust.secret,
             algorithms=list(_ALGORITHMS),
             # Times are judged below, by our clock; Vonage's tokens have no audience.
             options={
@@ -37,33 +37,33 @@ def check_token(header: str, secret: str, body: bytes, *, now: datetime, window:
         )  # fmt: skip
     except (jwt.PyJWTError, ValueError, TypeError):
         raise NotBelieved("signature") from None
-    _check_time(claims["iat"], now, window)
+    _check_time(claims["iat"], now, trust.window)
     found = hashlib.sha256(body).hexdigest().encode()
     if not hmac.compare_digest(found, str(claims["payload_hash"]).lower().encode(errors="replace")):
         raise NotBelieved("signature")
 
 
-def check_hash(fields: Mapping[str, str], secret: str, *, now: datetime, window: timedelta) -> None:
+def check_hash(fields: Mapping[str, str], trust: Trust, *, now: datetime) -> None:
     """Let through fields whose ``sig`` was made of them with the secret, and whose ``timestamp`` is not long ago.
 
     Raises:
         NotBelieved: they are not.
     """
     given = fields.get("sig", "").lower().encode(errors="replace")
-    expected = [value.encode() for value in hashes(fields, secret) if len(value) == len(given)]
-    if not any(hmac.compare_digest(one, given) for one in expected):
+    offered = [trust.method] if trust.method else list(METHODS)
+    if not any(hmac.compare_digest(sign(fields, trust.secret, one).encode(), given) for one in offered):
         raise NotBelieved("signature")
-    _check_time(fields.get("timestamp"), now, window)
+    _check_time(fields.get("timestamp"), now, trust.window)
 
 
-def hashes(fields: Mapping[str, str], secret: str) -> list[str]:
-    """Return each hash the fields could bear, in hexadecimal: HMACs, and MD5 with the secret at its end."""
+def sign(fields: Mapping[str, str], secret: str, method: str) -> str:
+    """Return the hash of fields in hexadecimal: an HMAC, or MD5 with the secret at its end."""
     text = "".join(
         f"&{name}={_plain(value)}" for name, value in sorted(fields.items()) if name != "sig"
     ).encode(errors="replace")
-    plain = hashlib.md5(text + secret.encode(), usedforsecurity=False).hexdigest()
-    keyed = [hmac.digest(secret.encode(), text, name).hex() for names in _HMACS.values() for name in names]
-    return [plain, *keyed]
+    if method == "md5hash":
+        return hashlib.md5(text + secret.encode(), usedforsecurity=False).hexdigest()
+    return hmac.digest(secret.encode(), text, method).hex()
 
 
 def _plain(value: str) -> str:
