@@ -24,12 +24,15 @@ from notifier.channels.base import Channel
 from notifier.channels.configured import sms_provider, smtp_relay
 from notifier.channels.console import ConsoleChannel
 from notifier.channels.portal import PortalChannel
+from notifier.channels.provider import ProviderSettings, Surroundings
+from notifier.channels.registry import build, read_providers
 from notifier.channels.sms import SmsChannel
 from notifier.channels.smtp import SmtpChannel
 from notifier.clock import Clock, SystemClock
 from notifier.crypto import Keyring, MasterKeys, SmsKeys
 from notifier.delivery.policy import DeliveryPolicy
 from notifier.events import Recipient
+from notifier.messages import ChannelName
 from notifier.pipeline.ack_links import AckLinks, AckRequests
 from notifier.pipeline.acknowledge import Acknowledger
 from notifier.pipeline.alerts import Alerts
@@ -56,6 +59,7 @@ from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Tools
 from notifier.recipients.budgets import read_budgets
 from notifier.recipients.lists import read_list
+from notifier.recipients.safe_mode import SafeMode
 from notifier.rendering.templates import Templates
 from notifier.rules.files import RuleFiles
 from notifier.rules.load import compile_rules
@@ -207,6 +211,11 @@ class Services:
         return PortalInbox(self.database, self.keyring, self.persons)
 
     @cached_property
+    def providers(self) -> dict[str, ProviderSettings]:
+        """The providers' settings by name: what is sent over them, and what verifies their callbacks."""
+        return read_providers(self.settings)
+
+    @cached_property
     def flows(self) -> Flows:
         """The relays and providers."""
         settings = self.settings
@@ -215,6 +224,8 @@ class Services:
         }
         if settings.sms is not None:
             channels["sms"] = SmsChannel(sms_provider(settings.sms))
+        around = Surroundings(clock=self.clock)
+        channels |= {name: build(name, provider, around) for name, provider in self.providers.items()}
         channels["portal"] = PortalChannel(self.inbox)
         channels["console"] = ConsoleChannel(sys.stdout)
         return Flows(channels, email=settings.relay, urgent_email=settings.urgent_relay)
@@ -347,6 +358,19 @@ class Services:
             locale=settings.locale,
             zone=settings.zone,
             links=self.ack_links,
+            safe_mode=self.safe_mode,
+        )
+
+    @cached_property
+    def safe_mode(self) -> SafeMode | None:
+        """Who may be written to; None = everybody."""
+        setting = self.settings.safe_mode
+        if setting is None:
+            return None
+        places = {ChannelName.EMAIL: setting.redirect_email, ChannelName.SMS: setting.redirect_phone}
+        return SafeMode(
+            allow=frozenset(one.casefold() for one in setting.allow),
+            redirect={channel: place for channel, place in places.items() if place is not None},
         )
 
     @cached_property

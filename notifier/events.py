@@ -60,11 +60,13 @@ class Recipient:
     zone: str | None = None
     contact: str | None = None
     role: str | None = None
+    endpoint: str | None = None
+    """The name of a webhook's endpoint, or of a group of Apprise's targets, in the settings."""
 
     @property
     def identity(self) -> str:
-        """The text that tells two recipients apart: address before phone before contact reference."""
-        return self.email or self.phone or self.contact or ""
+        """The text that tells two recipients apart: address before phone before contact before endpoint."""
+        return self.email or self.phone or self.contact or self.endpoint or ""
 
     def to_json(self) -> dict[str, str]:
         """Return the fields that are set."""
@@ -120,8 +122,8 @@ def _reachable(kind: str, address: str, where: str) -> str:
     return address
 
 
-_IDENTITIES = ("email", "phone", "contact")
-_RECIPIENT_FIELDS = ("email", "phone", "name", "locale", "zone", "contact", "role")
+_IDENTITIES = ("email", "phone", "contact", "endpoint")
+_RECIPIENT_FIELDS = ("email", "phone", "name", "locale", "zone", "contact", "role", "endpoint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,10 @@ class ChannelName(StrEnum):
     SMS = "sms"
     PORTAL = "portal"
     CONSOLE = "console"
+    WEBHOOK = "webhook"
+    """Endpoints of the settings."""
+    APPRISE = "apprise"
+    """Groups of targets of the settings: operators' chats and pagers."""
 
 
 class MessageClass(StrEnum):

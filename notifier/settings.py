@@ -3,6 +3,7 @@
 A later source wins over an earlier one. Knows names, types and defaults; opens nothing.
 """
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -10,7 +11,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    IPvAnyAddress,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -48,6 +57,18 @@ def _is_some(value: timedelta) -> timedelta:
     return value
 
 
+def _dns_server(value: str) -> str:
+    host, colon, port = value.rpartition(":") if value.count(":") == 1 else (value, "", "")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise ValueError("must be an IP address, with :port behind it if need be") from None
+    if colon and not (port.isdigit() and 0 < int(port) <= 65535):  # noqa: PLR2004
+        raise ValueError("the port must be 1 to 65535")
+    return value
+
+
+DnsServer = Annotated[str, AfterValidator(_dns_server)]
 Wait = Annotated[Duration, AfterValidator(_is_some)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 LogLevel = Annotated[
@@ -92,6 +113,8 @@ class Mail(Strict):
     reply_to: Address | None = None
     envelope_sender: Address | None = None
     """Where bounces go; the sender where unset."""
+    sending_addresses: tuple[IPvAnyAddress, ...] = ()
+    """The addresses our mail reaches the world from, those of our relays: ``doctor`` looks at SPF and PTR for them."""
 
 
 class Sms(Strict):
@@ -117,6 +140,17 @@ class Brand(Strict):
     support_email: str = "support@example.com"
     support_phone: str = ""
     address: str = ""
+
+
+class SafeModeSettings(Strict):
+    """For staging: nobody is written to but whom this names."""
+
+    allow: tuple[OneLine, ...] = ()
+    """Addresses, numbers in E.164, and whole domains as ``@example.com``."""
+    redirect_email: Address | None = None
+    """Gets the mails for all others; without it they are not sent."""
+    redirect_phone: str | None = Field(default=None, pattern=r"^\+[1-9]\d{6,14}$")
+    """Gets the SMS for all others; without it they are not sent."""
 
 
 class LookupSource(Strict):
@@ -191,6 +225,10 @@ class Settings(BaseSettings):
     """The relay that takes all mail, unless ``urgent_relay`` names another for urgent mail."""
     urgent_relay: str | None = None
     sms: Sms | None = None
+    providers: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict, repr=False)
+    """Those we send through by their HTTP APIs, by name; checked by ``notifier.channels.registry``."""
+    safe_mode: SafeModeSettings | None = None
+    """Set it on staging systems only: nobody else is written to."""
     brand: Brand = Brand()
     locale: Locale = "en"
     zone: Zone = "UTC"
@@ -200,6 +238,8 @@ class Settings(BaseSettings):
     """Retry schedule and deadline per urgency; checked by ``notifier.delivery``."""
     budgets: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     """Channel → how often a person is told on it at most, such as ``5 in 15m``; an empty list = any number."""
+    dns_servers: tuple[DnsServer, ...] = ()
+    """Whom ``doctor`` asks, as ``address`` or ``address:port``; this machine's own resolver where empty."""
     outboxes: tuple[DatabaseUrl, ...] = ()
     """Producers' databases that hold an outbox."""
     lookups: Mapping[str, LookupSource] = Field(default_factory=dict)
@@ -319,10 +359,12 @@ def find_config() -> Path:
 
 
 def _check_relays(settings: Settings, document: Document) -> None:
+    # Which kinds of provider take mail, the channels know.
+    known = [*settings.relays, *settings.providers]
     for field in ("relay", "urgent_relay"):
         name = getattr(settings, field)
-        if settings.relays and name is not None and name not in settings.relays:
-            mend = f"one of {', '.join(settings.relays)}"
+        if settings.relays and name is not None and name not in known:
+            mend = f"one of {', '.join(known)}"
             raise placed(document, (field,), f"no relay {name!r} under relays", mend)
     for name, relay in settings.relays.items():
         if relay.username and relay.security == "none":

@@ -100,6 +100,8 @@ def _start(sender: WorkController, **_: object) -> None:
         # Celery would swallow an exception here and take tasks it cannot do.
         log.critical("worker.refused", reason=str(error))
         raise SystemExit(_CONFIG_ERROR) from error
+    if services().safe_mode is not None:
+        log.warning("worker.safe_mode", reason="settings have safe_mode: only whom it names is written to")
     for notice in services().templates.notices:
         log.warning("worker.noticed", template=notice.template, reason=notice.reason)
     _check_threads(sender)

@@ -6,6 +6,7 @@ Values only: opens nothing, builds no channel.
 from datetime import timedelta
 
 from notifier.channels import console, portal
+from notifier.channels.registry import read_providers
 from notifier.channels.sms_provider import SmsProvider
 from notifier.channels.smtp_relay import SmtpRelay
 from notifier.settings import Relay, Settings, Sms
@@ -62,7 +63,8 @@ def connections(settings: Settings) -> int:
     """Return how many messages one process can have on their way at once, over all it can send over."""
     sms = settings.sms.connections if settings.sms else 0
     relays = sum(relay.connections for relay in settings.relays.values())
-    return relays + sms + portal.CONNECTIONS + console.ConsoleChannel.connections
+    providers = sum(provider.connections for provider in read_providers(settings).values())
+    return relays + sms + providers + portal.CONNECTIONS + console.ConsoleChannel.connections
 
 
 def _seconds(duration: timedelta) -> float:

@@ -33,6 +33,8 @@ class DeadlineBackend(httpcore.NetworkBackend):
 
     def __init__(self) -> None:
         self.deadline = 0.0
+        self.is_cut = False
+        """A write failed, so that what was to be sent is incomplete: httpcore reads on, for an early answer."""
         self._backend = httpcore.SyncBackend()
 
     def left(self, timeout: float | None, over: type[httpcore.TimeoutException]) -> float:
@@ -75,7 +77,11 @@ class _DeadlineStream(httpcore.NetworkStream):
         return self._stream.read(max_bytes, self._backend.left(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._backend.left(timeout, httpcore.WriteTimeout))
+        try:
+            self._stream.write(buffer, self._backend.left(timeout, httpcore.WriteTimeout))
+        except NOT_WRITTEN:
+            self._backend.is_cut = True
+            raise
 
     def close(self) -> None:
         self._stream.close()

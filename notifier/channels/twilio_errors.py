@@ -3,19 +3,8 @@
 Each code has a page: https://www.twilio.com/docs/api/errors/21211 and so on.
 """
 
-from dataclasses import dataclass
-
+from notifier.channels.meaning import Meaning
 from notifier.errors import Fault
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """The verdict on a code."""
-
-    fault: Fault
-    reason: str
-    is_temporary: bool = False
-
 
 MEANINGS: dict[int, Meaning] = {
     # The account. 200xx: https://www.twilio.com/docs/api/errors

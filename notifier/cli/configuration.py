@@ -169,6 +169,8 @@ def _parts(services: Services) -> Iterator[Callable[[], object]]:
     if settings.sms is not None:
         sms = settings.sms
         yield lambda: sms_provider(sms)
+    if settings.providers:
+        yield lambda: services.providers
     if settings.master_key is not None:
         yield lambda: services.master_keys
 

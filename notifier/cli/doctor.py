@@ -7,6 +7,7 @@ import click
 from notifier.bootstrap import Services
 from notifier.channels.configured import sms_provider, smtp_relay
 from notifier.channels.smtp import SmtpChannel
+from notifier.cli.dns import check_names
 from notifier.cli.failures import FINDING
 from notifier.cli.hosts import silent_hosts
 from notifier.cli.opening import opened
@@ -22,7 +23,7 @@ _NAME_SECONDS = 5.0
 @click.command()
 @json_option
 def doctor(*, is_json: bool) -> None:
-    """Check database, keys, Redis, relays, gateway, clock, sweep, queue and the workers' rules.
+    """Check database, keys, Redis, relays, gateway, clock, sweep, queue, the workers' rules and our DNS names.
 
     Exit code 1 where a check fails; a warning is none.
     """
@@ -58,6 +59,17 @@ def examine(services: Services) -> Iterator[Check]:
     yield from _unless(lost, "queue", lambda: checks.check_queue(database))
     yield from _unless(lost, "rules", lambda: rule_checks.check_rules(database))
     yield from _providers(services)
+    yield from check_names(settings)
+    yield from _safe_mode(services)
+
+
+def _safe_mode(services: Services) -> Iterator[Check]:
+    mode = services.safe_mode
+    if mode is not None:
+        places = ", ".join(sorted(mode.redirect)) or "nothing"
+        detail = f"ON: {len(mode.allow)} addresses or domains are written to; redirected: {places}"
+        mend = "take `safe_mode` out of the settings where real people are to be told"
+        yield Check(name="safe mode", state=State.WARN, detail=detail, mend=mend)
 
 
 def _unless(lost: list[str], name: str, look: Callable[[], Iterable[Check]]) -> Iterator[Check]:

@@ -27,7 +27,12 @@ class Flows:
         """Return the relay new messages go to."""
         if channel is ChannelName.EMAIL:
             return self._urgent_email if urgency is Urgency.URGENT else self._email
-        return channel.value
+        # The gateway of ``sms:``, or the first provider of the channel.
+        return (
+            channel.value
+            if channel.value in self._channels
+            else next(iter(self.relays(channel)), channel.value)
+        )
 
     def relays(self, channel: ChannelName) -> tuple[str, ...]:
         """Return all relays of a channel that this process can use."""

@@ -38,6 +38,7 @@ from notifier.recipients.may_we import GateFacts, GateVerdict, Suppression, may_
 from notifier.recipients.paths import look_up
 from notifier.recipients.preferences import can_opt_out, lacks_consent
 from notifier.recipients.resolve import address_on, is_addressed
+from notifier.recipients.safe_mode import SafeMode, destination, marked
 from notifier.rendering.templates import Templates
 from notifier.settings import Brand, Limits, Mail
 from notifier.store.contacts import open_wishes
@@ -131,12 +132,13 @@ class Composer:
         locale: str,
         zone: str,
         links: AckLinks | None = None,
+        safe_mode: SafeMode | None = None,
     ) -> None:
         self._catalog, self._templates, self._keyring = catalog, templates, keyring
         self._mail, self._limits = mail, limits
         self._brand: Mapping[str, Json] = brand.model_dump()
         self._locale, self._zone = locale, zone
-        self._links = links
+        self._links, self._safe_mode = links, safe_mode
 
     def open(self, row: JobRow, claim: Claim) -> Job:
         """Unseal what the message needs.
@@ -204,6 +206,7 @@ class Composer:
                 else None,
                 audience=job.entry.audience,
                 recipient_is_addressed=is_addressed(job.event, job.recipient),
+                is_held_by_safe_mode=not self._is_sendable(job),
                 is_tls_required=job.entry.is_tls_required and job.channel is ChannelName.EMAIL,
                 has_tls=has_tls,
             )
@@ -247,7 +250,10 @@ class Composer:
             ) from error
         if ways is not None:
             content = replace(content, text=ways.said(content.text, locale))
-        prepared = adapter.prepare(self._outgoing(job, content, locale))
+        to = destination(self._safe_mode, job.channel, address_on(job.recipient, job.channel))
+        if to != address_on(job.recipient, job.channel):
+            content = marked(content, job.channel)
+        prepared = adapter.prepare(self._outgoing(job, content, locale, to))
         if len(prepared.wire) > self._limits.message_bytes:
             most = self._limits.message_bytes
             problem = f"the message has {len(prepared.wire)} bytes, limits.message_bytes is {most}"
@@ -306,14 +312,18 @@ class Composer:
             ),
         }
 
-    def _outgoing(self, job: Job, content: Rendered, locale: str) -> Outgoing:
+    def _is_sendable(self, job: Job) -> bool:
+        mode = self._safe_mode
+        return mode is None or mode.is_sendable(job.channel, address_on(job.recipient, job.channel))
+
+    def _outgoing(self, job: Job, content: Rendered, locale: str, to: str) -> Outgoing:
         mail, row = self._mail, job.row
         is_email = job.channel is ChannelName.EMAIL
         return Outgoing(
             id=row.message_id,
             channel=job.channel,
             tenant=row.tenant,
-            to=address_on(job.recipient, job.channel),
+            to=to,
             to_name=job.recipient.name,
             sender=mail.sender if is_email else "",
             sender_name=mail.sender_name,

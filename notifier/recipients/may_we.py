@@ -21,6 +21,7 @@ class Check(StrEnum):
     AUDIENCE = "audience"
     OPT_OUT = "opt_out"
     SUPPRESSION = "suppression"
+    SAFE_MODE = "safe_mode"
     TLS = "tls"
 
 
@@ -52,6 +53,8 @@ class GateFacts:
     audience: tuple[str, ...] = ("*",)
     recipient_is_addressed: bool = False
     """The event itself named the recipient in ``to``."""
+    is_held_by_safe_mode: bool = False
+    """This is a staging system, and the address is none of those it may write to."""
     is_tls_required: bool = False
     has_tls: bool = True
     """What the relay offers; a channel without relays has it."""
@@ -75,7 +78,7 @@ def may_we(facts: GateFacts) -> GateVerdict:
 
     What holds for every channel is asked before what holds for this one.
     """
-    for check in (_tenant, _deadline, _journey, _audience, _opt_out, _suppression, _tls):
+    for check in (_tenant, _deadline, _journey, _audience, _opt_out, _suppression, _safe_mode, _tls):
         verdict = check(facts)
         if verdict is not None:
             return verdict
@@ -144,6 +147,13 @@ def _suppression(facts: GateFacts) -> GateVerdict | None:
         return None
     reason = f"the address is suppressed since {_moment(facts.suppressed.since)}: {facts.suppressed.reason}"
     return _refused_here(Check.SUPPRESSION, MessageStatus.SUPPRESSED, reason)
+
+
+def _safe_mode(facts: GateFacts) -> GateVerdict | None:
+    if not facts.is_held_by_safe_mode:
+        return None
+    reason = "safe mode: the address is not on the list, and there is nobody who gets the rest"
+    return _refused_here(Check.SAFE_MODE, MessageStatus.SUPPRESSED, reason)
 
 
 def _tls(facts: GateFacts) -> GateVerdict | None:

@@ -96,10 +96,12 @@ def plan_channels(
 
 
 def plan_reachable(steps: Sequence[ChannelStep], recipient: Recipient) -> ChannelPlan:
-    """Return the steps that have an address to go to; email and SMS need one."""
+    """Return the steps that have an address to go to; only portal and console need none."""
     lacking = {
         ChannelName.EMAIL: None if recipient.email else "email address",
         ChannelName.SMS: None if recipient.phone else "phone number",
+        ChannelName.WEBHOOK: None if recipient.endpoint else "endpoint",
+        ChannelName.APPRISE: None if recipient.endpoint else "endpoint",
     }
     return ChannelPlan(
         steps=tuple(step for step in steps if not lacking.get(step.channel)),

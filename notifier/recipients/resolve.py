@@ -92,9 +92,12 @@ def identity(recipient: Recipient) -> str:
 
 def is_addressed(event: Event, recipient: Recipient) -> bool:
     """Tell whether the event itself names this recipient in ``to``."""
-    names = {text.casefold() for one in event.to for text in (one.email, one.phone, one.contact) if text}
-    own = (recipient.email, recipient.phone, recipient.contact)
-    return any(text.casefold() in names for text in own if text)
+    names = {text.casefold() for one in event.to for text in _names(one) if text}
+    return any(text.casefold() in names for text in _names(recipient) if text)
+
+
+def _names(one: Recipient) -> tuple[str | None, ...]:
+    return one.email, one.phone, one.contact, one.endpoint
 
 
 def _people(source: Source, event: Event, facts: Facts) -> Iterator[Found | Missing]:
@@ -199,4 +202,6 @@ def address_on(recipient: Recipient, channel: ChannelName) -> str:
         return recipient.email or ""
     if channel is ChannelName.SMS:
         return recipient.phone or ""
+    if channel in {ChannelName.WEBHOOK, ChannelName.APPRISE}:
+        return recipient.endpoint or ""
     return recipient.identity

@@ -38,6 +38,8 @@ PARTS: Mapping[ChannelName, tuple[Part, ...]] = {
     ChannelName.SMS: (Part.SMS,),
     ChannelName.PORTAL: (Part.PORTAL,),
     ChannelName.CONSOLE: (Part.SUBJECT, Part.TEXT),
+    ChannelName.WEBHOOK: (Part.SUBJECT, Part.TEXT),
+    ChannelName.APPRISE: (Part.SMS,),
 }
 
 

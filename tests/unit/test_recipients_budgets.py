@@ -154,7 +154,8 @@ def test_the_settings_change_what_they_name() -> None:
     ("texts", "said"),
     [
         ({"fax": ["5 in 15m"]},
-         "notifier.yaml: budgets.fax: no such channel; known: email, sms, portal, console"),
+         ("notifier.yaml: budgets.fax: no such channel; "
+          "known: email, sms, portal, console, webhook, apprise")),
         ({"sms": ["5 in 15m", "often"]},
          "notifier.yaml: budgets.sms[1]: must be a limit such as 5 in 15m (mend: write 5 in 15m)"),
         ({"sms": ["0 in 15m"]},

@@ -20,8 +20,11 @@ REFUSED: dict[Check, dict[str, object]] = {
     Check.AUDIENCE: {"audience": ("operators",)},
     Check.OPT_OUT: {"opted_out": True},
     Check.SUPPRESSION: {"suppressed": Suppression(reason="hard bounce", since=NOW - timedelta(days=1))},
+    Check.SAFE_MODE: {"is_held_by_safe_mode": True},
     Check.TLS: {"is_tls_required": True, "has_tls": False},
 }
+
+OF_ONE_CHANNEL = {Check.SUPPRESSION, Check.SAFE_MODE, Check.TLS}
 
 
 def test_what_nothing_speaks_against_may_go() -> None:
@@ -43,6 +46,8 @@ def test_what_nothing_speaks_against_may_go() -> None:
         (Check.OPT_OUT, MessageStatus.SUPPRESSED, "the recipient opted out of this category"),
         (Check.SUPPRESSION, MessageStatus.SUPPRESSED,
          "the address is suppressed since 2026-04-30 12:00+00:00: hard bounce"),
+        (Check.SAFE_MODE, MessageStatus.SUPPRESSED,
+         "safe mode: the address is not on the list, and there is nobody who gets the rest"),
         (Check.TLS, MessageStatus.FAILED,
          "this event type must travel encrypted and the relay offers no TLS"),
     ],
@@ -83,11 +88,11 @@ def test_a_refusal_says_whether_another_channel_may_still_do(check: Check) -> No
     """An address or a relay is one way among several; a person, a subject and the time are not."""
     verdict = may_we(replace(FREE, **REFUSED[check]))  # type: ignore[arg-type]
 
-    assert verdict.is_channel_only == (check in {Check.SUPPRESSION, Check.TLS})
+    assert verdict.is_channel_only == (check in OF_ONE_CHANNEL)
     assert not may_we(FREE).is_channel_only
 
 
-@pytest.mark.parametrize("check", [check for check in Check if check not in {Check.SUPPRESSION, Check.TLS}])
+@pytest.mark.parametrize("check", [check for check in Check if check not in OF_ONE_CHANNEL])
 def test_what_holds_for_every_channel_is_said_before_what_holds_for_one(check: Check) -> None:
     """A fallback is never offered to a person who must not be told at all."""
     for_one = {**REFUSED[Check.SUPPRESSION], **REFUSED[Check.TLS], "opted_out_of_channel": True}

@@ -1,0 +1,77 @@
+"""A provider that is reached over HTTP as a channel: settings and a dialect, nothing of its own.
+
+Shared between threads; holds no connection.
+"""
+
+import ssl
+from typing import Protocol
+
+from notifier.channels.base import Prepared, Session, refuse_locally
+from notifier.channels.http_session import Dialect, HttpSession
+from notifier.channels.provider import ProviderSettings
+from notifier.errors import Fault
+from notifier.messages import ChannelName, Outgoing
+
+
+class WritingDialect(Dialect, Protocol):
+    """A dialect that also knows how a message is written."""
+
+    def prepare(self, message: Outgoing) -> Prepared:
+        """Check and write the message, locally.
+
+        Raises:
+            SendError: at phase ``local``.
+        """
+        ...
+
+
+class HttpChannel:
+    """Messages through one account of one provider."""
+
+    def __init__(
+        self, relay: str, name: ChannelName, settings: ProviderSettings, dialect: WritingDialect
+    ) -> None:
+        self._relay, self._name, self._settings, self._dialect = relay, name, settings, dialect
+        # Building it reads the bundle of authorities, some 20 ms: once, not per session.
+        self._context = ssl.create_default_context()
+
+    @property
+    def name(self) -> ChannelName:
+        """Which channel of a plan this is."""
+        return self._name
+
+    @property
+    def relay(self) -> str:
+        """The provider's name."""
+        return self._relay
+
+    @property
+    def connections(self) -> int:
+        """How many connections one process may hold open."""
+        return self._settings.connections
+
+    @property
+    def phase_seconds(self) -> float:
+        """The deadline of a request, and a little."""
+        return self._settings.patience.phase_seconds
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Say whether the provider is reached over TLS, or never leaves this machine."""
+        return self._settings.is_encrypted
+
+    def prepare(self, message: Outgoing) -> Prepared:
+        """Check and write the message.
+
+        Raises:
+            SendError: at phase ``local``: it cannot be written, or TLS is required and not configured.
+        """
+        if self._name is ChannelName.EMAIL and message.is_tls_required and not self.is_encrypted:
+            raise refuse_locally(
+                "tls-required", Fault.TLS, f"{self.relay} has no TLS, which this mail requires"
+            )
+        return self._dialect.prepare(message)
+
+    def open(self) -> Session:
+        """Return a session; the connection itself is made by the first send."""
+        return HttpSession(self.relay, self._dialect, self._settings.patience, self._context)

@@ -1,0 +1,312 @@
+"""Hand messages over by HTTP: one POST each, under one deadline, over one connection that is kept.
+
+Knows no provider: an adapter builds the request and judges the answer. Never retries, never follows a redirect.
+"""
+
+import ssl
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Protocol
+
+import httpcore
+import httpx
+import orjson
+
+from notifier.channels.base import Prepared
+from notifier.channels.http_deadline import (
+    NOT_ANSWERED,
+    NOT_CONNECTED,
+    NOT_WRITTEN,
+    DeadlineBackend,
+    TooLong,
+    read_at_most,
+)
+from notifier.channels.meaning import AWAY, CREDENTIALS, RATE, Meaning
+from notifier.channels.provider import Patience
+from notifier.errors import (
+    Fault,
+    OutcomeUnknown,
+    PermanentFailure,
+    Phase,
+    Reply,
+    SendError,
+    TemporaryFailure,
+)
+from notifier.messages import Accepted
+
+RETRY_AFTER_LIMIT = timedelta(hours=6)
+_TEXT_LIMIT = 500
+# Providers' answers have a few kB at most.
+_ANSWER_LIMIT = 65536
+_IDLE_SECONDS = 5.0
+
+BY_STATUS: dict[int, Meaning] = {
+    401: CREDENTIALS,
+    403: Meaning(Fault.CREDENTIALS, "forbidden"),
+    404: Meaning(Fault.CREDENTIALS, "account-not-found"),
+    408: AWAY,
+    413: Meaning(Fault.CONTENT, "too-long"),
+    429: RATE,
+}
+"""What a status means where the provider's own words say nothing (RFC 9110 §15.5, RFC 6585 §4)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One POST."""
+
+    url: str
+    headers: Sequence[tuple[str, str]]
+    """Without those of the connection, and with what the provider wants; its secrets are in here."""
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the provider said; ``body`` is None where it was too long to be read."""
+
+    status: int
+    body: bytes | None
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+    @property
+    def is_success(self) -> bool:
+        """Say whether the status is 2xx."""
+        return httpx.codes.is_success(self.status)
+
+    def json(self) -> dict[str, Any]:
+        """Return the object of the body, empty where there is none."""
+        try:
+            answer = orjson.loads(self.body or b"")
+        except ValueError:
+            return {}
+        return answer if isinstance(answer, dict) else {}
+
+    def header(self, name: str) -> str:
+        """Return a header's value, empty where it is missing."""
+        wanted = name.lower().encode()
+        return next((value.decode("latin-1") for key, value in self.headers if key.lower() == wanted), "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """The provider's own words for: I have it."""
+
+    remote_id: str | None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The provider's own words for: I do not take it."""
+
+    meaning: Meaning
+    code: str | None = None
+    """Its own code for the reason; never anything that quotes the message."""
+    text: str = ""
+    """As it was said; may quote the address."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartlyTaken:
+    """Some of it went out and some did not: nobody can say what the recipient has."""
+
+    remote_id: str | None = None
+    text: str = ""
+
+
+Verdict = Taken | Refused | PartlyTaken
+
+
+class Dialect(Protocol):
+    """How one provider is spoken to."""
+
+    def request(self, message: Prepared) -> Request:
+        """Return the request; called right before it is sent, so that it may carry the time."""
+        ...
+
+    def judge(self, answer: Answer) -> Verdict | None:
+        """Return what the provider said, or None where it said nothing in its own words.
+
+        Without a verdict a status of 2xx is an outcome nobody knows, and any other speaks for itself.
+        """
+        ...
+
+
+class HttpSession:
+    """An HTTP connection of one thread."""
+
+    def __init__(
+        self,
+        relay: str,
+        dialect: Dialect,
+        patience: Patience,
+        context: ssl.SSLContext,
+        noun: str = "provider",
+    ) -> None:
+        self.relay = relay
+        self._dialect, self._patience, self._noun = dialect, patience, noun
+        self._is_usable = True
+        self._backend = DeadlineBackend()
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context,
+            max_connections=1,
+            keepalive_expiry=_IDLE_SECONDS,
+            network_backend=self._backend,
+        )
+
+    @property
+    def is_usable(self) -> bool:
+        """Say whether another message may be sent."""
+        return self._is_usable
+
+    def refresh(self) -> None:
+        """Nothing to do: an idle connection is checked, and replaced, before a request is written."""
+
+    def send(self, message: Prepared) -> Accepted:
+        """POST one message.
+
+        Raises:
+            TemporaryFailure: not taken; the provider may take it later.
+            PermanentFailure: not taken; it never will be.
+            OutcomeUnknown: the request was sent, and no answer came that says what became of it.
+        """
+        request = self._dialect.request(message)
+        self._is_usable = False
+        self._backend.is_cut = False
+        try:
+            answer = self._post(request)
+        except NOT_CONNECTED as error:
+            raise self._not_connected(error) from None
+        except NOT_WRITTEN:
+            raise self._network("write-failed") from None
+        except NOT_ANSWERED as error:
+            if self._backend.is_cut:
+                raise self._network("write-failed") from None
+            is_slow = isinstance(error, httpcore.TimeoutException)
+            raise _unknown("timeout" if is_slow else type(error).__name__) from None
+        accepted = self._accepted(answer)
+        self._is_usable = True
+        return accepted
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._is_usable = False
+        self._pool.close()
+
+    def _post(self, request: Request) -> Answer:
+        patience = self._patience
+        self._backend.deadline = time.monotonic() + patience.seconds
+        waits = {"connect": patience.connect_seconds} | dict.fromkeys(
+            ("read", "write", "pool"), patience.read_seconds
+        )
+        headers = [
+            (b"Accept", b"application/json"),
+            (b"Accept-Encoding", b"identity"),
+            (b"User-Agent", b"notifier"),
+            *((name.encode("ascii"), value.encode("latin-1")) for name, value in request.headers),
+        ]
+        with self._pool.stream(
+            "POST", _target(request.url), headers=headers, content=request.body, extensions={"timeout": waits}
+        ) as response:
+            try:
+                body: bytes | None = read_at_most(response, _ANSWER_LIMIT)
+            except TooLong:
+                body = None
+            return Answer(status=response.status, body=body, headers=tuple(response.headers))
+
+    def _accepted(self, answer: Answer) -> Accepted:
+        if answer.is_success and answer.body is None:
+            raise _unknown("too-long-an-answer", answer.status)
+        verdict = self._dialect.judge(answer)
+        if verdict is None and answer.is_success:
+            raise _unknown("protocol", answer.status)
+        if isinstance(verdict, PartlyTaken):
+            raise _unknown("partly-taken", answer.status, verdict)
+        if isinstance(verdict, Taken):
+            reply = Reply(
+                phase=Phase.REQUEST, code=answer.status, text=verdict.text[:_TEXT_LIMIT],
+                remote_id=verdict.remote_id,
+            )  # fmt: skip
+            return Accepted(reply=reply, relay=self.relay)
+        if answer.status == HTTPStatus.GATEWAY_TIMEOUT:
+            # Whoever answers passed it on and stopped waiting: who stands behind may have it.
+            raise _unknown("gateway-timeout", answer.status)
+        # A refusal is an answer: the session is as good as before.
+        self._is_usable = True
+        raise self._failure(answer, verdict or Refused(meaning=meaning_of(answer.status)))
+
+    def _failure(self, answer: Answer, refused: Refused) -> SendError:
+        meaning = refused.meaning
+        said = f"{answer.status} with error {refused.code}" if refused.code else str(answer.status)
+        message = f"the {self._noun} answered {said}: {meaning.reason}"
+        # What is said of the account would be said to every message, as to a log-in.
+        phase = Phase.AUTH if meaning.is_account else Phase.REQUEST
+        reply = Reply(phase=phase, code=answer.status, enhanced=refused.code, text=refused.text[:_TEXT_LIMIT])
+        if not meaning.is_temporary:
+            return PermanentFailure(message, fault=meaning.fault, reply=reply, reason=meaning.reason)
+        return TemporaryFailure(
+            message, fault=meaning.fault, reply=reply, reason=meaning.reason,
+            retry_after=read_retry_after(answer.header("retry-after")),
+        )  # fmt: skip
+
+    def _not_connected(self, error: Exception) -> TemporaryFailure:
+        # httpcore keeps the cause of a failed handshake only in the chain.
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, ssl.SSLError):
+                return TemporaryFailure(
+                    f"the {self._noun}'s TLS is not good enough",
+                    fault=Fault.TLS, reply=Reply(phase=Phase.TLS), reason="tls-handshake",
+                )  # fmt: skip
+            cause = cause.__cause__ or cause.__context__
+        is_slow = isinstance(error, httpcore.TimeoutException)
+        return self._network("timeout" if is_slow else "unreachable", Phase.CONNECT)
+
+    def _network(self, reason: str, phase: Phase = Phase.REQUEST) -> TemporaryFailure:
+        return TemporaryFailure(
+            f"no connection to the {self._noun}: {reason}",
+            fault=Fault.NETWORK, reply=Reply(phase=phase), reason=reason,
+        )  # fmt: skip
+
+
+def read_retry_after(value: str) -> timedelta | None:
+    """Read seconds or a date (RFC 9110 §10.2.3); nonsense is None, eternity is capped."""
+    if not value:
+        return None
+    if value.isascii() and value.isdigit():
+        return min(timedelta(seconds=int(value[:6])), RETRY_AFTER_LIMIT)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    wait = moment.astimezone(UTC) - datetime.now(UTC)
+    return min(max(wait, timedelta(0)), RETRY_AFTER_LIMIT)
+
+
+def _target(url: str) -> httpcore.URL:
+    # httpx knows how a host with umlauts is written on the wire.
+    parsed = httpx.URL(url)
+    return httpcore.URL(
+        scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path
+    )
+
+
+def meaning_of(status: int) -> Meaning:
+    """Return what a status says by itself."""
+    # Redirects too: a provider that moved must be configured anew, and nothing is lost meanwhile.
+    is_temporary = not httpx.codes.is_client_error(status)
+    return BY_STATUS.get(status, Meaning(Fault.PROVIDER, "provider", is_temporary))
+
+
+def _unknown(reason: str, status: int | None = None, partly: PartlyTaken | None = None) -> OutcomeUnknown:
+    said = partly or PartlyTaken()
+    reply = Reply(phase=Phase.REQUEST, code=status, text=said.text[:_TEXT_LIMIT], remote_id=said.remote_id)
+    return OutcomeUnknown(
+        f"the request was sent, and no valid answer came: {reason}",
+        fault=Fault.NETWORK, reply=reply, reason=reason,
+    )  # fmt: skip

@@ -1,0 +1,166 @@
+"""Email over Amazon SES, API version 2: our own MIME in one signed POST.
+
+SES writes Date and Message-ID anew, so its own MessageId and our tag are what a receipt is matched by.
+
+Sources: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html (request, answer, errors),
+https://docs.aws.amazon.com/ses/latest/APIReference-V2/CommonErrors.html,
+https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html (texts of MessageRejected),
+https://docs.aws.amazon.com/ses/latest/dg/send-email-raw.html (headers it replaces),
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html (signature).
+"""
+
+import base64
+from typing import Literal
+
+import orjson
+from pydantic import Field, SecretStr
+
+from notifier.channels.base import Channel, Prepared
+from notifier.channels.http_channel import HttpChannel
+from notifier.channels.http_session import Answer, Refused, Request, Taken, Verdict
+from notifier.channels.mail_writing import MailWriter
+from notifier.channels.meaning import AWAY, CREDENTIALS, RATE, Meaning
+from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings, secret
+from notifier.errors import Fault
+from notifier.messages import ChannelName, Outgoing
+
+TAG = "notifier-message"
+"""The tag that carries our message id, as 32 hexadecimal digits; events quote it."""
+MAX_BYTES = 40_000_000
+_PATH = "/v2/email/outbound-emails"
+
+_NOT_VERIFIED = Meaning(Fault.SENDER, "sender-not-verified", is_account=True)
+_PAUSED = Meaning(Fault.SENDER, "sending-paused", is_temporary=True, is_account=True)
+
+MEANINGS: dict[str, Meaning] = {
+    "TooManyRequestsException": RATE,
+    "LimitExceededException": RATE,
+    "ThrottlingException": RATE,
+    "Throttling": RATE,
+    "MessageRejected": Meaning(Fault.CONTENT, "rejected"),
+    "BadRequestException": Meaning(Fault.CONTENT, "bad-request"),
+    "MailFromDomainNotVerifiedException": Meaning(Fault.SENDER, "sender-not-verified", is_account=True),
+    "AccountSuspendedException": Meaning(Fault.SENDER, "account-suspended", is_account=True),
+    "SendingPausedException": _PAUSED,
+    # The configuration set, or the identity.
+    "NotFoundException": Meaning(Fault.SENDER, "not-found", is_account=True),
+    "AccessDeniedException": Meaning(Fault.CREDENTIALS, "forbidden"),
+    "ExpiredTokenException": Meaning(Fault.CREDENTIALS, "token-expired"),
+    "IncompleteSignature": CREDENTIALS,
+    "InvalidSignatureException": CREDENTIALS,
+    "MissingAuthenticationTokenException": CREDENTIALS,
+    "NotAuthorized": Meaning(Fault.CREDENTIALS, "forbidden"),
+    "OptInRequired": Meaning(Fault.CREDENTIALS, "account-inactive"),
+    "RequestExpired": Meaning(Fault.CREDENTIALS, "clock"),
+    "SignatureDoesNotMatch": CREDENTIALS,
+    "UnrecognizedClientException": CREDENTIALS,
+    "InternalFailure": AWAY,
+    "InternalServiceErrorException": AWAY,
+    "ServiceUnavailable": AWAY,
+}
+_REJECTED: tuple[tuple[str, Meaning], ...] = (
+    # In the sandbox a recipient too must be verified: that is our account's state, not the recipient's fault.
+    ("is not verified", _NOT_VERIFIED),
+    ("sending paused", _PAUSED),
+    ("sending suspended", Meaning(Fault.SENDER, "account-suspended", is_account=True)),
+)
+"""Of MessageRejected, whose text alone says who is at fault."""
+
+
+class Ses(ProviderSettings):
+    """An account at Amazon SES, in one region."""
+
+    kind: Literal["ses"]
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    access_key_id: str = Field(min_length=1)
+    secret_access_key: SecretStr
+    session_token: SecretStr | None = None
+    configuration_set: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    """Where events are published from; without one there are no receipts."""
+    topic_arns: tuple[str, ...] = ()
+    """The SNS topics whose callbacks are ours."""
+
+
+class SesDialect:
+    """SendEmail with raw content."""
+
+    def __init__(self, settings: Ses, around: Surroundings) -> None:
+        # Here, so that whoever has no such provider never loads it.
+        from botocore.auth import SigV4Auth  # noqa: PLC0415
+        from botocore.awsrequest import AWSRequest  # noqa: PLC0415
+        from botocore.credentials import Credentials  # noqa: PLC0415
+
+        self._writer = MailWriter(clock=around.clock, sign=around.sign, max_bytes=MAX_BYTES)
+        self._settings = settings
+        base = settings.base_url or f"https://email.{settings.region}.amazonaws.com"
+        self._url = base.rstrip("/") + _PATH
+        token = secret(settings.session_token) or None
+        keys = Credentials(settings.access_key_id, secret(settings.secret_access_key), token)
+        self._auth, self._aws_request = SigV4Auth(keys, "ses", settings.region), AWSRequest
+
+    def prepare(self, message: Outgoing) -> Prepared:
+        """Write the mail."""
+        return self._writer.write(message)
+
+    def request(self, message: Prepared) -> Request:
+        """Return the signed request; a signature is good for minutes only."""
+        wanted = {
+            "Destination": {"ToAddresses": [message.to]},
+            "Content": {"Raw": {"Data": base64.b64encode(message.wire).decode()}},
+            "EmailTags": [{"Name": TAG, "Value": message.outgoing.id.hex}],
+        }
+        if self._settings.configuration_set:
+            wanted["ConfigurationSetName"] = self._settings.configuration_set
+        body = orjson.dumps(wanted)
+        signed = self._aws_request(
+            method="POST", url=self._url, data=body, headers={"Content-Type": "application/json"}
+        )
+        self._auth.add_auth(signed)
+        return Request(url=self._url, headers=tuple(signed.headers.items()), body=body)
+
+    def judge(self, answer: Answer) -> Verdict | None:
+        """Read a message id, or an exception's name."""
+        said = answer.json()
+        if answer.is_success:
+            remote_id = said.get("MessageId")
+            return Taken(remote_id=remote_id) if isinstance(remote_id, str) and remote_id else None
+        # "MessageRejected:http://…" in the header, "com.amazonaws…#MessageRejected" in the body.
+        name = answer.header("x-amzn-errortype").partition(":")[0] or str(said.get("__type") or "")
+        name = name.rpartition("#")[2]
+        text = str(said.get("message") or said.get("Message") or "")
+        meaning = MEANINGS.get(name)
+        if meaning is None:
+            return None
+        if name == "MessageRejected":
+            words = text.casefold()
+            meaning = next((found for part, found in _REJECTED if part in words), meaning)
+        return Refused(meaning=meaning, code=name, text=text)
+
+
+def _build(name: str, settings: Ses, around: Surroundings) -> Channel:
+    return HttpChannel(name, ChannelName.EMAIL, settings, SesDialect(settings, around))
+
+
+KIND = Kind(
+    settings=Ses,
+    build=_build,
+    capabilities=Capabilities(
+        channel=ChannelName.EMAIL,
+        receipts=("sent", "deferred", "delivered", "bounced", "rejected", "complained", "opened", "clicked"),
+        has_raw_mime=True,
+        has_own_signature=True,
+        has_attachments=True,
+        max_bytes=MAX_BYTES,
+        cannot=(
+            "keep our Date and Message-ID: a signature of ours over them would break",
+            "recognise a message it was handed twice",
+            "send receipts without a configuration set that publishes to SNS",
+            "take the credentials of a machine's role: it needs an access key",
+        ),
+        documentation=(
+            "https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html",
+            "https://docs.aws.amazon.com/ses/latest/APIReference-V2/CommonErrors.html",
+            "https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html",
+        ),
+    ),
+)

@@ -1,0 +1,36 @@
+"""What ``notifier doctor`` looks up in the DNS: the names our mail lives by, as the settings have them."""
+
+from collections.abc import Iterator
+
+import idna
+
+from notifier.pipeline import dns_checks
+from notifier.pipeline.checks import Check, State
+from notifier.settings import Settings
+
+_NOWHERE = ("localhost", ".localhost", ".example", ".invalid", ".test", ".local")
+"""RFC 6761 and RFC 6762: names the world does not know."""
+
+
+def check_names(settings: Settings) -> Iterator[Check]:
+    """Check SPF, DKIM, DMARC, MX and PTR of the domain we send from."""
+    mail = settings.mail
+    domain = _domain(mail.sender)
+    if domain.endswith(_NOWHERE) and not settings.dns_servers:
+        yield Check(
+            name="DNS", state=State.WARN, detail=f"not looked at: mail.sender is at {domain}",
+            mend="set mail.sender and mail.domain to a domain of yours",
+        )  # fmt: skip
+        return
+    resolver = dns_checks.new_resolver(settings.dns_servers)
+    envelope = _domain(mail.envelope_sender or mail.sender)
+    addresses = [str(one) for one in mail.sending_addresses]
+    yield dns_checks.check_spf(envelope, addresses, resolver)
+    yield dns_checks.check_dmarc(domain, envelope, [], resolver)
+    yield dns_checks.check_mx(envelope, resolver)
+    for address in addresses:
+        yield dns_checks.check_ptr(address, resolver)
+
+
+def _domain(address: str) -> str:
+    return idna.encode(address.rpartition("@")[2], uts46=True).decode()

@@ -1,0 +1,237 @@
+"""Look at what the world's DNS says of us: SPF, DKIM, DMARC, where bounces arrive, and our addresses' names.
+
+The resolver is passed in; asks DNS and nothing else. What each record means is judged by checkdmarc, which follows
+RFC 7208 (SPF) and RFC 9989 (DMARC, with its tree walk).
+"""
+
+import base64
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dns.exception
+import dns.rdatatype
+import dns.resolver
+import dns.reversename
+from checkdmarc.dmarc import check_dmarc as judge_dmarc
+from checkdmarc.spf import check_spf as judge_spf
+from checkdmarc.utils import DNS_CACHE
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from notifier.pipeline.checks import Check, State, fail
+
+_BITS = 2048
+_ED25519_BYTES = 32
+"""RFC 8463 §3: published as it is, not as DER."""
+_SECONDS = 3.0
+
+
+class NoAnswer(Exception):
+    """No DNS server answered: nothing is known."""
+
+
+def new_resolver(servers: Sequence[str] = ()) -> dns.resolver.Resolver:
+    """Return a resolver that asks these servers (``address`` or ``address:port``), else this machine's.
+
+    What was heard before is forgotten: whoever mends a record looks again at once.
+    """
+    DNS_CACHE.clear()
+    resolver = dns.resolver.Resolver(configure=not servers)
+    if servers:
+        places = [one.rpartition(":") if one.count(":") == 1 else ("", "", one) for one in servers]
+        resolver.nameservers = [host or last for host, _, last in places]
+        resolver.nameserver_ports = {host: int(last) for host, _, last in places if host}
+    resolver.lifetime = _SECONDS
+    return resolver
+
+
+def check_spf(domain: str, addresses: Sequence[str], resolver: dns.resolver.Resolver) -> Check:
+    """Say whether the envelope's domain allows the addresses our mail comes from."""
+    name = f"SPF {domain}"
+    mend = "publish one TXT record such as `v=spf1 ip4:YOUR.RELAY -all`, or your provider's include"
+    found: Mapping[str, Any] = judge_spf(domain, resolver=resolver, timeout=_SECONDS, retries=0)
+    if not found["valid"]:
+        return fail(name, str(found["error"]), mend)
+    strangers = [one for one in addresses if not _is_allowed(found["parsed"], one, resolver)]
+    if strangers:
+        return fail(name, f"does not allow {', '.join(strangers)}, where our mail comes from", mend)
+    if found["parsed"]["all"] in {"pass", "neutral"}:
+        return Check(name=name, state=State.WARN, detail="lets everybody send as us", mend="end it with -all")
+    if found["warnings"]:
+        return Check(name=name, state=State.WARN, detail=str(found["warnings"][0]), mend=mend)
+    return Check(
+        name=name, state=State.PASS, detail=f"{found['record'][:80]} ({found['dns_lookups']} look-ups)"
+    )
+
+
+def check_dkim(domain: str, selector: str, public_key: bytes, resolver: dns.resolver.Resolver) -> Check:
+    """Say whether the published key is the one we sign with; ``public_key`` as DER (RFC 6376 §3.6.1)."""
+    name = f"DKIM {selector}._domainkey.{domain}"
+    mend = f"`notifier dkim record {domain}` prints the record to publish"
+    try:
+        records = _texts(f"{selector}._domainkey.{domain}", resolver)
+    except NoAnswer:
+        return _unanswered(name)
+    state, detail = _judge_key([_tags(record) for record in records if "p=" in record], public_key)
+    return Check(name=name, state=state, detail=detail, mend="" if state is State.PASS else mend)
+
+
+def check_dmarc(
+    domain: str, envelope_domain: str, signing: Sequence[str], resolver: dns.resolver.Resolver
+) -> Check:
+    """Say whether the From domain has a policy, and whether one of SPF and DKIM stands for that domain."""
+    name = f"DMARC {domain}"
+    found: Mapping[str, Any] = judge_dmarc(domain, resolver=resolver, timeout=_SECONDS, retries=0)
+    if not found["valid"]:
+        mend = f"publish a TXT record at _dmarc.{domain}: `v=DMARC1; p=none; rua=mailto:…` to begin with"
+        return fail(name, str(found["error"]), mend)
+    tags = found["tags"]
+    spf = _is_aligned(domain, envelope_domain, str(tags["aspf"]["value"]), resolver)
+    dkim = any(_is_aligned(domain, one, str(tags["adkim"]["value"]), resolver) for one in signing)
+    if not spf and not dkim:
+        detail = f"neither the envelope ({envelope_domain}) nor a signature stands for {domain}"
+        return fail(name, detail, "sign with a key of this domain: `dkim` in the settings")
+    if not dkim:
+        detail = "only SPF stands for it, and a forwarded mail loses that"
+        return Check(name=name, state=State.WARN, detail=detail, mend="sign: `dkim` in the settings")
+    if str(tags["p"]["value"]) == "none":
+        detail = f"p=none at {found['location']}: forged mail in our name is still delivered"
+        return Check(name=name, state=State.WARN, detail=detail, mend="p=quarantine once reports look right")
+    if found["warnings"]:
+        detail, mend = str(found["warnings"][0]), "see RFC 9989"
+        return Check(name=name, state=State.WARN, detail=detail, mend=mend)
+    return Check(name=name, state=State.PASS, detail=f"{found['record'][:80]}")
+
+
+def check_mx(domain: str, resolver: dns.resolver.Resolver) -> Check:
+    """Say whether bounces to the envelope's domain arrive anywhere."""
+    name = f"MX {domain}"
+    mend = f"publish an MX record for {domain} that leads to `notifier mail-in` or your mail server"
+    try:
+        found = _answers(domain, "MX", resolver)
+        hosts = [str(one.exchange).rstrip(".") for one in found]
+    except NoAnswer:
+        return _unanswered(name)
+    if not hosts:
+        return fail(name, "no MX record: bounces are lost, and some servers refuse our mail", mend)
+    if hosts == [""]:
+        return fail(name, "a null MX (RFC 7505): it says that this domain takes no mail", mend)
+    try:
+        dead = [host for host in hosts if not _addresses(host, resolver)]
+    except NoAnswer:
+        return _unanswered(name)
+    if dead:
+        return fail(name, f"{', '.join(dead)} has no address", mend)
+    return Check(name=name, state=State.PASS, detail=", ".join(hosts))
+
+
+def check_ptr(address: str, resolver: dns.resolver.Resolver) -> Check:
+    """Say whether an address has a name that leads back to it, as Gmail and others demand."""
+    name = f"PTR {address}"
+    mend = "ask whoever gave you the address to set its reverse DNS to your relay's host name"
+    try:
+        answers = _answers(dns.reversename.from_address(address).to_text(), "PTR", resolver)
+        names = [str(one.target).rstrip(".") for one in answers]
+        back = [one for one in names if ipaddress.ip_address(address) in _addresses(one, resolver)]
+    except NoAnswer:
+        return _unanswered(name)
+    if not names:
+        return fail(name, "no name", mend)
+    if not back:
+        return fail(name, f"{names[0]} does not lead back to it", mend)
+    return Check(name=name, state=State.PASS, detail=back[0])
+
+
+def _judge_key(keys: Sequence[Mapping[str, str]], public_key: bytes) -> tuple[State, str]:
+    """Say what the published key records mean for mail signed with the other half of ``public_key``."""
+    if len(keys) != 1:
+        return State.FAIL, f"{len(keys)} key records are published: there must be one"
+    published = "".join(keys[0].get("p", "").split())
+    try:
+        raw = base64.b64decode(published, validate=True)
+        key = load_der_public_key(raw) if len(raw) > _ED25519_BYTES else None
+    except (ValueError, UnsupportedAlgorithm):
+        return State.FAIL, "the published key cannot be read"
+    if not raw or (raw != public_key and not public_key.endswith(raw)):
+        return State.FAIL, "the published key is not the one we sign with" if raw else "the key was revoked"
+    if "y" in keys[0].get("t", ""):
+        return State.WARN, "says t=y: receivers take the signature for a test"
+    if isinstance(key, RSAPublicKey) and key.key_size < _BITS:
+        return State.WARN, f"has {key.key_size} bits: use a key of {_BITS}"
+    return State.PASS, "is the key we sign with"
+
+
+def _is_allowed(parsed: Mapping[str, Any], address: str, resolver: dns.resolver.Resolver) -> bool:
+    """Tell whether a parsed record lets an address pass; mechanisms with macros are taken to."""
+    wanted = ipaddress.ip_address(address)
+    for one in parsed["mechanisms"]:
+        if one["action"] != "pass":
+            continue
+        kind, value = one["mechanism"], one.get("value")
+        if kind in {"ip4", "ip6"} and wanted in ipaddress.ip_network(str(value), strict=False):
+            return True
+        if kind == "include" and one.get("parsed") and _is_allowed(one["parsed"], address, resolver):
+            return True
+        if kind in {"a", "mx"} and address in _flat(one.get("addresses"), one.get("hosts"), value):
+            return True
+        if kind in {"exists", "ptr"}:
+            return True
+    redirect = parsed.get("redirect")
+    return bool(redirect and redirect.get("parsed") and _is_allowed(redirect["parsed"], address, resolver))
+
+
+def _flat(*values: Any) -> Iterator[str]:
+    """Yield the texts in lists and tables, however deep: checkdmarc nests the hosts of mx."""
+    for value in values:
+        if isinstance(value, Mapping):
+            yield from _flat(*value.values())
+        elif isinstance(value, list | tuple):
+            yield from _flat(*value)
+        elif value is not None:
+            yield str(value)
+
+
+def _is_aligned(domain: str, other: str, mode: str, resolver: dns.resolver.Resolver) -> bool:
+    """RFC 9989 §4.4: strict is the same domain, relaxed the same organisational domain."""
+    if domain.lower() == other.lower():
+        return True
+    return mode != "s" and _organisation(domain, resolver) == _organisation(other, resolver)
+
+
+def _organisation(domain: str, resolver: dns.resolver.Resolver) -> str:
+    """Return the organisational domain: where the tree walk finds the record, else the domain itself."""
+    found: Mapping[str, Any] = judge_dmarc(domain, resolver=resolver, timeout=_SECONDS, retries=0)
+    return str(found.get("location") or domain).lower()
+
+
+def _tags(record: str) -> dict[str, str]:
+    parts = (one.partition("=") for one in record.split(";"))
+    return {name.strip(): value.strip() for name, mark, value in parts if mark}
+
+
+def _texts(name: str, resolver: dns.resolver.Resolver) -> list[str]:
+    return [b"".join(one.strings).decode("latin-1") for one in _answers(name, "TXT", resolver)]
+
+
+def _addresses(
+    host: str, resolver: dns.resolver.Resolver
+) -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    found = [*_answers(host, "A", resolver), *_answers(host, "AAAA", resolver)]
+    return {ipaddress.ip_address(one.address) for one in found}
+
+
+def _answers(name: str, kind: str, resolver: dns.resolver.Resolver) -> list[Any]:
+    try:
+        return list(resolver.resolve(name, kind))
+    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        return []
+    except dns.exception.DNSException as error:
+        raise NoAnswer from error
+
+
+def _unanswered(name: str) -> Check:
+    return Check(
+        name=name, state=State.WARN, detail="no DNS server answered", mend="look at this machine's resolver"
+    )

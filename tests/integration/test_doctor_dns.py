@@ -1,0 +1,215 @@
+"""The doctor reads the DNS as receivers do: asked of a real server, on loopback."""
+
+import base64
+import json
+from collections.abc import Callable
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from notifier.cli.dns import check_names
+from notifier.pipeline.checks import Check, State
+from notifier.pipeline.dns_checks import check_dkim, check_dmarc, check_mx, check_ptr, check_spf, new_resolver
+from notifier.settings import Mail, Settings
+from tests.dns_server import DnsServer, Zone
+
+GOOD: Zone = {
+    ("shop.test", "TXT"): [
+        '"v=spf1 ip4:192.0.2.0/28 include:_spf.mailer.test -all"',
+        '"site-verification=1"',
+    ],
+    ("_spf.mailer.test", "TXT"): ['"v=spf1 ip4:198.51.100.7 a:out.mailer.test ~all"'],
+    ("out.mailer.test", "A"): ["203.0.113.9"],
+    ("_dmarc.shop.test", "TXT"): ['"v=DMARC1; p=quarantine; rua=mailto:dmarc@shop.test"'],
+    ("shop.test", "MX"): ["10 mx.shop.test."],
+    ("mx.shop.test", "A"): ["192.0.2.1"],
+    ("1.2.0.192.in-addr.arpa", "PTR"): ["mx.shop.test."],
+    ("2.2.0.192.in-addr.arpa", "PTR"): ["mx.shop.test."],
+    ("null.test", "MX"): ["0 ."],
+    ("dead.test", "MX"): ["10 gone.dead.test."],
+}
+
+
+def spf(record: str) -> Zone:
+    """Return a zone with one SPF record."""
+    return {("shop.test", "TXT"): [f'"{record}"']}
+
+
+@pytest.mark.parametrize(
+    ("zone", "addresses", "state", "words"),
+    [
+        (GOOD, ["192.0.2.1", "198.51.100.7", "203.0.113.9"], State.PASS, "(2 look-ups)"),
+        (GOOD, ["192.0.2.77"], State.FAIL, "does not allow 192.0.2.77"),
+        ({("shop.test", "TXT"): ['"other"']}, [], State.FAIL, "SPF"),
+        ({("shop.test", "TXT"): ['"v=spf1 -all"', '"v=spf1 ~all"']}, [], State.FAIL, "multiple"),
+        (spf("v=spf1 ip4:192.0.2.300 -all"), [], State.FAIL, "192.0.2.300"),
+        (spf("v=spf1 +all"), [], State.WARN, "everybody"),
+        (
+            {
+                **spf("v=spf1 " + " ".join(f"a:h{n}.shop.test" for n in range(11)) + " -all"),
+                **{(f"h{n}.shop.test", "A"): ["192.0.2.1"] for n in range(11)},
+            },
+            [],
+            State.FAIL,
+            "11/10",
+        ),
+    ],
+)
+def test_spf_is_read_as_receivers_read_it(zone: Zone, addresses: list[str], state: State, words: str) -> None:
+    """Whom it allows, what it costs to find out, and what makes it void."""
+    with DnsServer(zone) as server:
+        found = check_spf("shop.test", addresses, new_resolver([server.place]))
+
+    assert found.state is state, found
+    assert words.lower() in found.detail.lower()
+
+
+@pytest.mark.parametrize(
+    ("record", "envelope", "signing", "state", "words"),
+    [
+        ("v=DMARC1; p=reject; rua=mailto:d@shop.test", "shop.test", ["shop.test"], State.PASS, "p=reject"),
+        (
+            "v=DMARC1; p=reject; rua=mailto:d@shop.test",
+            "bounces.shop.test",
+            ["mail.shop.test"],
+            State.PASS,
+            "p=reject",
+        ),
+        ("v=DMARC1; p=reject; rua=mailto:d@shop.test", "shop.test", [], State.WARN, "only SPF"),
+        ("v=DMARC1; p=none", "shop.test", ["shop.test"], State.WARN, "p=none"),
+        ("v=DMARC1; p=reject; adkim=s; aspf=s", "b.shop.test", ["mail.shop.test"], State.FAIL, "stands for"),
+        (
+            "v=DMARC1; p=reject; rua=mailto:d@shop.test",
+            "mailer.test",
+            ["mailer.test"],
+            State.FAIL,
+            "stands for",
+        ),
+        ("v=DMARC1; p=maybe", "shop.test", ["shop.test"], State.FAIL, "maybe"),
+    ],
+)
+def test_dmarc_asks_who_stands_for_the_domain(
+    record: str, envelope: str, signing: list[str], state: State, words: str
+) -> None:
+    """By RFC 9989: the policy is found by walking up, and one of SPF and DKIM has to match."""
+    zone = {
+        **GOOD,
+        ("_dmarc.shop.test", "TXT"): [f'"{record}"'],
+        ("b.shop.test", "A"): ["192.0.2.1"],
+        ("bounces.shop.test", "A"): ["192.0.2.1"],
+        ("mail.shop.test", "A"): ["192.0.2.1"],
+    }
+    with DnsServer(zone) as server:
+        found = check_dmarc("shop.test", envelope, signing, new_resolver([server.place]))
+
+    assert found.state is state, found
+    assert words in found.detail
+
+
+def test_a_domain_without_a_policy_is_told_what_to_publish() -> None:
+    """The record, ready to copy."""
+    with DnsServer({("shop.test", "A"): ["192.0.2.1"]}) as server:
+        found = check_dmarc("shop.test", "shop.test", [], new_resolver([server.place]))
+
+    assert found.state is State.FAIL
+    assert "_dmarc.shop.test" in found.mend
+
+
+KEY = rsa.generate_private_key(65537, 2048).public_key()
+SMALL = rsa.generate_private_key(65537, 1024).public_key()  # noqa: S505 - it is to be found too short
+ED = ed25519.Ed25519PrivateKey.generate().public_key()
+
+
+def der(key: rsa.RSAPublicKey | ed25519.Ed25519PublicKey) -> bytes:
+    """Return a public key as DER."""
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def record(raw: bytes, extra: str = "") -> list[str]:
+    """Return a key record in the pieces of 255 octets that DNS has."""
+    text = f"v=DKIM1; {extra}p={base64.b64encode(raw).decode()}"
+    return [" ".join(f'"{text[at : at + 255]}"' for at in range(0, len(text), 255))]
+
+
+@pytest.mark.parametrize(
+    ("records", "key", "state", "words"),
+    [
+        (record(der(KEY)), der(KEY), State.PASS, "is the key"),
+        (record(ED.public_bytes_raw(), "k=ed25519; "), der(ED), State.PASS, "is the key"),
+        (record(der(SMALL)), der(KEY), State.FAIL, "not the one"),
+        (record(der(SMALL)), der(SMALL), State.WARN, "1024"),
+        (record(der(KEY), "t=y; "), der(KEY), State.WARN, "t=y"),
+        (record(b""), der(KEY), State.FAIL, "revoked"),
+        (['"v=DKIM1; p=%%%"'], der(KEY), State.FAIL, "cannot be read"),
+        ([], der(KEY), State.FAIL, "0 key records"),
+    ],
+)
+def test_the_published_key_is_the_one_we_sign_with(
+    records: list[str], key: bytes, state: State, words: str
+) -> None:
+    """RSA as DER, Ed25519 as it is (RFC 8463)."""
+    zone: Zone = {("s1._domainkey.shop.test", "TXT"): records, ("shop.test", "A"): ["192.0.2.1"]}
+    with DnsServer(zone) as server:
+        found = check_dkim("shop.test", "s1", key, new_resolver([server.place]))
+
+    assert found.state is state, found
+    assert words in found.detail
+
+
+@pytest.mark.parametrize(
+    ("check", "subject", "state", "words"),
+    [
+        (check_mx, "shop.test", State.PASS, "mx.shop.test"),
+        (check_mx, "_spf.mailer.test", State.FAIL, "no MX"),
+        (check_mx, "null.test", State.FAIL, "null MX"),
+        (check_mx, "dead.test", State.FAIL, "gone.dead.test"),
+        (check_ptr, "192.0.2.1", State.PASS, "mx.shop.test"),
+        (check_ptr, "192.0.2.2", State.FAIL, "does not lead back"),
+        (check_ptr, "192.0.2.3", State.FAIL, "no name"),
+    ],
+)
+def test_bounces_arrive_and_addresses_have_names(
+    check: Callable[..., Check], subject: str, state: State, words: str
+) -> None:
+    """MX of the envelope's domain, and reverse DNS that leads back."""
+    with DnsServer(GOOD) as server:
+        found = check(subject, new_resolver([server.place]))
+
+    assert found.state is state, found
+    assert words in found.detail
+
+
+def test_a_silent_server_is_a_warning_and_no_crash() -> None:
+    """Nothing is known, so nothing is said of the records."""
+    with DnsServer(GOOD) as server:
+        place = server.place
+    resolver = new_resolver([place])
+    resolver.lifetime = 0.2
+
+    assert check_mx("shop.test", resolver).state is State.WARN
+    assert check_ptr("192.0.2.1", resolver).state is State.WARN
+
+
+def test_the_settings_say_what_is_looked_up() -> None:
+    """From, envelope and the relays' addresses."""
+    with DnsServer(GOOD) as server:
+        mail = Mail.model_validate(
+            {"sender": "no-reply@shop.test", "sending_addresses": ["192.0.2.1"], "domain": "shop.test"}
+        )
+        found = list(check_names(Settings(mail=mail, dns_servers=(server.place,))))
+
+    assert {one.name: one.state for one in found} == {
+        "SPF shop.test": State.PASS,
+        "DMARC shop.test": State.WARN,
+        "MX shop.test": State.PASS,
+        "PTR 192.0.2.1": State.PASS,
+    }
+
+
+def test_a_name_the_world_does_not_know_is_not_looked_up() -> None:
+    """The default sender is nobody's."""
+    (found,) = check_names(Settings())
+
+    assert found.state is State.WARN
+    assert json.dumps(found.detail)

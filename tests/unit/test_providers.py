@@ -1,0 +1,178 @@
+"""Providers of the settings: read strictly, secrets hidden, each mistake told with its place."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from notifier.channels.provider import Surroundings, secret
+from notifier.channels.registry import KINDS, build, channel_of, read_providers
+from notifier.documents import ConfigErrors
+from notifier.errors import ConfigError
+from notifier.messages import ChannelName
+from notifier.settings import Settings, load_settings
+
+KEY = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVoxMjM0NTY="
+GOOD: Mapping[str, str] = {
+    "apprise": "targets: {ops: ['json://127.0.0.1:9/x']}",
+    "mailgun": "domain: mg.example.com, api_key: hidden-key",
+    "postmark": "server_token: hidden-token",
+    "ses": "region: eu-west-1, access_key_id: AKIDEXAMPLE, secret_access_key: hidden-key",
+    "twilio": "account_sid: AC1, auth_token: hidden-token, sender: '+15005550000'",
+    "vonage": "api_key: abcd1234, api_secret: hidden-secret, sender: Example",
+    "webhook": "endpoints: {crm: {url: 'https://crm.example.com/in', secret: '" + KEY + "'}}",
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NOTIFIER_CONFIG_DIR", "NOTIFIER_RELAY", "NOTIFIER_RELAYS__DEFAULT__HOST"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def read(folder: Path, text: str) -> Settings:
+    """Read settings from a file with this text."""
+    file = folder / "notifier.yaml"
+    file.write_text(text, encoding="utf-8")
+    return load_settings(file)
+
+
+def wrong(folder: Path, text: str) -> list[ConfigError]:
+    """Return what is wrong with providers."""
+    with pytest.raises(ConfigErrors) as failed:
+        read_providers(read(folder, text))
+    return list(failed.value.errors)
+
+
+def test_every_kind_has_an_example_here() -> None:
+    """A kind that is added needs its line above, and so passes what follows."""
+    assert set(GOOD) == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_provider_is_read_and_built_by_its_name(tmp_path: Path, kind: str) -> None:
+    """Its name is the relay's in flows and attempts; its secrets show nowhere."""
+    relay = "relay: mine\n" if KINDS[kind].capabilities.channel is ChannelName.EMAIL else ""
+    settings = read(tmp_path, f"{relay}providers:\n  mine: {{kind: {kind}, {GOOD[kind]}}}\n")
+
+    provider = read_providers(settings)["mine"]
+    channel = build("mine", provider, Surroundings())
+
+    assert (channel.relay, channel.name) == ("mine", channel_of(provider))
+    assert channel.phase_seconds > 5
+    assert "hidden" not in f"{settings!r} {provider!r}"
+    assert "whsec_" not in f"{settings!r} {provider!r}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_says_what_it_cannot_do_and_where_that_is_written(kind: str) -> None:
+    """Nobody finds out in production."""
+    capabilities = KINDS[kind].capabilities
+
+    assert capabilities.cannot
+    assert all(page.startswith("https://") for page in capabilities.documentation)
+
+
+@pytest.mark.parametrize(
+    ("entry", "line", "field", "said"),
+    [
+        ("kind: sess", 2, "providers.mine.kind", "did you mean 'ses'?"),
+        ("region: eu-west-1", 2, "providers.mine.kind", "'kind' is required"),
+        ("kind: postmark, server_token: x, sream: y", 2, "providers.mine.sream", "unknown key"),
+        ("kind: postmark", 2, "providers.mine", "'server_token' is required"),
+        ("kind: postmark, server_token: x, base_url: 'http://api.example.com'", 2, "providers.mine", "TLS"),
+        ("kind: postmark, server_token: x, base_url: 'https://[::'", 2, "providers.mine", "must be an http"),
+        ("kind: postmark, server_token: x, read_timeout: 0s", 2, "providers.mine.read_timeout", "0s"),
+        ("kind: ses, region: Ireland, access_key_id: x, secret_access_key: y", 2, "providers.mine.region", "match"),
+        ("kind: mailgun, domain: mg.example.com, api_key: x, region: de", 2, "providers.mine.region", "'us'"),
+        ("kind: vonage, api_key: x, api_secret: y", 2, "providers.mine", "'sender' is required"),
+        ("kind: webhook, endpoints: {}", 2, "providers.mine.endpoints", "at least 1"),
+        (
+            f"kind: webhook, endpoints: {{crm: {{url: 'http://crm.example.com', secret: '{KEY}'}}}}",
+            2, "providers.mine.endpoints.crm", "TLS",
+        ),
+        (
+            "kind: webhook, endpoints: {crm: {url: 'https://crm.example.com', secret: short}}",
+            2, "providers.mine.endpoints.crm.secret", "whsec_",
+        ),
+        ("kind: apprise, targets: {ops: [nonsense]}", 2, "providers.mine.targets.ops[0]", "Apprise URL"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_with_file_line_field_and_mend(
+    tmp_path: Path, entry: str, line: int, field: str, said: str
+) -> None:
+    """And never with the value, which may be a secret."""
+    [error] = wrong(tmp_path, f"providers:\n  mine: {{{entry}}}\n")
+
+    assert (error.file, error.line) == (tmp_path / "notifier.yaml", line)
+    assert error.field == field
+    assert said in str(error)
+    assert error.mend
+
+
+@pytest.mark.parametrize("name", ["sms", "portal", "main", "Größe", "a/b", "UPPER"])
+def test_a_name_that_is_taken_or_fits_no_address_is_refused(tmp_path: Path, name: str) -> None:
+    """Callbacks come to /callbacks/<name>, and attempts name who sent."""
+    text = "relays: {main: {host: mail.example.com}}\nrelay: main\nproviders:\n"
+
+    [error] = wrong(tmp_path, f"{text}  {name}: {{kind: postmark, server_token: x}}\n")
+
+    assert error.line == 4
+
+
+def test_mail_goes_over_a_provider_that_is_named_where_a_relay_is(tmp_path: Path) -> None:
+    """With relays beside it, or none."""
+    provider = "relay: pm\nproviders: {pm: {kind: postmark, server_token: x}}\n"
+
+    assert set(read_providers(read(tmp_path, provider))) == {"pm"}
+    assert set(read_providers(read(tmp_path, "relays: {main: {host: m.example}}\n" + provider))) == {"pm"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("relay: gone\nproviders: {pm: {kind: postmark, server_token: x}}\n", "no relay or provider 'gone'"),
+        (
+            "relay: text\nproviders: {text: {kind: vonage, api_key: x, api_secret: y, sender: z}}\n",
+            "'text' takes no mail",
+        ),
+    ],
+)
+def test_a_relay_that_takes_no_mail_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    """Before the first mail finds out."""
+    [error] = wrong(tmp_path, text)
+
+    assert (error.field, error.line) == ("relay", 1)
+    assert said in str(error)
+
+
+def test_secrets_come_from_variables_and_files_as_they_stand_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Digits alone, or what looks like a number, stay a text."""
+    (tmp_path / "token").write_text("1e5\n", encoding="utf-8")
+    monkeypatch.setenv("NOTIFIER_PROVIDERS__TEXT__API_KEY", "00123456")
+    monkeypatch.setenv("NOTIFIER_PROVIDERS__TEXT__API_SECRET_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("NOTIFIER_PROVIDERS__TEXT__CONNECTIONS", "3")
+    monkeypatch.setenv("NOTIFIER_PROVIDERS__CLOUD__TOPIC_ARNS", '["arn:aws:sns:eu-west-1:1:events"]')
+
+    providers = read_providers(
+        read(
+            tmp_path,
+            "relay: cloud\nproviders:\n  text: {kind: vonage, sender: Example}\n"
+            "  cloud: {kind: ses, region: eu-west-1, access_key_id: A, secret_access_key: B}\n",
+        )
+    )
+
+    text, cloud = providers["text"], providers["cloud"]
+    assert (text.api_key, secret(text.api_secret), text.connections) == ("00123456", "1e5", 3)  # type: ignore[attr-defined]
+    assert cloud.topic_arns == ("arn:aws:sns:eu-west-1:1:events",)  # type: ignore[attr-defined]
+
+
+def test_a_mistake_in_a_variable_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no line to look at."""
+    monkeypatch.setenv("NOTIFIER_PROVIDERS__MINE__CONNECTIONS", "many")
+
+    [error] = wrong(tmp_path, "relay: mine\nproviders:\n  mine: {kind: postmark, server_token: x}\n")
+
+    assert error.field == "NOTIFIER_PROVIDERS__MINE__CONNECTIONS"
