@@ -223,8 +223,8 @@ class Services:
             name: SmtpChannel(smtp_relay(name, relay, settings)) for name, relay in settings.relays.items()
         }
         if settings.sms is not None:
-            channels["sms"] = SmsChannel(sms_provider(settings.sms))
-        around = Surroundings(clock=self.clock)
+            channels["sms"] = SmsChannel(sms_provider(settings.sms, settings.callbacks_url))
+        around = Surroundings(clock=self.clock, callbacks=settings.callbacks_url)
         channels |= {name: build(name, provider, around) for name, provider in self.providers.items()}
         channels["portal"] = PortalChannel(self.inbox)
         channels["console"] = ConsoleChannel(sys.stdout)

@@ -53,6 +53,9 @@ NAMES = (
     "BouncedAt", "event", "message", "message-id", "severity", "reason", "delivery-status", "code", "recipient",
     "user-variables", "complaint", "subscription", "newTopicPreferences", "error", "status", "message_uuid", "title",
 )  # fmt: skip
+FORM = (
+    "MessageStatus", "MessageSid", "ErrorCode", "To", "status", "err-code", "messageId", "msisdn", "message-timestamp",
+)  # fmt: skip
 WORDS = (
     "Bounce",
     "Complaint",
@@ -104,7 +107,7 @@ def test_any_bytes_are_refused_and_no_more(kind: str, body: bytes, header: str, 
     assert only_refuses(READ[kind], request) == ()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50)
 @given(said=fields)
 def test_any_signed_json_is_read_or_refused(said: dict[str, Any]) -> None:
     """Of every provider that sends JSON."""
@@ -118,8 +121,7 @@ def test_any_signed_json_is_read_or_refused(said: dict[str, Any]) -> None:
 
 
 @settings(deadline=None, max_examples=80)
-@given(said=st.dictionaries(st.sampled_from(["MessageStatus", "MessageSid", "ErrorCode", "To", "status", "err-code",
-                                             "messageId", "msisdn", "message-timestamp"]), st.text(max_size=30)))  # fmt: skip
+@given(said=st.dictionaries(st.sampled_from(FORM), st.text(max_size=30)))
 def test_any_signed_form_is_read_or_refused(said: dict[str, str]) -> None:
     """Of both that send forms."""
     clean = {name: text.encode(errors="replace").decode() for name, text in said.items()}
