@@ -26,6 +26,7 @@ from notifier.channels.console import ConsoleChannel
 from notifier.channels.portal import PortalChannel
 from notifier.channels.provider import ProviderSettings, Surroundings
 from notifier.channels.registry import build, read_providers
+from notifier.channels.signing import signer
 from notifier.channels.sms import SmsChannel
 from notifier.channels.smtp import SmtpChannel
 from notifier.clock import Clock, SystemClock
@@ -33,6 +34,7 @@ from notifier.crypto import Keyring, MasterKeys, SmsKeys
 from notifier.delivery.policy import DeliveryPolicy
 from notifier.events import Recipient
 from notifier.messages import ChannelName
+from notifier.mime import Signer
 from notifier.pipeline.ack_links import AckLinks, AckRequests
 from notifier.pipeline.acknowledge import Acknowledger
 from notifier.pipeline.alerts import Alerts
@@ -47,9 +49,11 @@ from notifier.pipeline.incoming import Reader
 from notifier.pipeline.ingest import Ingest
 from notifier.pipeline.jobs import Composer
 from notifier.pipeline.lapses import Lapses
+from notifier.pipeline.link_requests import LinkRequests
 from notifier.pipeline.lookups import Lookups
 from notifier.pipeline.outbox import Outbox
 from notifier.pipeline.pacing import Pacing
+from notifier.pipeline.person_links import PersonLinks
 from notifier.pipeline.record import Recorder
 from notifier.pipeline.releases import Releases
 from notifier.pipeline.rulebook import Rulebook
@@ -211,6 +215,11 @@ class Services:
         return PortalInbox(self.database, self.keyring, self.persons)
 
     @cached_property
+    def signer(self) -> Signer | None:
+        """What signs mails with DKIM; none where no key is configured."""
+        return signer(self.settings)
+
+    @cached_property
     def providers(self) -> dict[str, ProviderSettings]:
         """The providers' settings by name: what is sent over them, and what verifies their callbacks."""
         return read_providers(self.settings)
@@ -220,11 +229,12 @@ class Services:
         """The relays and providers."""
         settings = self.settings
         channels: dict[str, Channel] = {
-            name: SmtpChannel(smtp_relay(name, relay, settings)) for name, relay in settings.relays.items()
+            name: SmtpChannel(smtp_relay(name, relay, settings), signer=self.signer)
+            for name, relay in settings.relays.items()
         }
         if settings.sms is not None:
             channels["sms"] = SmsChannel(sms_provider(settings.sms, settings.callbacks_url))
-        around = Surroundings(clock=self.clock, callbacks=settings.callbacks_url)
+        around = Surroundings(clock=self.clock, callbacks=settings.callbacks_url, signer=self.signer)
         channels |= {name: build(name, provider, around) for name, provider in self.providers.items()}
         channels["portal"] = PortalChannel(self.inbox)
         channels["console"] = ConsoleChannel(sys.stdout)
@@ -358,6 +368,7 @@ class Services:
             locale=settings.locale,
             zone=settings.zone,
             links=self.ack_links,
+            person_links=self.person_links,
             safe_mode=self.safe_mode,
         )
 
@@ -386,6 +397,19 @@ class Services:
             lifetime=settings.ack_lifetime,
             sms_keys=self.sms_keys,
         )
+
+    @cached_property
+    def person_links(self) -> PersonLinks | None:
+        """What makes links by which people say what they want; none where nobody could reach them."""
+        settings = self.settings
+        if settings.public_url is None:
+            return None
+        return PersonLinks(self.keyring, public_url=settings.public_url, lifetime=settings.link_lifetime)
+
+    @cached_property
+    def link_requests(self) -> LinkRequests:
+        """What carries out what people asked for by them."""
+        return LinkRequests(self.database, self.keyring, self.catalog, self.clock)
 
     @cached_property
     def sms_keys(self) -> SmsKeys | None:
@@ -462,6 +486,7 @@ class Services:
             releases=self.releases,
             ack_requests=self.ack_requests,
             inbound_sms=self.inbound_sms,
+            link_requests=self.link_requests,
             grace=self.settings.tuning.lease_margin,
             counters=self.counters,
         )

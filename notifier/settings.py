@@ -9,17 +9,19 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     Field,
     IPvAnyAddress,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -36,15 +38,19 @@ from notifier.forms import (
     Address,
     Color,
     DatabaseUrl,
+    FeedbackId,
     Host,
     Link,
     Locale,
     OneLine,
     PublicUrl,
     RedisUrl,
+    Selector,
     SourceUrl,
     Zone,
+    wrong,
 )
+from notifier.messages import MessageClass
 from notifier.variables import PREFIX, is_set_by, secret_file_of, unknown_variables, variable_of
 
 _REMEMBERED = timedelta(days=29)
@@ -111,6 +117,14 @@ class Relay(Strict):
     """How long to wait for the answer to the final dot; RFC 5321 §4.5.3.2.6 allows servers 10 minutes."""
 
 
+class Sender(Strict):
+    """Who the mails of one class come from; what is left out is as in ``mail``."""
+
+    sender: Address | None = None
+    sender_name: OneLine | None = None
+    reply_to: Address | None = None
+
+
 class Mail(Strict):
     """Who our mails come from."""
 
@@ -123,6 +137,45 @@ class Mail(Strict):
     """Where bounces go; the sender where unset."""
     sending_addresses: tuple[IPvAnyAddress, ...] = ()
     """The addresses our mail reaches the world from, those of our relays: ``doctor`` looks at SPF and PTR for them."""
+    verp: bool = True
+    """Give each message a return path of its own below ``envelope_sender``, by which its bounce is known."""
+    senders: Mapping[MessageClass, Sender] = Field(default_factory=dict)
+    """Gmail wants receipts and newsletters to come from different addresses."""
+    feedback_id: FeedbackId | None = None
+    """The last part of Feedback-ID; made of the sender's domain where unset."""
+
+
+class DkimKey(Strict):
+    """A private key, and the selector under which DNS has its public half."""
+
+    selector: Selector
+    key_file: Path | None = None
+    key: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _has_one_key(self) -> Self:
+        if (self.key_file is None) == (self.key is None):
+            raise wrong("needs either key_file or key", "name the file of the private key: key_file")
+        return self
+
+
+class DkimPair(DkimKey):
+    """An RSA key, and the Ed25519 key that signs beside it."""
+
+    ed25519: DkimKey | None = None
+
+
+class DkimTurn(DkimPair):
+    """Keys that take over at a time."""
+
+    active_from: AwareDatetime
+
+
+class Dkim(DkimPair):
+    """How the mails of a domain, and of those below it, are signed."""
+
+    rotation: tuple[DkimTurn, ...] = ()
+    """The keys that follow; the one whose time came last signs."""
 
 
 class Sms(Strict):
@@ -228,8 +281,12 @@ class Settings(BaseSettings):
     """How old the signature of a provider's callback may be: they repeat for hours what we could not take."""
     ack_lifetime: Wait = timedelta(days=1)
     """How long the link of an alert's message, and the code of its SMS, may be used."""
+    link_lifetime: Wait = timedelta(days=400)
+    """How long after its mail was made a link to unsubscribe may be used."""
 
     mail: Mail = Mail()
+    dkim: Mapping[Host, Dkim] = Field(default_factory=dict)
+    """Sender domain → the keys that sign its mails."""
     relays: Mapping[str, Relay] = Field(default_factory=dict)
     relay: str = "default"
     """The relay that takes all mail, unless ``urgent_relay`` names another for urgent mail."""
@@ -240,6 +297,8 @@ class Settings(BaseSettings):
     safe_mode: SafeModeSettings | None = None
     """Set it on staging systems only: nobody else is written to."""
     brand: Brand = Brand()
+    categories: Mapping[str, Mapping[str, OneLine]] = Field(default_factory=dict)
+    """What people call a category, by language: ``news: {en: News, de: Neuigkeiten}``."""
     locale: Locale = "en"
     zone: Zone = "UTC"
     lists: Mapping[str, tuple[Mapping[str, str] | str, ...]] = Field(default_factory=dict)

@@ -3,9 +3,11 @@
 Values only: opens nothing, builds no channel.
 """
 
+import re
 from datetime import timedelta
 
 from notifier.channels import console, portal
+from notifier.channels.mail_writing import SES_REWRITTEN
 from notifier.channels.registry import read_providers
 from notifier.channels.sms_provider import SmsProvider
 from notifier.channels.smtp_relay import SmtpRelay
@@ -13,6 +15,7 @@ from notifier.settings import Relay, Settings, Sms
 
 SMS = "sms"
 """The name of the one gateway under ``sms:``."""
+_SES = re.compile(r"email-smtp(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?", re.IGNORECASE)
 
 
 def smtp_relay(name: str, relay: Relay, settings: Settings) -> SmtpRelay:
@@ -32,6 +35,7 @@ def smtp_relay(name: str, relay: Relay, settings: Settings) -> SmtpRelay:
         is_verified=relay.verify,
         helo=relay.helo or settings.mail.domain,
         envelope_from=settings.mail.envelope_sender,
+        rewritten=SES_REWRITTEN if _SES.fullmatch(relay.host) else frozenset(),
         connect_seconds=_seconds(relay.connect_timeout),
         login_seconds=_seconds(relay.login_timeout),
         command_seconds=_seconds(relay.command_timeout),

@@ -63,7 +63,7 @@ class MailgunDialect:
     """messages.mime as multipart/form-data."""
 
     def __init__(self, settings: Mailgun, around: Surroundings) -> None:
-        self._writer = MailWriter(clock=around.clock, sign=around.sign, max_bytes=MAX_BYTES)
+        self._writer = MailWriter(clock=around.clock, signer=around.signer, max_bytes=MAX_BYTES)
         base = settings.base_url or _REGIONS[settings.region]
         self._url = f"{base.rstrip('/')}/v3/{settings.domain}/messages.mime"
         token = base64.b64encode(f"api:{secret(settings.api_key)}".encode()).decode()

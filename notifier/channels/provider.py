@@ -17,6 +17,7 @@ from notifier.clock import Clock, SystemClock
 from notifier.documents import Strict
 from notifier.forms import wrong
 from notifier.messages import ChannelName, Outgoing
+from notifier.mime import Signer
 from notifier.settings import Wait
 from notifier.tokens import reference_of
 
@@ -116,10 +117,6 @@ class Capabilities:
     """The pages the mapping comes from."""
 
 
-Sign = Callable[[bytes], bytes]
-"""Adds a DKIM signature to a mail with CRLF line ends."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What an adapter may need besides its settings."""
@@ -127,7 +124,8 @@ class Surroundings:
     clock: Clock = field(default_factory=SystemClock)
     callbacks: str = ""
     """Below which URL callbacks are taken, each provider's by its name; empty = nobody could reach us."""
-    sign: Sign | None = None
+    signer: Signer | None = None
+    """Signs with DKIM what goes out as our own MIME."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

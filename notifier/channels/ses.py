@@ -18,7 +18,7 @@ from pydantic import Field, SecretStr
 from notifier.channels.base import Channel, Prepared
 from notifier.channels.http_channel import HttpChannel
 from notifier.channels.http_session import Answer, Refused, Request, Taken, Verdict
-from notifier.channels.mail_writing import MailWriter
+from notifier.channels.mail_writing import SES_REWRITTEN, MailWriter
 from notifier.channels.meaning import AWAY, CREDENTIALS, RATE, Meaning
 from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings, reference, secret
 from notifier.errors import Fault
@@ -90,7 +90,9 @@ class SesDialect:
         from botocore.awsrequest import AWSRequest  # noqa: PLC0415
         from botocore.credentials import Credentials  # noqa: PLC0415
 
-        self._writer = MailWriter(clock=around.clock, sign=around.sign, max_bytes=MAX_BYTES)
+        self._writer = MailWriter(
+            clock=around.clock, signer=around.signer, rewritten=SES_REWRITTEN, max_bytes=MAX_BYTES
+        )
         self._settings = settings
         base = settings.base_url or f"https://email.{settings.region}.amazonaws.com"
         self._url = base.rstrip("/") + _PATH

@@ -23,11 +23,12 @@ from notifier.pipeline.inbound_sms import InboundSms
 from notifier.pipeline.incoming import WAITING_ERRORS
 from notifier.pipeline.ingest import Ingest
 from notifier.pipeline.lapses import Lapses
+from notifier.pipeline.link_requests import LinkRequests
 from notifier.pipeline.releases import Releases
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Report
-from notifier.store import ack_links, heartbeats, sms_in, upkeep, work
+from notifier.store import ack_links, heartbeats, person_links, sms_in, upkeep, work
 from notifier.store.database import Database, DatabaseUnavailable
 
 log = get_logger("sweep")
@@ -52,6 +53,7 @@ class Sweep:
         releases: Releases,
         ack_requests: AckRequests,
         inbound_sms: InboundSms | None,
+        link_requests: LinkRequests,
         grace: timedelta,
         counters: Counters | None = None,
     ) -> None:
@@ -60,7 +62,7 @@ class Sweep:
         self._ingest, self._settler, self._timers = ingest, settler, timers
         self._lapses, self._groups, self._releases = lapses, groups, releases
         self._ack_requests = ack_requests
-        self._inbound_sms = inbound_sms
+        self._inbound_sms, self._link_requests = inbound_sms, link_requests
         self._counters, self._grace = counters, grace.total_seconds()
         self._running, self._told = threading.Lock(), ""
         self._forget_after = 0.0
@@ -133,11 +135,13 @@ class Sweep:
     def _carry_out(self, found: Counter[str]) -> None:
         """Do what people asked for by link and SMS; most rounds nobody did, and one look tells."""
         with self._database.connection() as connection:
-            has_asks, has_sms = sms_in.has_waiting(connection)
+            has_asks, has_sms, has_wishes = sms_in.has_waiting(connection)
         if has_asks:
             found["asked"] = self._ack_requests.run()
         if has_sms and self._inbound_sms is not None:
             found["sms"] = self._inbound_sms.run()
+        if has_wishes:
+            found["wishes"] = self._link_requests.run()
 
     def _speak(self, found: Counter[str]) -> None:
         oldest = None
@@ -172,6 +176,7 @@ class Sweep:
             if heartbeats.is_older(connection, "upkeep", _UPKEEP):
                 heartbeats.make_partitions(connection)
                 ack_links.prune_links(connection)
+                person_links.prune(connection)
             # By this process's own clock: a look at the database each second would cost more than it saves.
             if time.monotonic() > self._forget_after:
                 self._forget_after = time.monotonic() + _UPKEEP.total_seconds()

@@ -18,6 +18,7 @@ from notifier.store import soundings
 from notifier.store.ack_links import LinkDesk
 from notifier.store.database import Database
 from notifier.store.migrate import newest
+from notifier.store.person_links import PersonLinkDesk
 from notifier.store.reports import ReportDesk
 from notifier.store.sms_in import SmsDesk
 from notifier.web.acknowledge import ack_router
@@ -29,6 +30,7 @@ from notifier.web.inbound_sms import Gateway, sms_router
 from notifier.web.metrics import render
 from notifier.web.probes import Probe
 from notifier.web.readiness import judge
+from notifier.web.unsubscribe import unsubscribe_router
 
 _PATIENCE = 2.0
 """Seconds until a part counts as away; load balancers and Prometheus wait longer."""
@@ -63,6 +65,7 @@ def create_app(services: Services, *, openapi: bool = False) -> FastAPI:
     app.include_router(_operations(url, broker, callbacks.counts))
     app.include_router(callbacks_router(callbacks))
     app.include_router(ack_router(LinkDesk(database)))
+    app.include_router(unsubscribe_router(PersonLinkDesk(database), settings))
     if (gateway := Gateway.of(settings)) is not None:
         app.include_router(sms_router(SmsDesk(database), gateway))
     return app
