@@ -64,7 +64,10 @@ class SmsChannel:
         """
         to, text = check_number(message.to), check_text(message.content.text)
         sender = message.sender or self._provider.sender
-        form = urlencode({"To": to, "From": sender, "Body": text}, errors="replace")
+        fields = {"To": to, "From": sender, "Body": text}
+        if self._provider.status_callback:
+            fields["StatusCallback"] = self._provider.status_callback
+        form = urlencode(fields, errors="replace")
         return Prepared(outgoing=message, wire=form.encode(), to=to, sender=sender)
 
     def open(self) -> Session:
