@@ -237,8 +237,8 @@ class Services:
             for name, relay in settings.relays.items()
         }
         if settings.sms is not None:
-            channels["sms"] = SmsChannel(sms_provider(settings.sms))
-        around = Surroundings(clock=self.clock, signer=self.signer)
+            channels["sms"] = SmsChannel(sms_provider(settings.sms, settings.callbacks_url))
+        around = Surroundings(clock=self.clock, callbacks=settings.callbacks_url, signer=self.signer)
         channels |= {name: build(name, provider, around) for name, provider in self.providers.items()}
         channels["portal"] = PortalChannel(self.inbox)
         channels["console"] = ConsoleChannel(sys.stdout)

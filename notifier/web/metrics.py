@@ -28,10 +28,19 @@ from notifier.web.probes import Answer
 _FLOW = ["channel", "lane"]
 
 
-def render(database: Answer[Sounding], redis: Answer[BrokerView], *, accept: str) -> tuple[bytes, str]:
-    """Return the page and its media type, in the format the scraper accepts."""
+def render(
+    database: Answer[Sounding],
+    redis: Answer[BrokerView],
+    *,
+    callbacks: Mapping[tuple[str, str], int],
+    accept: str,
+) -> tuple[bytes, str]:
+    """Return the page and its media type, in the format the scraper accepts.
+
+    ``callbacks``: by provider and outcome, how many this process was given.
+    """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Snapshot(database.value, redis.value))
+    registry.register(Snapshot(database.value, redis.value, callbacks))
     encode, media_type = choose_encoder(accept)
     return encode(registry), media_type
 
@@ -39,8 +48,10 @@ def render(database: Answer[Sounding], redis: Answer[BrokerView], *, accept: str
 class Snapshot(Collector):
     """All metrics of one moment."""
 
-    def __init__(self, database: Sounding | None, redis: BrokerView | None) -> None:
-        self._database, self._redis = database, redis
+    def __init__(
+        self, database: Sounding | None, redis: BrokerView | None, callbacks: Mapping[tuple[str, str], int]
+    ) -> None:
+        self._database, self._redis, self._callbacks = database, redis, callbacks
 
     def collect(self) -> Iterator[Metric]:
         """Return what is known."""
@@ -51,6 +62,13 @@ class Snapshot(Collector):
         up.add_metric(["database"], float(self._database is not None))
         up.add_metric(["redis"], float(self._redis is not None))
         yield up
+        callbacks = CounterMetricFamily(
+            "notifier_callbacks", "Callbacks of providers, since this process started.",
+            labels=["provider", "outcome"],
+        )  # fmt: skip
+        for (provider, outcome), count in sorted(self._callbacks.items()):
+            callbacks.add_metric([provider, outcome], count)
+        yield callbacks
         if self._redis is not None:
             yield from _of_redis(self._redis)
         if self._database is not None:
