@@ -29,6 +29,7 @@ from notifier.pipeline.releases import Releases
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Report
+from notifier.pipeline.track import WAKE_UP, Track
 from notifier.store import ack_links, heartbeats, person_links, sms_in, upkeep, work
 from notifier.store.database import Database, DatabaseUnavailable
 
@@ -55,6 +56,7 @@ class Sweep:
         measurer: Measurer,
         ack_requests: AckRequests,
         inbound_sms: InboundSms | None,
+        track: Track,
         link_requests: LinkRequests,
         grace: timedelta,
         counters: Counters | None = None,
@@ -64,7 +66,7 @@ class Sweep:
         self._ingest, self._settler, self._timers = ingest, settler, timers
         self._lapses, self._groups, self._releases = lapses, groups, releases
         self._measurer, self._ack_requests = measurer, ack_requests
-        self._inbound_sms, self._link_requests = inbound_sms, link_requests
+        self._inbound_sms, self._link_requests, self._track = inbound_sms, link_requests, track
         self._counters, self._grace = counters, grace.total_seconds()
         self._running, self._told = threading.Lock(), ""
         self._forget_after = 0.0
@@ -136,9 +138,15 @@ class Sweep:
         found["alerts"] = self._lapses.run()
 
     def _carry_out(self, found: Counter[str]) -> None:
-        """Do what people asked for by link and SMS; most rounds nobody did, and one look tells."""
+        """Do what people asked for by link and SMS, and have reports read; most rounds there is none: one look tells.
+
+        Who hands in a report about a message can wake nobody.
+        """
+        self._track.publish_key()
         with self._database.connection() as connection:
-            has_asks, has_sms, has_wishes = sms_in.has_waiting(connection)
+            has_asks, has_sms, has_wishes, has_reports = sms_in.has_waiting(connection)
+        if has_reports:
+            found["reports"] = self._wake_ups.ring(WAKE_UP)
         if has_asks:
             found["asked"] = self._ack_requests.run()
         if has_sms and self._inbound_sms is not None:
