@@ -6,7 +6,7 @@ The listener hands them in through a function of the database, and can read none
 import base64
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -16,6 +16,8 @@ from notifier.store.reports import NotReady
 
 CONTENT_LIMIT: Final = 262_144
 """Bytes kept of such a mail."""
+KEPT_FOR: Final = timedelta(days=30)
+_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,15 @@ def sealed_mail(connection: Connection, prefix: str) -> tuple[str, str] | None:
         [prefix.lower()],
     ).fetchall()
     return (rows[0][0], rows[0][1]) if len(rows) == 1 else None
+
+
+def let_go(connection: Connection) -> int:
+    """Delete the old ones; return how many."""
+    return connection.execute(
+        """DELETE FROM unreadable_mail WHERE digest IN (
+             SELECT digest FROM unreadable_mail WHERE last_at < now() - %s LIMIT %s)""",
+        [KEPT_FOR, _AT_ONCE],
+    ).rowcount
 
 
 def open_mail(sealed: str, private_key: bytes, digest: str) -> bytes:

@@ -1,14 +1,14 @@
-"""Let go of what nobody asks for any more: alerts that ended long ago, old silences, what came in.
+"""Let go of what nobody asks for any more: alerts that ended long ago, old silences, SMS and reports that were read.
 
 Deletes in small numbers, so that nobody waits; what is left comes with the next upkeep.
 """
 
 from datetime import timedelta
 
+from notifier.store import receipts, soft_bounces, unreadable
 from notifier.store.database import Connection
 
 ALERTS_FOR, SILENCES_FOR, SMS_FOR = timedelta(days=90), timedelta(days=365), timedelta(days=90)
-UNREADABLE_FOR = timedelta(days=30)
 """How long they are kept after their end: as long as the log at least, and a year for who silenced what."""
 _AT_ONCE = 10_000
 
@@ -33,9 +33,4 @@ def let_go(connection: Connection) -> int:
              SELECT id FROM sms_in WHERE done_at < now() - %s LIMIT %s)""",
         [SMS_FOR, _AT_ONCE],
     ).rowcount
-    gone += connection.execute(
-        """DELETE FROM unreadable_mail WHERE digest IN (
-             SELECT digest FROM unreadable_mail WHERE last_at < now() - %s LIMIT %s)""",
-        [UNREADABLE_FOR, _AT_ONCE],
-    ).rowcount
-    return gone
+    return gone + receipts.let_go(connection) + soft_bounces.let_go(connection) + unreadable.let_go(connection)
