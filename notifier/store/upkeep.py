@@ -33,4 +33,6 @@ def let_go(connection: Connection) -> int:
              SELECT id FROM sms_in WHERE done_at < now() - %s LIMIT %s)""",
         [SMS_FOR, _AT_ONCE],
     ).rowcount
-    return gone + receipts.let_go(connection) + soft_bounces.let_go(connection) + unreadable.let_go(connection)
+    return (
+        gone + receipts.let_go(connection) + soft_bounces.let_go(connection) + unreadable.let_go(connection)
+    )
