@@ -27,6 +27,7 @@ from notifier.channels.console import ConsoleChannel
 from notifier.channels.portal import PortalChannel
 from notifier.channels.provider import ProviderSettings, Surroundings
 from notifier.channels.registry import build, read_providers
+from notifier.channels.signing import signer
 from notifier.channels.sms import SmsChannel
 from notifier.channels.smtp import SmtpChannel
 from notifier.clock import Clock, SystemClock
@@ -35,12 +36,15 @@ from notifier.delivery.destinations import Destinations
 from notifier.delivery.policy import DeliveryPolicy
 from notifier.events import Recipient, Urgency
 from notifier.messages import ChannelName
+from notifier.mime import Signer
 from notifier.pipeline.ack_links import AckLinks, AckRequests
 from notifier.pipeline.acknowledge import Acknowledger
+from notifier.pipeline.aftermath import Aftermath
 from notifier.pipeline.alerts import Alerts
 from notifier.pipeline.answer import Answers
 from notifier.pipeline.decide import Decider
 from notifier.pipeline.deliver import Deliver
+from notifier.pipeline.delivery_events import DeliveryEvents
 from notifier.pipeline.failover import Failover
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.groups import Groups
@@ -50,9 +54,13 @@ from notifier.pipeline.incoming import Reader
 from notifier.pipeline.ingest import Ingest
 from notifier.pipeline.jobs import Composer
 from notifier.pipeline.lapses import Lapses
+from notifier.pipeline.link_requests import LinkRequests
 from notifier.pipeline.lookups import Lookups
+from notifier.pipeline.lost_messages import LostMessages
+from notifier.pipeline.measuring import Measurer
 from notifier.pipeline.outbox import Outbox
 from notifier.pipeline.pacing import Pacing
+from notifier.pipeline.person_links import PersonLinks
 from notifier.pipeline.record import Recorder
 from notifier.pipeline.releases import Releases
 from notifier.pipeline.routing import Routing
@@ -62,6 +70,7 @@ from notifier.pipeline.sweep import Sweep
 from notifier.pipeline.throttling import Throttling
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Tools
+from notifier.pipeline.track import Track
 from notifier.recipients.budgets import read_budgets
 from notifier.recipients.lists import read_list
 from notifier.recipients.safe_mode import SafeMode
@@ -80,7 +89,7 @@ from notifier.store.relays import RelayState
 _RULED = frozenset(
     {
         "decider", "alerts", "acknowledger", "ack_requests", "inbound_sms", "silencer", "groups", "lapses",
-        "ingest", "outboxes", "releases", "sweep",
+        "ingest", "outboxes", "releases", "sweep", "track",
     }
 )  # fmt: skip
 """The parts that hold the rules, or a part that does."""
@@ -218,6 +227,11 @@ class Services:
         return PortalInbox(self.database, self.keyring, self.persons)
 
     @cached_property
+    def signer(self) -> Signer | None:
+        """What signs mails with DKIM; none where no key is configured."""
+        return signer(self.settings)
+
+    @cached_property
     def providers(self) -> dict[str, ProviderSettings]:
         """The providers' settings by name: what is sent over them, and what verifies their callbacks."""
         return read_providers(self.settings)
@@ -227,11 +241,12 @@ class Services:
         """The relays and providers."""
         settings = self.settings
         channels: dict[str, Channel] = {
-            name: SmtpChannel(smtp_relay(name, relay, settings)) for name, relay in settings.relays.items()
+            name: SmtpChannel(smtp_relay(name, relay, settings), signer=self.signer)
+            for name, relay in settings.relays.items()
         }
         if settings.sms is not None:
-            channels["sms"] = SmsChannel(sms_provider(settings.sms))
-        around = Surroundings(clock=self.clock)
+            channels["sms"] = SmsChannel(sms_provider(settings.sms, settings.callbacks_url))
+        around = Surroundings(clock=self.clock, callbacks=settings.callbacks_url, signer=self.signer)
         channels |= {name: build(name, provider, around) for name, provider in self.providers.items()}
         channels["portal"] = PortalChannel(self.inbox)
         channels["console"] = ConsoleChannel(sys.stdout)
@@ -402,7 +417,9 @@ class Services:
             locale=settings.locale,
             zone=settings.zone,
             links=self.ack_links,
+            person_links=self.person_links,
             safe_mode=self.safe_mode,
+            suppression=settings.suppression,
         )
 
     @cached_property
@@ -432,6 +449,19 @@ class Services:
         )
 
     @cached_property
+    def person_links(self) -> PersonLinks | None:
+        """What makes links by which people say what they want; none where nobody could reach them."""
+        settings = self.settings
+        if settings.public_url is None:
+            return None
+        return PersonLinks(self.keyring, public_url=settings.public_url, lifetime=settings.link_lifetime)
+
+    @cached_property
+    def link_requests(self) -> LinkRequests:
+        """What carries out what people asked for by them."""
+        return LinkRequests(self.database, self.keyring, self.catalog, self.clock)
+
+    @cached_property
     def sms_keys(self) -> SmsKeys | None:
         """The keys for SMS that come in; none where there is no gateway."""
         sms = self.settings.sms
@@ -458,6 +488,35 @@ class Services:
         return Lookups({"notifier": own, **self.settings.lookups})
 
     @cached_property
+    def recorder(self) -> Recorder:
+        """Writes what became of tries."""
+        return Recorder(
+            database=self.database,
+            keyring=self.keyring,
+            flows=self.flows,
+            pacing=self.pacing,
+            clock=self.clock,
+            suppression=self.settings.suppression,
+        )
+
+    @cached_property
+    def track(self) -> Track:
+        """The track stage."""
+        return Track(
+            database=self.database,
+            keyring=self.keyring,
+            aftermath=Aftermath(
+                keyring=self.keyring,
+                lost=LostMessages(self.composer, self.recorder),
+                events=DeliveryEvents(decider=self.decider, rules=self.rules, catalog=self.catalog),
+                suppression=self.settings.suppression,
+            ),
+            wake_ups=self.wake_ups,
+            counters=self.counters,
+            clock=self.clock,
+        )
+
+    @cached_property
     def deliver(self) -> Deliver:
         """The deliver stage."""
         return Deliver(
@@ -467,13 +526,7 @@ class Services:
                 wake_ups=self.wake_ups,
                 counters=self.counters,
                 composer=self.composer,
-                recorder=Recorder(
-                    database=self.database,
-                    keyring=self.keyring,
-                    flows=self.flows,
-                    pacing=self.pacing,
-                    clock=self.clock,
-                ),
+                recorder=self.recorder,
                 flows=self.flows,
                 throttling=self.throttling,
                 lookups=self.lookups,
@@ -495,6 +548,13 @@ class Services:
             keyring=self.keyring,
             clock=self.clock,
         )
+        measurer = Measurer(
+            database=self.database,
+            decider=self.decider,
+            catalog=self.catalog,
+            rules=self.rules,
+            clock=self.clock,
+        )
         return Sweep(
             database=self.database,
             intake=self.intake,
@@ -505,9 +565,12 @@ class Services:
             lapses=self.lapses,
             groups=self.groups,
             releases=self.releases,
+            measurer=measurer,
             ack_requests=self.ack_requests,
             inbound_sms=self.inbound_sms,
             failover=Failover(self.database, self.flows, self.settings.failover_after),
+            track=self.track,
+            link_requests=self.link_requests,
             grace=self.settings.tuning.lease_margin,
             counters=self.counters,
         )

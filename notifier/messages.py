@@ -107,6 +107,10 @@ class Outgoing:
     headers: Mapping[str, str] = field(default_factory=dict)
     files: tuple[File, ...] = ()
     is_tls_required: bool = False
+    return_path: str = ""
+    """Where this one message's bounce goes (VERP); the relay's or the sender's address where empty."""
+    notify: bool = False
+    """Ask for reports of failure and delay, where the relay can pass that on (RFC 3461)."""
     locale: str = "en"
     type: str = ""
 

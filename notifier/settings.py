@@ -9,16 +9,19 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     Field,
     IPvAnyAddress,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -36,18 +39,22 @@ from notifier.forms import (
     Address,
     Color,
     DatabaseUrl,
+    FeedbackId,
     Host,
     Link,
     Locale,
     OneLine,
     PublicUrl,
     RedisUrl,
+    Selector,
     SourceUrl,
     Zone,
+    wrong,
 )
-from notifier.messages import ChannelName
+from notifier.messages import ChannelName, MessageClass
 from notifier.variables import PREFIX, is_set_by, secret_file_of, unknown_variables, variable_of
 
+_REMEMBERED = timedelta(days=29)
 _REFERENCE = "write it as docs/operations.md has it, under Settings"
 SHIPPED = Path(__file__).parent / "_shipped"
 ROOT = Path(__file__).parent.parent
@@ -56,6 +63,12 @@ ROOT = Path(__file__).parent.parent
 def _is_some(value: timedelta) -> timedelta:
     if value <= timedelta(0):
         raise ValueError("must be longer than 0s")
+    return value
+
+
+def _is_remembered(value: timedelta) -> timedelta:
+    if value > _REMEMBERED:
+        raise ValueError(f"must be at most {_REMEMBERED.days}d: for so long is known what was told already")
     return value
 
 
@@ -153,6 +166,14 @@ class Route(Strict):
     """Who stands in, the first that works, while none of ``use`` does."""
 
 
+class Sender(Strict):
+    """Who the mails of one class come from; what is left out is as in ``mail``."""
+
+    sender: Address | None = None
+    sender_name: OneLine | None = None
+    reply_to: Address | None = None
+
+
 class Mail(Strict):
     """Who our mails come from."""
 
@@ -165,6 +186,72 @@ class Mail(Strict):
     """Where bounces go; the sender where unset."""
     sending_addresses: tuple[IPvAnyAddress, ...] = ()
     """The addresses our mail reaches the world from, those of our relays: ``doctor`` looks at SPF and PTR for them."""
+    verp: bool = True
+    """Give each message a return path of its own below ``envelope_sender``, by which its bounce is known."""
+    senders: Mapping[MessageClass, Sender] = Field(default_factory=dict)
+    """Gmail wants receipts and newsletters to come from different addresses."""
+    feedback_id: FeedbackId | None = None
+    """The last part of Feedback-ID; made of the sender's domain where unset."""
+
+
+class DkimKey(Strict):
+    """A private key, and the selector under which DNS has its public half."""
+
+    selector: Selector
+    key_file: Path | None = None
+    key: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _has_one_key(self) -> Self:
+        if (self.key_file is None) == (self.key is None):
+            raise wrong("needs either key_file or key", "name the file of the private key: key_file")
+        return self
+
+
+class DkimPair(DkimKey):
+    """An RSA key, and the Ed25519 key that signs beside it."""
+
+    ed25519: DkimKey | None = None
+
+
+class DkimTurn(DkimPair):
+    """Keys that take over at a time."""
+
+    active_from: AwareDatetime
+
+
+class Dkim(DkimPair):
+    """How the mails of a domain, and of those below it, are signed."""
+
+    rotation: tuple[DkimTurn, ...] = ()
+    """The keys that follow; the one whose time came last signs."""
+
+
+class MailIn(Strict):
+    """The door for bounces, complaints and answers that come back by mail."""
+
+    protocol: Literal["lmtp", "smtp"] = "lmtp"
+    """LMTP answers for each recipient; your MTA speaks it by ``lmtp:``."""
+    host: str = "127.0.0.1"
+    port: Port = 2424
+    socket: Path | None = None
+    """A Unix socket to listen on instead of host and port."""
+    key: SecretStr | None = None
+    """What return paths are checked with: ``notifier mail-in key`` prints it."""
+    complaints: tuple[Address, ...] = ()
+    """Where mailbox providers send complaints (feedback loops); taken besides return paths."""
+    max_bytes: int = Field(default=10_485_760, ge=65_536)
+    connections: int = Field(default=20, ge=1, le=1000)
+    recipients: int = Field(default=20, ge=1, le=1000)
+    """Of one mail; the MTA brings the rest of them again."""
+    idle_timeout: Wait = timedelta(seconds=60)
+    """From one command to the next, and from DATA to the final dot."""
+    readers: int = Field(default=2, ge=1, le=64)
+    """Processes that read mails; each holds one at a time."""
+    read_timeout: Wait = timedelta(seconds=10)
+    """Processor's time for one mail; three times as long by the clock."""
+    read_memory: int = Field(default=536_870_912, ge=134_217_728)
+    """Bytes one reader may use."""
 
 
 class Sms(Strict):
@@ -224,6 +311,29 @@ class Limits(Strict):
     """URL prefixes attachments may be fetched from; none by default."""
 
 
+class SuppressionPolicy(Strict):
+    """Whom not to write to any more, and for how long."""
+
+    complaint: Literal["refusable", "all", "category"] = "refusable"
+    """What a complaint keeps back: all that may be refused, everything, or the category of the message."""
+    soft_bounces: int = Field(default=5, ge=1, le=100)
+    """So many bounces in a row that may pass, with no delivery between, and the address rests."""
+    soft_window: Wait = timedelta(days=7)
+    """Only bounces of so long count."""
+    soft_rest: Wait = timedelta(days=14)
+    """So long nothing is sent there then."""
+
+
+class Suppression(SuppressionPolicy):
+    """The same for all tenants but those that have their own."""
+
+    tenants: Mapping[str, SuppressionPolicy] = Field(default_factory=dict)
+
+    def of(self, tenant: str) -> SuppressionPolicy:
+        """Return a tenant's policy."""
+        return self.tenants.get(tenant, self)
+
+
 class Tuning(Strict):
     """Sizes and times of the machinery; the defaults suit one to sixteen cores."""
 
@@ -268,10 +378,17 @@ class Settings(BaseSettings):
     web_port: Port = 8000
     public_url: PublicUrl | None = None
     """Where people and the SMS gateway reach the web process; without it there are no links to it."""
+    callback_window: Annotated[Wait, AfterValidator(_is_remembered)] = timedelta(days=1)
+    """How old the signature of a provider's callback may be: they repeat for hours what we could not take."""
     ack_lifetime: Wait = timedelta(days=1)
     """How long the link of an alert's message, and the code of its SMS, may be used."""
+    link_lifetime: Wait = timedelta(days=400)
+    """How long after its mail was made a link to unsubscribe may be used."""
 
     mail: Mail = Mail()
+    mail_in: MailIn = MailIn()
+    dkim: Mapping[Host, Dkim] = Field(default_factory=dict)
+    """Sender domain → the keys that sign its mails."""
     relays: Mapping[str, Relay] = Field(default_factory=dict)
     relay: str = "default"
     """The relay that takes all mail, unless ``urgent_relay`` names another for urgent mail."""
@@ -288,6 +405,8 @@ class Settings(BaseSettings):
     safe_mode: SafeModeSettings | None = None
     """Set it on staging systems only: nobody else is written to."""
     brand: Brand = Brand()
+    categories: Mapping[str, Mapping[str, OneLine]] = Field(default_factory=dict)
+    """What people call a category, by language: ``news: {en: News, de: Neuigkeiten}``."""
     locale: Locale = "en"
     zone: Zone = "UTC"
     lists: Mapping[str, tuple[Mapping[str, str] | str, ...]] = Field(default_factory=dict)
@@ -302,7 +421,17 @@ class Settings(BaseSettings):
     """Producers' databases that hold an outbox."""
     lookups: Mapping[str, LookupSource] = Field(default_factory=dict)
     limits: Limits = Limits()
+    suppression: Suppression = Suppression()
     tuning: Tuning = Tuning()
+
+    @property
+    def callbacks_url(self) -> str:
+        """Below which URL providers reach us with callbacks; empty where they cannot."""
+        host = urlsplit(self.public_url or "").hostname
+        # A gateway refuses a message whose callback would lead nowhere (https://www.twilio.com/docs/api/errors/21609).
+        if self.public_url is None or host in {None, "localhost", "127.0.0.1", "::1"}:
+            return ""
+        return f"{self.public_url.rstrip('/')}/callbacks"
 
     @property
     def config_path(self) -> Path:

@@ -3,13 +3,19 @@
 Values only: opens nothing, builds no channel.
 """
 
+import re
 from datetime import timedelta
 
 from notifier.channels import console, portal
+from notifier.channels.mail_writing import SES_REWRITTEN
 from notifier.channels.registry import read_providers
 from notifier.channels.sms_provider import SmsProvider
 from notifier.channels.smtp_relay import SmtpRelay
 from notifier.settings import Relay, Settings, Sms
+
+SMS = "sms"
+"""The name of the one gateway under ``sms:``."""
+_SES = re.compile(r"email-smtp(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?", re.IGNORECASE)
 
 
 def smtp_relay(name: str, relay: Relay, settings: Settings) -> SmtpRelay:
@@ -29,6 +35,7 @@ def smtp_relay(name: str, relay: Relay, settings: Settings) -> SmtpRelay:
         is_verified=relay.verify,
         helo=relay.helo or settings.mail.domain,
         envelope_from=settings.mail.envelope_sender,
+        rewritten=SES_REWRITTEN if _SES.fullmatch(relay.host) else frozenset(),
         connect_seconds=_seconds(relay.connect_timeout),
         login_seconds=_seconds(relay.login_timeout),
         command_seconds=_seconds(relay.command_timeout),
@@ -40,14 +47,14 @@ def smtp_relay(name: str, relay: Relay, settings: Settings) -> SmtpRelay:
     )
 
 
-def sms_provider(sms: Sms) -> SmsProvider:
+def sms_provider(sms: Sms, callbacks: str = "") -> SmsProvider:
     """Return the SMS gateway's adapter settings.
 
     Raises:
         ConfigError: it could never work, or would send the token in the clear.
     """
     return SmsProvider(
-        name="sms",
+        name=SMS,
         base_url=sms.base_url,
         account_sid=sms.account_sid,
         auth_token=sms.auth_token.get_secret_value(),
@@ -55,6 +62,7 @@ def sms_provider(sms: Sms) -> SmsProvider:
         connections=sms.connections,
         connect_seconds=_seconds(sms.connect_timeout),
         read_seconds=_seconds(sms.read_timeout),
+        status_callback=f"{callbacks}/{SMS}" if callbacks else "",
         is_plain_http_allowed=sms.plain_http_allowed,
     )
 

@@ -3,14 +3,16 @@
 Never connects to anything.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from notifier.channels.base import Prepared, refuse_locally
 from notifier.clock import Clock
 from notifier.errors import Fault, Phase, Reply, SendError, TemporaryFailure
 from notifier.messages import Outgoing
-from notifier.mime import HeaderError, serialize, validate_address
+from notifier.mime import HeaderError, Signer, serialize, validate_address
+
+SES_REWRITTEN = frozenset({"date", "message-id", "return-path"})
+"""What Amazon SES writes anew: docs.aws.amazon.com/ses/latest/dg/send-email-authentication-dkim-manual.html."""
 
 _OURS = frozenset({"From", "Reply-To"})
 _ADDRESSES = {"To": "address", "From": "sender address", "Reply-To": "reply address"}
@@ -21,8 +23,10 @@ class MailWriter:
     """Writes mails for a provider that takes MIME as it is."""
 
     clock: Clock
-    sign: Callable[[bytes], bytes] | None = None
-    """Adds a DKIM signature; last of all."""
+    signer: Signer | None = None
+    """Adds the DKIM signatures; last of all."""
+    rewritten: frozenset[str] = frozenset()
+    """Headers, in lower case, that the provider writes anew: a signature must leave them out."""
     max_bytes: int
     """The largest request the provider takes; base64 makes four bytes of three."""
 
@@ -35,10 +39,12 @@ class MailWriter:
         """
         try:
             to, sender = validate_address(message.to, "To"), validate_address(message.sender, "From")
-            wire = serialize(message, date=self.clock.now())
+            now = self.clock.now()
+            wire = serialize(message, date=now)
         except HeaderError as error:
             raise refusal(error) from error
-        wire = self.sign(wire) if self.sign is not None else wire
+        if self.signer is not None:
+            wire = self.signer.sign(wire, sender=sender, at=now, rewritten=self.rewritten)
         if len(wire) * 4 // 3 > self.max_bytes:
             raise too_large(self.max_bytes)
         return Prepared(outgoing=message, wire=wire, to=to, sender=sender)

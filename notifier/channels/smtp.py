@@ -3,19 +3,20 @@
 Writes mails and opens sessions; holds no connection and never decides about retries.
 """
 
+from datetime import datetime
+
 from notifier.channels.base import Prepared, Session, refuse_locally
+from notifier.channels.mail_writing import refusal
 from notifier.channels.smtp_relay import SmtpRelay
 from notifier.channels.smtp_session import SmtpSession
 from notifier.clock import Clock, SystemClock
-from notifier.errors import Fault, Phase, Reply, SendError, TemporaryFailure
+from notifier.errors import Fault
 from notifier.messages import ChannelName, Outgoing
-from notifier.mime import HeaderError, serialize, validate_address
+from notifier.mime import HeaderError, Signer, serialize, validate_address
 
 __all__ = ["SmtpChannel", "SmtpRelay"]
 
 _QUIT_SECONDS = 2.0
-_OURS = frozenset({"From", "Reply-To"})
-_ADDRESSES = {"To": "address", "From": "sender address", "Reply-To": "reply address"}
 
 
 class SmtpChannel:
@@ -23,9 +24,10 @@ class SmtpChannel:
 
     name = ChannelName.EMAIL
 
-    def __init__(self, relay: SmtpRelay, clock: Clock | None = None) -> None:
+    def __init__(self, relay: SmtpRelay, clock: Clock | None = None, *, signer: Signer | None = None) -> None:
         self._settings = relay
         self._clock = clock or SystemClock()
+        self._signer = signer
         self._context = None if relay.security == "none" else relay.tls_context()
 
     @property
@@ -53,7 +55,7 @@ class SmtpChannel:
         return self._settings.security != "none"
 
     def prepare(self, message: Outgoing) -> Prepared:
-        """Write the mail and its envelope.
+        """Write the mail and its envelope, and sign it: from here on not one byte of it may change.
 
         Raises:
             PermanentFailure: a header or address cannot be written, or TLS is required and not configured.
@@ -63,15 +65,17 @@ class SmtpChannel:
             raise refuse_locally(
                 "tls-required", Fault.TLS, f"{self.relay} has no TLS, which this mail requires"
             )
+        path = message.return_path or self._settings.envelope_from or message.sender
+        now = self._clock.now()
         try:
             return Prepared(
                 outgoing=message,
-                wire=serialize(message, date=self._clock.now()),
+                wire=self._signed(serialize(message, date=now), message.sender, now),
                 to=validate_address(message.to, "To"),
-                sender=validate_address(self._settings.envelope_from or message.sender, "From"),
+                sender=validate_address(path, "From"),
             )
         except HeaderError as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
 
     def open(self) -> Session:
         """Connect and log in.
@@ -82,12 +86,8 @@ class SmtpChannel:
         """
         return SmtpSession(self._settings, self._context)
 
-
-def _refusal(error: HeaderError) -> SendError:
-    fault = Fault.RECIPIENT if error.field == "To" else Fault.CONTENT
-    # The problem names the rule, never the value.
-    reason = f"{_ADDRESSES.get(error.field, error.field)}: {error.problem}"
-    if error.field in _OURS:  # a mistake in the configuration, which can be mended while the mail waits
-        reply = Reply(phase=Phase.LOCAL, text=str(error))
-        return TemporaryFailure(str(error), fault=Fault.SENDER, reply=reply, reason=reason)
-    return refuse_locally(reason, fault, str(error))
+    def _signed(self, wire: bytes, sender: str, now: datetime) -> bytes:
+        if self._signer is None:
+            return wire
+        sender = validate_address(sender, "From")
+        return self._signer.sign(wire, sender=sender, at=now, rewritten=self._settings.rewritten)

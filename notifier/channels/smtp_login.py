@@ -28,6 +28,11 @@ class Features:
         return "PIPELINING" in self.keywords
 
     @property
+    def has_dsn(self) -> bool:
+        """Say whether reports may be asked for (RFC 3461)."""
+        return "DSN" in self.keywords
+
+    @property
     def has_size(self) -> bool:
         """Say whether MAIL may name the size (RFC 1870)."""
         return "SIZE" in self.keywords

@@ -38,6 +38,8 @@ class SmtpRelay:
     helo: str = "localhost"
     envelope_from: str | None = None
     """Where bounces go; the message's sender where unset."""
+    rewritten: frozenset[str] = frozenset()
+    """Headers, in lower case, that the relay writes anew: a signature must leave them out."""
     connect_seconds: float = 5
     login_seconds: float = 20
     """From greeting to AUTH."""

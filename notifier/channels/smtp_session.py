@@ -166,9 +166,13 @@ class SmtpSession:
 
     def _commands(self, message: Prepared) -> list[tuple[Phase, bytes]]:
         size = f" SIZE={len(message.wire)}" if self._features.has_size else ""
+        of_mail, of_rcpt = ("", "")
+        if message.outgoing.notify and self._features.has_dsn:
+            of_mail = f" RET=HDRS ENVID={message.outgoing.id.hex}"
+            of_rcpt = f" NOTIFY=FAILURE,DELAY ORCPT=rfc822;{xtext(message.to)}"
         commands = [
-            (Phase.MAIL, f"MAIL FROM:<{message.sender}>{size}\r\n".encode()),
-            (Phase.RCPT, f"RCPT TO:<{message.to}>\r\n".encode()),
+            (Phase.MAIL, f"MAIL FROM:<{message.sender}>{size}{of_mail}\r\n".encode()),
+            (Phase.RCPT, f"RCPT TO:<{message.to}>{of_rcpt}\r\n".encode()),
             (Phase.DATA, b"DATA\r\n"),
         ]
         # A refused transaction stays open until RSET; MAIL within it is 503 (RFC 5321 §4.1.4).
@@ -235,6 +239,11 @@ def dot_stuffed(wire: bytes) -> bytes:
     """Return the mail as DATA wants it: leading dots doubled, the final dot behind (RFC 5321 §4.5.2)."""
     body = wire.replace(b"\r\n.", b"\r\n..")
     return b"".join((b"." if body.startswith(b".") else b"", body, _DOT))
+
+
+def xtext(address: str) -> str:
+    """Return an address as a parameter may hold it (RFC 3461 §4): ``+``, ``=`` and what is not plain as ``+XX``."""
+    return re.sub(r"[^!-*,-<>-~]", lambda found: f"+{ord(found[0]):02X}", address)
 
 
 def remote_id(text: str) -> str | None:

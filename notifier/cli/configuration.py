@@ -15,12 +15,14 @@ import psycopg
 from notifier.bootstrap import Services
 from notifier.catalog import Catalog
 from notifier.channels.configured import sms_provider, smtp_relay
+from notifier.channels.signing import dkim_keys, weaknesses
 from notifier.cli.crosschecks import (
     foreign_schedules,
     unchecked_tenants,
     unencrypted,
     unknown_sources,
     unknown_tenants,
+    unlinked,
     unsendable,
 )
 from notifier.cli.failures import lines
@@ -72,6 +74,7 @@ def inspect() -> list[Finding]:
         document = read_document(settings.config_path / "notifier.yaml")
         for part in _parts(services):
             seen.attempt(part, document)
+        seen.findings += _weaknesses(settings, document)
     catalog = seen.attempt(lambda: services.catalog)
     templates = seen.attempt(lambda: services.templates)
     has_template = (lambda name: name in templates.names()) if templates is not None else None
@@ -138,6 +141,7 @@ def _cross_checks(catalog: Catalog, rules: RuleSet | None, services: Services) -
     if rules is not None:
         yield from unencrypted(catalog, rules, settings, places)
         yield from unsendable(rules, settings, places)
+        yield from unlinked(catalog, settings, places)
         yield from _tenants(foreign_schedules(rules), services, places)
 
 
@@ -166,6 +170,8 @@ def _parts(services: Services) -> Iterator[Callable[[], object]]:
         yield lambda name=name, entries=entries: read_list(name, entries)  # type: ignore[misc]
     for name, relay in settings.relays.items():
         yield lambda name=name, relay=relay: smtp_relay(name, relay, settings).tls_context()  # type: ignore[misc]
+    for domain, dkim in settings.dkim.items():
+        yield lambda domain=domain, dkim=dkim: dkim_keys(domain, dkim)  # type: ignore[misc]
     if settings.sms is not None:
         sms = settings.sms
         yield lambda: sms_provider(sms)
@@ -173,6 +179,13 @@ def _parts(services: Services) -> Iterator[Callable[[], object]]:
         yield lambda: services.providers
     if settings.master_key is not None:
         yield lambda: services.master_keys
+
+
+def _weaknesses(settings: Settings, document: Document) -> list[Finding]:
+    try:
+        return [finding_of(located(one, document), "warning") for one in weaknesses(settings)]
+    except ConfigError:  # a key that cannot be read is an error of its own
+        return []
 
 
 def _found(error: ConfigError, document: Document | None) -> Finding:

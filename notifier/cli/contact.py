@@ -1,7 +1,7 @@
 """``notifier contact``: the address book, sealed under each person's key."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -11,6 +11,7 @@ import orjson
 
 from notifier.bootstrap import Services
 from notifier.cli.arguments import tenant_option
+from notifier.cli.failures import FINDING
 from notifier.cli.opening import opened
 from notifier.cli.output import Column, json_option, say, show_fields, show_json, show_lines, show_table
 from notifier.cli.wish_options import OPTIONS, checked, form_of, lines_of
@@ -20,6 +21,7 @@ from notifier.errors import ConfigError
 from notifier.events import Json
 from notifier.messages import ChannelName
 from notifier.mime import HeaderError, validate_address
+from notifier.recipients.hygiene import duplicates
 from notifier.reports.naming import NotFound
 from notifier.reports.people import ContactEntry, contact_entry, find_contact, list_contacts
 from notifier.store.contacts import save_contact
@@ -27,6 +29,7 @@ from notifier.store.tenants import known_tenants
 
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
 _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_PAGE = 1000
 _CHANNELS = [one.value for one in ChannelName]
 _EMPTY: Mapping[str, object] = {"channels": (), "opt_outs": frozenset()}
 _WISHES = [option.removeprefix("--") for option in OPTIONS.values()]
@@ -145,6 +148,38 @@ def list_(*, limit: int, after: str, tenant: str, is_json: bool) -> None:
     show_table(columns, rows, empty="no contacts")
     if len(found) > limit:
         say(f"\nmore: notifier contact list --tenant {tenant} --limit {limit} --after {page[-1].reference}")
+
+
+@contact.command("duplicates")
+@tenant_option
+@json_option
+def duplicates_(*, tenant: str, is_json: bool) -> None:
+    """List contacts whose addresses are one mailbox, such as a.b@gmail.com and ab@googlemail.com.
+
+    Exit code 1 where there are any. Merges nothing: two people may share a mailbox.
+    """
+    with opened() as services:
+        book = list(_all(services, tenant))
+    groups = [[book[at][0] for at in same] for same in duplicates([email for _, email in book]).values()]
+    if is_json:
+        show_lines([{"references": group} for group in groups])
+    else:
+        rows = [(", ".join(group),) for group in groups]
+        show_table((Column("one mailbox", 20),), rows, empty="no duplicates")
+    if groups:
+        click.get_current_context().exit(FINDING)
+
+
+def _all(services: Services, tenant: str) -> Iterator[tuple[str, str]]:
+    """Yield (reference, email) of every contact that has one."""
+    after = ""
+    while True:
+        with services.database.connection() as connection:
+            page = list_contacts(connection, services.keyring, tenant, limit=_PAGE, after=after)
+        yield from ((one.reference, one.email) for one in page if one.email)
+        if len(page) < _PAGE:
+            return
+        after = page[-1].reference
 
 
 def _known(services: Services, tenant: str, reference: str) -> Contact:

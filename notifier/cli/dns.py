@@ -1,11 +1,16 @@
 """What ``notifier doctor`` looks up in the DNS: the names our mail lives by, as the settings have them."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import idna
 
+from notifier.channels.signing import dkim_keys
+from notifier.crypto.dkim_keys import public_der
+from notifier.errors import ConfigError
+from notifier.mime import DkimKey, Signer
 from notifier.pipeline import dns_checks
-from notifier.pipeline.checks import Check, State
+from notifier.pipeline.checks import Check, State, fail
 from notifier.settings import Settings
 
 _NOWHERE = ("localhost", ".localhost", ".example", ".invalid", ".test", ".local")
@@ -25,11 +30,28 @@ def check_names(settings: Settings) -> Iterator[Check]:
     resolver = dns_checks.new_resolver(settings.dns_servers)
     envelope = _domain(mail.envelope_sender or mail.sender)
     addresses = [str(one) for one in mail.sending_addresses]
+    keys, wrong = _keys(settings)
+    yield from wrong
     yield dns_checks.check_spf(envelope, addresses, resolver)
-    yield dns_checks.check_dmarc(domain, envelope, [], resolver)
+    for key in keys:
+        yield dns_checks.check_dkim(key.domain, key.selector, public_der(key.key), resolver)
+    signing = [key.domain for key in Signer(keys).keys_for(f"x@{domain}", datetime.now(UTC))]
+    yield dns_checks.check_dmarc(domain, envelope, signing, resolver)
     yield dns_checks.check_mx(envelope, resolver)
     for address in addresses:
         yield dns_checks.check_ptr(address, resolver)
+
+
+def _keys(settings: Settings) -> tuple[list[DkimKey], list[Check]]:
+    """Return the keys mails are signed with, also those whose time has not come, and what is wrong with others."""
+    keys: list[DkimKey] = []
+    wrong: list[Check] = []
+    for name, dkim in settings.dkim.items():
+        try:
+            keys += dkim_keys(name, dkim)
+        except ConfigError as error:
+            wrong.append(fail(f"DKIM {name}", str(error), "`notifier config check`"))
+    return keys, wrong
 
 
 def _domain(address: str) -> str:

@@ -39,6 +39,7 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "oncall": Lazy("notifier.cli.oncall:oncall", "See who is on call."),
         "queue": Lazy("notifier.cli.queue:queue", "See what waits, how fast it goes, when it will be gone."),
         "inbox": Lazy("notifier.cli.people:inbox", "Show what a person reads in the portal."),
+        "bounce": Lazy("notifier.cli.bounce:bounce", "Read mails that came back."),
     },
     "Act": {
         "resend": Lazy("notifier.cli.resend:resend", "Send a message again, or decide about a held one."),
@@ -47,6 +48,7 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "relay": Lazy("notifier.cli.relay:relay", "See which relays work; let one rest, wake it."),
         "tenant": Lazy("notifier.cli.tenant:tenant", "Add tenants, pause and resume their sending."),
         "contact": Lazy("notifier.cli.contact:contact", "Keep the address book."),
+        "address": Lazy("notifier.cli.address:address", "Judge addresses before anybody writes to them."),
         "suppress": Lazy("notifier.cli.people:suppress", "Keep whom nothing may be sent to."),
         "erase": Lazy("notifier.cli.people:erase", "Forget a person for good."),
     },
@@ -60,8 +62,10 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "serve": Lazy(
             "notifier.web.command:serve", "Answer over HTTP: probes, metrics, links, SMS that come in."
         ),
+        "mail-in": Lazy("notifier.cli.mail_in:mail_in", "Take bounces, complaints and answers by mail."),
         "migrate": Lazy("notifier.cli.migrate:migrate", "Bring the database to the newest schema."),
         "keys": Lazy("notifier.cli.keys:keys", "Make, rotate and publish keys."),
+        "dkim": Lazy("notifier.cli.dkim:dkim", "Make the keys that sign mails."),
         "doctor": Lazy("notifier.cli.doctor:doctor", "Check everything around notifier."),
         "health": Lazy("notifier.cli.health:health", "Ask the running processes how they are."),
     },

@@ -57,14 +57,22 @@ class Places:
 
 def located(error: ConfigError, document: Document) -> ConfigError:
     """Return the error about a setting with its line in the file, or its variable, and a mend."""
-    path: Path_ = tuple(
-        int(index) if index else key
-        for key, index in re.findall(r"([^.\[\]]+)(?!\])|\[(\d+)\]", error.field or "")
-    )
+    path = _path(error.field or "", document)
     if error.line is not None or not path or path[0] not in Settings.model_fields:
         return error
     mend = error.mend or _MENDS.get(str(path[-1])) or _MENDS.get(str(path[0]))
     return placed(document, path, error.problem, mend)
+
+
+def _path(field: str, document: Document) -> Path_:
+    """Read ``dkim.example.com.key_file``: of a key that holds dots, the document knows where it ends."""
+    parts = [int(index) if index else key for key, index in re.findall(r"([^.\[\]]+)(?!\])|\[(\d+)\]", field)]
+    path: Path_ = ()
+    while parts:
+        joined = (".".join(map(str, parts[:count])) for count in range(len(parts), 1, -1))
+        key = next((one for one in joined if (*path, one) in document.lines), parts[0])
+        path, parts = (*path, key), parts[str(key).count(".") + 1 :]
+    return path
 
 
 def _types(folder: Path) -> Iterator[tuple[str, Place]]:

@@ -4,7 +4,17 @@ Never parses mail, never dot-stuffs (the channel does), never looks anything up.
 """
 
 from notifier.mime.addresses import needs_smtputf8, validate_address
+from notifier.mime.class_headers import class_headers
+from notifier.mime.dkim import DkimKey, Signer
 from notifier.mime.errors import HeaderError
 from notifier.mime.serializer import serialize
 
-__all__ = ["HeaderError", "needs_smtputf8", "serialize", "validate_address"]
+__all__ = [
+    "DkimKey",
+    "HeaderError",
+    "Signer",
+    "class_headers",
+    "needs_smtputf8",
+    "serialize",
+    "validate_address",
+]

@@ -2,13 +2,17 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from notifier.cli.dns import check_names
+from notifier.crypto.dkim_keys import new_key, read_key
+from notifier.crypto.dkim_keys import record as key_record
 from notifier.pipeline.checks import Check, State
 from notifier.pipeline.dns_checks import check_dkim, check_dmarc, check_mx, check_ptr, check_spf, new_resolver
 from notifier.settings import Mail, Settings
@@ -213,3 +217,35 @@ def test_a_name_the_world_does_not_know_is_not_looked_up() -> None:
 
     assert found.state is State.WARN
     assert json.dumps(found.detail)
+
+
+def test_every_key_of_the_settings_is_looked_up(tmp_path: Path) -> None:
+    """That we sign with it counts for DMARC; one that was not published, and one without a file, fail."""
+    for name in ("here", "later"):
+        (tmp_path / name).write_bytes(new_key())
+    published = [f'"{part}"' for part in re.findall(".{1,255}", record_of(tmp_path / "here"))]
+    zone: Zone = {**GOOD, ("r1._domainkey.shop.test", "TXT"): [" ".join(published)]}
+    turn = {"selector": "r2", "key_file": tmp_path / "later", "active_from": "2099-01-01T00:00:00Z"}
+    dkim = {
+        "shop.test": {"selector": "r1", "key_file": tmp_path / "here", "rotation": [turn]},
+        "other.test": {"selector": "r1", "key_file": tmp_path / "missing"},
+    }
+
+    with DnsServer(zone) as server:
+        mail = Mail.model_validate({"sender": "no-reply@shop.test", "domain": "shop.test"})
+        settings = Settings(mail=mail, dkim=dkim, dns_servers=(server.place,))  # type: ignore[arg-type]
+        found = {one.name: one.state for one in check_names(settings)}
+
+    assert found == {
+        "DKIM other.test": State.FAIL,
+        "SPF shop.test": State.PASS,
+        "DKIM r1._domainkey.shop.test": State.PASS,
+        "DKIM r2._domainkey.shop.test": State.FAIL,
+        "DMARC shop.test": State.PASS,
+        "MX shop.test": State.PASS,
+    }
+
+
+def record_of(file: Path) -> str:
+    """Return the record that fits a key file."""
+    return key_record(read_key(file.read_bytes()))
