@@ -144,7 +144,7 @@ def test_urgent_mail_has_its_turn_before_bulk_that_uses_a_limit_up(make_flow: Ma
     orders(flow, *(f"b{n}@example.org" for n in range(30)), urgency="bulk")
     flow.services.deliver.run(ChannelName.EMAIL, "bulk")
     orders(flow, *(f"u{n}@example.org" for n in range(6)), urgency="urgent")
-    flow.services.deliver.run(ChannelName.EMAIL, "urgent")
+    early = flow.services.deliver.run(ChannelName.EMAIL, "urgent").counts.get("sent", 0)
     bucket = Ask(relay="default", destination="*", rate=7.0, count=0).key
     flow.services.redis.hincrbyfloat(bucket, "at", -1.0)
 
@@ -152,7 +152,7 @@ def test_urgent_mail_has_its_turn_before_bulk_that_uses_a_limit_up(make_flow: Ma
     urgent = flow.services.deliver.run(ChannelName.EMAIL, "urgent").counts["sent"]
 
     assert bulk <= 2
-    assert urgent == 6
+    assert early + urgent == 6
 
 
 def test_the_pace_grows_while_it_is_used_up(flow: Flow) -> None:
