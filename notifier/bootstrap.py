@@ -39,10 +39,12 @@ from notifier.messages import ChannelName
 from notifier.mime import Signer
 from notifier.pipeline.ack_links import AckLinks, AckRequests
 from notifier.pipeline.acknowledge import Acknowledger
+from notifier.pipeline.aftermath import Aftermath
 from notifier.pipeline.alerts import Alerts
 from notifier.pipeline.answer import Answers
 from notifier.pipeline.decide import Decider
 from notifier.pipeline.deliver import Deliver
+from notifier.pipeline.delivery_events import DeliveryEvents
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.groups import Groups
 from notifier.pipeline.inbound_sms import InboundSms
@@ -51,9 +53,13 @@ from notifier.pipeline.incoming import Reader
 from notifier.pipeline.ingest import Ingest
 from notifier.pipeline.jobs import Composer
 from notifier.pipeline.lapses import Lapses
+from notifier.pipeline.link_requests import LinkRequests
 from notifier.pipeline.lookups import Lookups
+from notifier.pipeline.lost_messages import LostMessages
+from notifier.pipeline.measuring import Measurer
 from notifier.pipeline.outbox import Outbox
 from notifier.pipeline.pacing import Pacing
+from notifier.pipeline.person_links import PersonLinks
 from notifier.pipeline.record import Recorder
 from notifier.pipeline.releases import Releases
 from notifier.pipeline.rulebook import Rulebook
@@ -61,6 +67,7 @@ from notifier.pipeline.silencing import Silencer
 from notifier.pipeline.sweep import Sweep
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Tools
+from notifier.pipeline.track import Track
 from notifier.recipients.budgets import read_budgets
 from notifier.recipients.lists import read_list
 from notifier.recipients.safe_mode import SafeMode
@@ -77,7 +84,7 @@ from notifier.store.persons import Persons
 _RULED = frozenset(
     {
         "decider", "alerts", "acknowledger", "ack_requests", "inbound_sms", "silencer", "groups", "lapses",
-        "ingest", "outboxes", "releases", "sweep",
+        "ingest", "outboxes", "releases", "sweep", "track",
     }
 )  # fmt: skip
 """The parts that hold the rules, or a part that does."""
@@ -238,8 +245,8 @@ class Services:
             for name, relay in settings.relays.items()
         }
         if settings.sms is not None:
-            channels["sms"] = SmsChannel(sms_provider(settings.sms))
-        around = Surroundings(clock=self.clock, signer=self.signer)
+            channels["sms"] = SmsChannel(sms_provider(settings.sms, settings.callbacks_url))
+        around = Surroundings(clock=self.clock, callbacks=settings.callbacks_url, signer=self.signer)
         channels |= {name: build(name, provider, around) for name, provider in self.providers.items()}
         channels["portal"] = PortalChannel(self.inbox)
         channels["console"] = ConsoleChannel(sys.stdout)
@@ -373,7 +380,9 @@ class Services:
             locale=settings.locale,
             zone=settings.zone,
             links=self.ack_links,
+            person_links=self.person_links,
             safe_mode=self.safe_mode,
+            suppression=settings.suppression,
         )
 
     @cached_property
@@ -403,6 +412,19 @@ class Services:
         )
 
     @cached_property
+    def person_links(self) -> PersonLinks | None:
+        """What makes links by which people say what they want; none where nobody could reach them."""
+        settings = self.settings
+        if settings.public_url is None:
+            return None
+        return PersonLinks(self.keyring, public_url=settings.public_url, lifetime=settings.link_lifetime)
+
+    @cached_property
+    def link_requests(self) -> LinkRequests:
+        """What carries out what people asked for by them."""
+        return LinkRequests(self.database, self.keyring, self.catalog, self.clock)
+
+    @cached_property
     def sms_keys(self) -> SmsKeys | None:
         """The keys for SMS that come in; none where there is no gateway."""
         sms = self.settings.sms
@@ -429,6 +451,35 @@ class Services:
         return Lookups({"notifier": own, **self.settings.lookups})
 
     @cached_property
+    def recorder(self) -> Recorder:
+        """Writes what became of tries."""
+        return Recorder(
+            database=self.database,
+            keyring=self.keyring,
+            flows=self.flows,
+            pacing=self.pacing,
+            clock=self.clock,
+            suppression=self.settings.suppression,
+        )
+
+    @cached_property
+    def track(self) -> Track:
+        """The track stage."""
+        return Track(
+            database=self.database,
+            keyring=self.keyring,
+            aftermath=Aftermath(
+                keyring=self.keyring,
+                lost=LostMessages(self.composer, self.recorder),
+                events=DeliveryEvents(decider=self.decider, rules=self.rules, catalog=self.catalog),
+                suppression=self.settings.suppression,
+            ),
+            wake_ups=self.wake_ups,
+            counters=self.counters,
+            clock=self.clock,
+        )
+
+    @cached_property
     def deliver(self) -> Deliver:
         """The deliver stage."""
         return Deliver(
@@ -438,13 +489,7 @@ class Services:
                 wake_ups=self.wake_ups,
                 counters=self.counters,
                 composer=self.composer,
-                recorder=Recorder(
-                    database=self.database,
-                    keyring=self.keyring,
-                    flows=self.flows,
-                    pacing=self.pacing,
-                    clock=self.clock,
-                ),
+                recorder=self.recorder,
                 flows=self.flows,
                 lookups=self.lookups,
                 policy=self.policy,
@@ -465,6 +510,13 @@ class Services:
             keyring=self.keyring,
             clock=self.clock,
         )
+        measurer = Measurer(
+            database=self.database,
+            decider=self.decider,
+            catalog=self.catalog,
+            rules=self.rules,
+            clock=self.clock,
+        )
         return Sweep(
             database=self.database,
             intake=self.intake,
@@ -475,8 +527,11 @@ class Services:
             lapses=self.lapses,
             groups=self.groups,
             releases=self.releases,
+            measurer=measurer,
             ack_requests=self.ack_requests,
             inbound_sms=self.inbound_sms,
+            track=self.track,
+            link_requests=self.link_requests,
             grace=self.settings.tuning.lease_margin,
             counters=self.counters,
         )

@@ -22,6 +22,7 @@ from notifier.cli.crosschecks import (
     unencrypted,
     unknown_sources,
     unknown_tenants,
+    unlinked,
     unsendable,
 )
 from notifier.cli.failures import lines
@@ -140,6 +141,7 @@ def _cross_checks(catalog: Catalog, rules: RuleSet | None, services: Services) -
     if rules is not None:
         yield from unencrypted(catalog, rules, settings, places)
         yield from unsendable(rules, settings, places)
+        yield from unlinked(catalog, settings, places)
         yield from _tenants(foreign_schedules(rules), services, places)
 
 

@@ -9,12 +9,13 @@ from notifier.catalog import Catalog, EventType
 from notifier.cli.findings import Finding, finding_of
 from notifier.cli.places import Places
 from notifier.events import DEFAULT_TENANT, Urgency
-from notifier.messages import ChannelName
+from notifier.messages import ChannelName, MessageClass
 from notifier.rules.ruleset import Rule, RuleSet, Schedule
 from notifier.settings import Settings
 
 # Ours, for digests: no entry of ``lookups`` is needed for it.
 _OWN_SOURCE = "notifier"
+_LISTED = frozenset({MessageClass.SUBSCRIPTION, MessageClass.MARKETING})
 _ALWAYS_SERVED = frozenset({ChannelName.PORTAL, ChannelName.CONSOLE})
 
 
@@ -62,6 +63,25 @@ def unsendable(rules: RuleSet, settings: Settings, places: Places) -> Iterator[F
                 # The stages of a journey share its defaults, and so one finding.
                 found[_unsendable(rule, channel, left, places)] = None
     yield from found
+
+
+def unlinked(catalog: Catalog, settings: Settings, places: Places) -> Iterator[Finding]:
+    """Find types whose mails must offer one click to unsubscribe, where no link can be made (RFC 8058).
+
+    Mailbox providers ask for it of subscription and marketing mail
+    (https://support.google.com/a/answer/81126), and over HTTPS only.
+    """
+    if settings.public_url is not None and settings.public_url.startswith("https://"):
+        return
+    why = "public_url is not set" if settings.public_url is None else "public_url is not https"
+    for entry in catalog:
+        if entry.message_class not in _LISTED or not entry.is_refusable:
+            continue
+        problem = (
+            f"mails of {entry.type}, class {entry.message_class.value}, offer no one-click unsubscribe: {why}"
+        )
+        place = places.of_type(entry.type).at("class")
+        yield finding_of(place.error(problem, "set public_url: https://… in notifier.yaml"), "warning")
 
 
 def foreign_schedules(rules: RuleSet) -> list[Schedule]:

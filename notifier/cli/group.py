@@ -38,6 +38,7 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "alert": Lazy("notifier.cli.alert:alert", "See what fires, take charge of it, give it back."),
         "oncall": Lazy("notifier.cli.oncall:oncall", "See who is on call."),
         "inbox": Lazy("notifier.cli.people:inbox", "Show what a person reads in the portal."),
+        "bounce": Lazy("notifier.cli.bounce:bounce", "Read mails that came back."),
     },
     "Act": {
         "resend": Lazy("notifier.cli.resend:resend", "Send a message again, or decide about a held one."),

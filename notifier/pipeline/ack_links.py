@@ -175,7 +175,7 @@ class AckRequests:
         try:
             self._database.retrying(work)
         except PROCESSING_ERRORS as error:
-            if isinstance(error, DatabaseUnavailable | WAITING_ERRORS) or not taken:
+            if isinstance(error, (DatabaseUnavailable, *WAITING_ERRORS)) or not taken:
                 raise
             with self._database.connection() as connection:
                 ack_links.finish(connection, taken[0].digest, "failed")

@@ -88,7 +88,7 @@ class InboundSms:
         try:
             self._database.retrying(work)
         except PROCESSING_ERRORS as error:
-            if isinstance(error, DatabaseUnavailable | WAITING_ERRORS) or not taken:
+            if isinstance(error, (DatabaseUnavailable, *WAITING_ERRORS)) or not taken:
                 raise
             with self._database.connection() as connection:
                 finish_sms(connection, taken[0].id, Read(kind="unknown", outcome="failed"))

@@ -35,17 +35,21 @@ from notifier.mime import class_headers
 from notifier.pipeline.ack_links import AckLinks, AckWays, Reader
 from notifier.pipeline.attachments import fetch_files
 from notifier.pipeline.lookups import ChunkLookups
+from notifier.pipeline.person_links import Addressee, PersonLinks, PersonWays
 from notifier.pipeline.plans import read_plan
-from notifier.recipients.may_we import GateFacts, GateVerdict, Suppression, may_we
+from notifier.recipients import suppression as suppressed
+from notifier.recipients.may_we import GateFacts, GateVerdict, may_we
 from notifier.recipients.paths import look_up
 from notifier.recipients.preferences import can_opt_out, lacks_consent
 from notifier.recipients.resolve import address_on, is_addressed
 from notifier.recipients.safe_mode import SafeMode, destination, marked
 from notifier.rendering.templates import Templates
 from notifier.settings import Brand, Limits, Mail, Sender
+from notifier.settings import Suppression as SuppressionSettings
 from notifier.store.contacts import open_wishes
 from notifier.store.jobs import JobRow
 from notifier.store.messages import pack
+from notifier.store.person_links import PersonLink
 from notifier.store.work import Claim
 from notifier.tokens import mint_message_id, mint_return_path
 
@@ -109,6 +113,8 @@ class Composed:
     prepared: Prepared
     template_version: str
     body: bytes
+    link: PersonLink | None = None
+    """What stands in the mail for its reader to say what they want; to be kept before it leaves."""
 
 
 class Unopenable(PermanentFailure):
@@ -134,13 +140,16 @@ class Composer:
         locale: str,
         zone: str,
         links: AckLinks | None = None,
+        person_links: PersonLinks | None = None,
         safe_mode: SafeMode | None = None,
+        suppression: SuppressionSettings | None = None,
     ) -> None:
+        self._suppression = suppression or SuppressionSettings()
         self._catalog, self._templates, self._keyring = catalog, templates, keyring
         self._mail, self._limits = mail, limits
         self._brand: Mapping[str, Json] = brand.model_dump()
         self._locale, self._zone = locale, zone
-        self._links, self._safe_mode = links, safe_mode
+        self._links, self._person_links, self._safe_mode = links, person_links, safe_mode
 
     def open(self, row: JobRow, claim: Claim) -> Job:
         """Unseal what the message needs.
@@ -203,15 +212,37 @@ class Composer:
                 if row.stage_rule is not None and row.stage is not None
                 else None,
                 **_refusals(job),
-                suppressed=Suppression(reason=row.suppression_reason, since=row.suppressed_since)
-                if row.suppression_reason is not None and row.suppressed_since is not None
-                else None,
+                suppressed=self._suppressed(job),
                 audience=job.entry.audience,
                 recipient_is_addressed=is_addressed(job.event, job.recipient),
                 is_held_by_safe_mode=not self._is_sendable(job),
                 is_tls_required=job.entry.is_tls_required and job.channel is ChannelName.EMAIL,
                 has_tls=has_tls,
             )
+        )
+
+    def _suppressed(self, job: Job) -> suppressed.Suppression | None:
+        """Return the entry that keeps this message back, of those that stand for its address."""
+        if not job.row.suppressions:
+            return None
+        asked = suppressed.Asked(
+            channel=job.channel,
+            message_class=job.entry.message_class,
+            urgency=job.urgency,
+            preference=job.entry.preference,
+            complaints=self._suppression.of(job.row.tenant).complaint,
+        )
+        return suppressed.first_that_forbids(
+            (
+                suppressed.Suppression(
+                    cause=suppressed.Cause(cause),
+                    scope=scope,
+                    reason=reason,
+                    since=datetime.fromisoformat(since),
+                )
+                for cause, scope, reason, since in job.row.suppressions
+            ),
+            asked,
         )
 
     def headline(self, job: Job) -> str:
@@ -223,7 +254,7 @@ class Composer:
             return job.entry.title
         locale = job.recipient.locale or self._locale
         try:
-            context = self._context(job, {}, locale, None)
+            context = self._context(job, {}, locale, None, None)
             return self._templates.render(job.row.template, ChannelName.EMAIL, locale, context).subject
         except (TemplateError, ConfigError):  # it is told in short; by itself it would have failed
             return job.entry.title
@@ -237,10 +268,10 @@ class Composer:
         """
         live = lookups.live(job.entry, job.event)
         locale = job.recipient.locale or self._locale
-        ways = self._ways(job, locale)
+        ways, own = self._ways(job, locale), self._own_ways(job, locale)
         try:
             content = self._templates.render(
-                job.row.template, job.channel, locale, self._context(job, live, locale, ways)
+                job.row.template, job.channel, locale, self._context(job, live, locale, ways, own)
             )
             version = self._templates.version(job.row.template)
         except (TemplateError, ConfigError) as error:
@@ -255,7 +286,7 @@ class Composer:
         to = destination(self._safe_mode, job.channel, address_on(job.recipient, job.channel))
         if to != address_on(job.recipient, job.channel):
             content = marked(content, job.channel)
-        prepared = adapter.prepare(self._outgoing(job, content, locale, to))
+        prepared = adapter.prepare(self._outgoing(job, content, locale, to, own))
         if len(prepared.wire) > self._limits.message_bytes:
             most = self._limits.message_bytes
             problem = f"the message has {len(prepared.wire)} bytes, limits.message_bytes is {most}"
@@ -267,10 +298,32 @@ class Composer:
             )
         # Whoever may read what was said may not take charge in another's name.
         links = [ways.url] if ways is not None else []
+        links += [own.unsubscribe, own.preferences] if own is not None else []
         body = pack(orjson.dumps(_kept(job, content, live, version, links)))
         return Composed(
-            job=job, prepared=prepared, template_version=version, body=job.person_key.seal(body, b"body")
+            job=job,
+            prepared=prepared,
+            template_version=version,
+            body=job.person_key.seal(body, b"body"),
+            link=own.link if own is not None else None,
         )
+
+    def _own_ways(self, job: Job, locale: str) -> PersonWays | None:
+        """Return how the reader may refuse more of it: of a mail that can be refused."""
+        row, entry = job.row, job.entry
+        if self._person_links is None or job.channel is not ChannelName.EMAIL:
+            return None
+        if not can_opt_out(entry.message_class, job.urgency, entry.preference):
+            return None
+        to = Addressee(
+            tenant=row.tenant,
+            person=row.person_id,
+            address_index=row.address_index,
+            category=row.category,
+            message=row.message_id,
+            locale=locale,
+        )
+        return self._person_links.of(to, row.message_created_at)
 
     def _ways(self, job: Job, locale: str) -> AckWays | None:
         if self._links is None or job.event.alert is None:
@@ -285,7 +338,12 @@ class Composer:
         return self._links.of(job.event, reader, job.row.message_created_at)
 
     def _context(
-        self, job: Job, live: Mapping[str, Json], locale: str, ways: AckWays | None
+        self,
+        job: Job,
+        live: Mapping[str, Json],
+        locale: str,
+        ways: AckWays | None,
+        own: PersonWays | None,
     ) -> dict[str, Json]:
         event, journey = job.event, job.journey
         return {
@@ -305,7 +363,7 @@ class Composer:
             "journey": {"stage": journey.stage, "history": list(journey.history)} if journey else None,
             "brand": self._brand,
             "why": job.row.reason,
-            "links": {},
+            "links": own.to_json() if own is not None else {},
             "message": {"id": str(job.row.message_id), "reason": job.row.reason},
             **(
                 {"alert": {**event.alert, "links": ways.to_json() if ways is not None else {}}}
@@ -318,7 +376,9 @@ class Composer:
         mode = self._safe_mode
         return mode is None or mode.is_sendable(job.channel, address_on(job.recipient, job.channel))
 
-    def _outgoing(self, job: Job, content: Rendered, locale: str, to: str) -> Outgoing:
+    def _outgoing(
+        self, job: Job, content: Rendered, locale: str, to: str, choice: PersonWays | None
+    ) -> Outgoing:
         mail, row = self._mail, job.row
         is_email = job.channel is ChannelName.EMAIL
         own = mail.senders.get(job.entry.message_class) or Sender()
@@ -334,7 +394,10 @@ class Composer:
             reply_to=own.reply_to or mail.reply_to,
             content=content,
             message_id=mint_message_id(self._keyring.token_key, row.message_id, mail.domain),
-            headers=self._class_headers(job, sender) if is_email else {},
+            headers={
+                **(self._class_headers(job, sender) if is_email else {}),
+                **(choice.headers() if choice is not None else {}),
+            },
             return_path=self._return_path(row.message_id) if is_email else "",
             notify=is_email and mail.envelope_sender is not None,
             files=fetch_files(job.event.attachments, self._limits) if is_email else (),

@@ -117,7 +117,7 @@ class Releases:
         try:
             return self._database.retrying(lambda connection: self._release(connection, bin_, now))
         except PROCESSING_ERRORS as error:
-            if isinstance(error, DatabaseUnavailable | WAITING_ERRORS):
+            if isinstance(error, (DatabaseUnavailable, *WAITING_ERRORS)):
                 raise
             with self._database.transaction() as connection:
                 held.put_aside(connection, bin_, now, self._clock.now() + _PUT_OFF)

@@ -23,11 +23,14 @@ from notifier.pipeline.inbound_sms import InboundSms
 from notifier.pipeline.incoming import WAITING_ERRORS
 from notifier.pipeline.ingest import Ingest
 from notifier.pipeline.lapses import Lapses
+from notifier.pipeline.link_requests import LinkRequests
+from notifier.pipeline.measuring import Measurer
 from notifier.pipeline.releases import Releases
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Report
-from notifier.store import ack_links, heartbeats, sms_in, upkeep, work
+from notifier.pipeline.track import WAKE_UP, Track
+from notifier.store import ack_links, heartbeats, person_links, sms_in, upkeep, work
 from notifier.store.database import Database, DatabaseUnavailable
 
 log = get_logger("sweep")
@@ -50,8 +53,11 @@ class Sweep:
         lapses: Lapses,
         groups: Groups,
         releases: Releases,
+        measurer: Measurer,
         ack_requests: AckRequests,
         inbound_sms: InboundSms | None,
+        track: Track,
+        link_requests: LinkRequests,
         grace: timedelta,
         counters: Counters | None = None,
     ) -> None:
@@ -59,8 +65,8 @@ class Sweep:
         self._database, self._intake, self._wake_ups = database, intake, wake_ups
         self._ingest, self._settler, self._timers = ingest, settler, timers
         self._lapses, self._groups, self._releases = lapses, groups, releases
-        self._ack_requests = ack_requests
-        self._inbound_sms = inbound_sms
+        self._measurer, self._ack_requests = measurer, ack_requests
+        self._inbound_sms, self._link_requests, self._track = inbound_sms, link_requests, track
         self._counters, self._grace = counters, grace.total_seconds()
         self._running, self._told = threading.Lock(), ""
         self._forget_after = 0.0
@@ -92,6 +98,7 @@ class Sweep:
             "asked": self._carry_out,
             "groups": self._speak,
             "held": self._release,
+            "measured": self._measure,
             "unknown": self._settle_unknown,
             "expired": lambda found: self._settle("expired", self._settler.expired, found),
             "work": self._wake,
@@ -131,13 +138,21 @@ class Sweep:
         found["alerts"] = self._lapses.run()
 
     def _carry_out(self, found: Counter[str]) -> None:
-        """Do what people asked for by link and SMS; most rounds nobody did, and one look tells."""
+        """Do what people asked for by link and SMS, and have reports read; most rounds there is none: one look tells.
+
+        Who hands in a report about a message can wake nobody.
+        """
+        self._track.publish_key()
         with self._database.connection() as connection:
-            has_asks, has_sms = sms_in.has_waiting(connection)
+            has_asks, has_sms, has_wishes, has_reports = sms_in.has_waiting(connection)
+        if has_reports:
+            found["reports"] = self._wake_ups.ring(WAKE_UP)
         if has_asks:
             found["asked"] = self._ack_requests.run()
         if has_sms and self._inbound_sms is not None:
             found["sms"] = self._inbound_sms.run()
+        if has_wishes:
+            found["wishes"] = self._link_requests.run()
 
     def _speak(self, found: Counter[str]) -> None:
         oldest = None
@@ -147,6 +162,9 @@ class Sweep:
 
     def _release(self, found: Counter[str]) -> None:
         found["held"] = self._ring_flows(self._releases.run())
+
+    def _measure(self, found: Counter[str]) -> None:
+        found["measured"] = self._ring_flows(self._measurer.run())
 
     def _settle_unknown(self, found: Counter[str]) -> None:
         """Decide about leases that ran out; not while those who could not renew or record them still may."""
@@ -172,6 +190,7 @@ class Sweep:
             if heartbeats.is_older(connection, "upkeep", _UPKEEP):
                 heartbeats.make_partitions(connection)
                 ack_links.prune_links(connection)
+                person_links.prune(connection)
             # By this process's own clock: a look at the database each second would cost more than it saves.
             if time.monotonic() > self._forget_after:
                 self._forget_after = time.monotonic() + _UPKEEP.total_seconds()

@@ -14,6 +14,7 @@ from cachetools import TTLCache
 from notifier.crypto import DataKey, Keyring
 from notifier.ids import uuid7
 from notifier.store.bulk import BulkInsert
+from notifier.store.choices import forget_choices
 from notifier.store.database import Connection, Database
 from notifier.store.held import let_go
 
@@ -146,6 +147,7 @@ def erase(connection: Connection, tenant: str, address_index: bytes) -> Erasure 
     if row is None:
         return None
     let_go(connection, row[0])
+    forget_choices(connection, row[0])
     connection.execute("DELETE FROM told WHERE tenant = %s AND person_id = %s", [tenant, row[0]])
     contacts = connection.execute("DELETE FROM contact WHERE person_id = %s", [row[0]]).rowcount
     entries = connection.execute("DELETE FROM inbox WHERE person_id = %s", [row[0]]).rowcount

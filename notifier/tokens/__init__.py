@@ -2,13 +2,30 @@
 
 from notifier.tokens.ack_links import ack_digest, mint_ack_token
 from notifier.tokens.message_ids import message_id_of, mint_message_id
+from notifier.tokens.person_links import (
+    link_digest,
+    link_seal_key,
+    message_of_tag,
+    mint_person_token,
+    split_person_link,
+    tag_message,
+)
+from notifier.tokens.references import message_id_of_reference, reference_of
 from notifier.tokens.return_paths import message_of_return_path, mint_return_path
 
 __all__ = [
     "ack_digest",
+    "link_digest",
+    "link_seal_key",
     "message_id_of",
+    "message_id_of_reference",
     "message_of_return_path",
+    "message_of_tag",
     "mint_ack_token",
     "mint_message_id",
+    "mint_person_token",
     "mint_return_path",
+    "reference_of",
+    "split_person_link",
+    "tag_message",
 ]

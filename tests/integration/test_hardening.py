@@ -447,6 +447,7 @@ def test_what_the_sweep_settles_is_counted(flow: Flow) -> None:
         releases=services.releases,
         ack_requests=sweep._ack_requests,
         inbound_sms=sweep._inbound_sms,
+        link_requests=sweep._link_requests,
         grace=timedelta(0),
         counters=services.counters,
     ).run()

@@ -46,6 +46,11 @@ def test_the_web_role_sees_the_tenant_that_is_set_and_nothing_otherwise(flow: Fl
         "SELECT * FROM sms_in",
         "INSERT INTO sms_in (remote_id) VALUES ('x')",
         "UPDATE alert SET status = 'acknowledged'",
+        "SELECT * FROM person_link",
+        "SELECT * FROM link_ask",
+        "SELECT * FROM consent",
+        "SELECT * FROM preference_change",
+        "SELECT * FROM tracked",
         "SELECT * FROM report",
         "INSERT INTO report (source, key, sealed) VALUES ('x', 'x', 'x')",
         "SELECT * FROM report_key",
@@ -80,16 +85,17 @@ def test_what_acts_with_the_owners_right_is_not_for_everybody(database_url: str)
     with psycopg.connect(database_url) as admin:
         names = admin.execute(
             """SELECT proname FROM pg_proc
-               WHERE prosecdef AND proname ~ '^notifier_(ack|sms|report|sealing)' ORDER BY 1"""
+               WHERE prosecdef AND proname ~ '^notifier_(ack|link|report|sealing|sms|track)' ORDER BY 1"""
         ).fetchall()
         open_to_all = admin.execute(
             """SELECT proname FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner)))
-               WHERE prosecdef AND proname ~ '^notifier_(ack|sms|report|sealing)' AND grantee = 0"""
+               WHERE prosecdef AND proname ~ '^notifier_(ack|link|report|sealing|sms|track)' AND grantee = 0"""
         ).fetchall()
 
     assert [name for (name,) in names] == [
-        "notifier_ack_ask", "notifier_ack_look", "notifier_report_in", "notifier_reports",
-        "notifier_sealing_key", "notifier_sms_in", "notifier_sms_reply",
+        "notifier_ack_ask", "notifier_ack_look", "notifier_link_answer", "notifier_link_ask", "notifier_link_look",
+        "notifier_report_in", "notifier_reports", "notifier_sealing_key", "notifier_sms_in", "notifier_sms_reply",
+        "notifier_track_look", "notifier_track_trap",
     ]  # fmt: skip
     assert open_to_all == []
 

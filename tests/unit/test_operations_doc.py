@@ -51,7 +51,7 @@ def _written(default: Any) -> str:
         return f"`{default.get_secret_value()}`"
     if isinstance(default, timedelta):
         seconds = default.total_seconds()
-        return f"`{seconds:g}s`" if seconds >= 1 else f"`{seconds * 1000:g}ms`"
+        return f"`{seconds:.10g}s`" if seconds >= 1 else f"`{seconds * 1000:g}ms`"
     return "" if default in (None, "", (), {}) else f"`{default}`"
 
 

@@ -1,0 +1,137 @@
+"""Carry out what people ask for by the links in their mails: stop a category, stop all that may be, undo it.
+
+Runs in the sweep, as the worker; the web process only hands in what was asked.
+"""
+
+import time
+from uuid import UUID
+
+from notifier.catalog import Catalog
+from notifier.clock import Clock
+from notifier.crypto import Keyring
+from notifier.logs import get_logger
+from notifier.pipeline.choices import Chooser
+from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS
+from notifier.recipients.refusals import category_rules, refusable
+from notifier.recipients.suppression import Cause
+from notifier.store import choices, person_links, suppressions
+from notifier.store.choices import Change
+from notifier.store.database import Connection, Database, DatabaseUnavailable
+from notifier.store.person_links import LinkAsk
+from notifier.tokens import message_of_tag, mint_person_token
+
+log = get_logger("consent")
+
+_STINT_SECONDS = 0.5
+_REASON = "unsubscribed"
+
+
+class LinkRequests:
+    """Carries out what people asked for by link."""
+
+    def __init__(self, database: Database, keyring: Keyring, catalog: Catalog, clock: Clock) -> None:
+        self._database, self._keyring, self._clock = database, keyring, clock
+        self._rules = category_rules(catalog)
+        self._chooser = Chooser(keyring, self._rules)
+
+    def run(self) -> int:
+        """Carry out what waits, for a stint at most; return how many there were."""
+        count, end = 0, time.monotonic() + _STINT_SECONDS
+        while self._next():
+            count += 1
+            if time.monotonic() > end:
+                break
+        return count
+
+    def _next(self) -> bool:
+        """Carry one out, in a transaction of its own."""
+        taken: list[LinkAsk] = []
+
+        def work(connection: Connection) -> None:
+            taken[:] = []
+            if (ask := person_links.take_ask(connection)) is not None:
+                taken.append(ask)
+                self._carry_out(connection, ask)
+
+        try:
+            self._database.retrying(work)
+        except PROCESSING_ERRORS as error:
+            if isinstance(error, (DatabaseUnavailable, *WAITING_ERRORS)) or not taken:
+                raise
+            with self._database.connection() as connection:
+                person_links.finish_ask(connection, taken[0].id, "failed")
+            log.error("consent.stumbled", ask=taken[0].kind, error=type(error).__name__)
+        else:
+            # A worker may have claimed a mail before, and looked before.
+            suppressions.revoke(self._database, {(ask.tenant, ask.address_index) for ask in taken})
+        return bool(taken)
+
+    def _carry_out(self, connection: Connection, ask: LinkAsk) -> None:
+        outcome = {"unsubscribe": self._unsubscribe, "all": self._all, "undo": self._undo}[ask.kind](
+            connection, ask
+        )
+        person_links.finish_ask(connection, ask.id, outcome)
+        log.info("consent.asked", ask=ask.kind, how=ask.how, outcome=outcome)
+
+    def _unsubscribe(self, connection: Connection, ask: LinkAsk) -> str:
+        self._refuse(connection, ask, [ask.category])
+        return "unsubscribed"
+
+    def _all(self, connection: Connection, ask: LinkAsk) -> str:
+        self._refuse(connection, ask, refusable(self._rules))
+        return "all"
+
+    def _refuse(self, connection: Connection, ask: LinkAsk, categories: list[str]) -> None:
+        """Refuse in the address book, and by the address's keyed hash, which also holds for who is not in it."""
+        known = choices.unsubscribed_scopes(connection, ask.tenant, ask.address_index)
+        before = self._chooser.refused(connection, ask)
+        added = [one for one in categories if one not in known or one not in before]
+        if not added:
+            return
+        self._chooser.change(connection, ask, lambda mine: mine.refusing(added))
+        for category in added:
+            if category not in known:
+                suppressions.suppress(
+                    connection, ask.tenant, ask.address_index, _REASON,
+                    cause=Cause.UNSUBSCRIBE, scope=category, message=self._message(ask),
+                )  # fmt: skip
+        self._record(connection, ask, refused=added)
+
+    def _undo(self, connection: Connection, ask: LinkAsk) -> str:
+        back = sorted({*choices.last_refused(connection, ask.digest), ask.category})
+        self._chooser.change(connection, ask, lambda mine: mine.wanting(back))
+        for category in back:
+            suppressions.release(
+                connection, ask.tenant, ask.address_index, causes=[Cause.UNSUBSCRIBE], scope=category
+            )
+        self._record(connection, ask, wanted=back)
+        return "undone"
+
+    def _record(
+        self, connection: Connection, ask: LinkAsk, *, refused: list[str] | None = None,
+        wanted: list[str] | None = None,
+    ) -> None:  # fmt: skip
+        if ask.person_key is None:  # erased: the suppression is all that may be kept
+            return
+        choices.record_change(
+            connection,
+            Change(
+                tenant=ask.tenant,
+                person_id=ask.person_id,
+                how=ask.how,
+                link=ask.digest,
+                message_id=self._message(ask),
+                refused=refused or (),
+                wanted=wanted or (),
+            ),
+        )
+
+    def _message(self, ask: LinkAsk) -> UUID | None:
+        """Return the message the link stood in, as far as that can be believed."""
+        return message_of_tag(self._keyring.token_key, self._token(ask), ask.tag)
+
+    def _token(self, ask: LinkAsk) -> str:
+        """Return the token whose hash the link is: a MAC, so that it need not be kept."""
+        return mint_person_token(
+            self._keyring.token_key, tenant=ask.tenant, person=ask.person_id, category=ask.category
+        )

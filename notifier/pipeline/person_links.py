@@ -1,0 +1,80 @@
+"""Give recipients of a mail what they need to say that they want no more of its kind.
+
+Makes links and headers while a message is written; what people ask for by them is ``link_requests``' part.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from notifier.crypto import Keyring
+from notifier.events import Json
+from notifier.store.person_links import PersonLink
+from notifier.tokens import link_digest, mint_person_token, tag_message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addressee:
+    """Whom a mail is for, and what of."""
+
+    tenant: str
+    person: UUID
+    address_index: bytes
+    category: str
+    message: UUID
+    locale: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonWays:
+    """How a recipient may say what they want: two pages under one token, and the row that knows it."""
+
+    link: PersonLink
+    unsubscribe: str
+    preferences: str
+
+    def to_json(self) -> dict[str, Json]:
+        """Return what templates see as ``links``."""
+        return {"unsubscribe": self.unsubscribe, "preferences": self.preferences}
+
+    def headers(self) -> Mapping[str, str]:
+        """Return what lets mail programs offer it themselves (RFC 2369, RFC 8058 §3.1).
+
+        One click is announced over HTTPS only, as RFC 8058 has it.
+        """
+        headers = {"List-Unsubscribe": f"<{self.unsubscribe}>"}
+        if self.unsubscribe.startswith("https://"):
+            headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        return headers
+
+
+class PersonLinks:
+    """Makes links.
+
+    Args:
+        keyring: Whose token key signs.
+        public_url: Where people reach the web process.
+        lifetime: How long after its newest mail a link may be used; CAN-SPAM asks for 30 days at least.
+    """
+
+    def __init__(self, keyring: Keyring, *, public_url: str, lifetime: timedelta) -> None:
+        self._keyring, self._public_url, self._lifetime = keyring, public_url.rstrip("/"), lifetime
+
+    def of(self, to: Addressee, now: datetime) -> PersonWays:
+        """Return the ways for a mail; the caller keeps the link before the mail leaves."""
+        key = self._keyring.token_key
+        token = mint_person_token(key, tenant=to.tenant, person=to.person, category=to.category)
+        text = token + tag_message(key, token, to.message)
+        link = PersonLink(
+            digest=link_digest(token),
+            tenant=to.tenant,
+            person_id=to.person,
+            address_index=to.address_index,
+            category=to.category,
+            locale=to.locale,
+            expires_at=now + self._lifetime,
+        )
+        return PersonWays(
+            link=link, unsubscribe=f"{self._public_url}/u/{text}", preferences=f"{self._public_url}/p/{text}"
+        )

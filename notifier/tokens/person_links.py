@@ -1,0 +1,60 @@
+"""Mint the secret part of the links by which people say what they want to be told.
+
+Two parts of a URL: a MAC over tenant, person and category, of which the database keeps only the hash; and the
+message it stood in, with a MAC of its own. Nothing in it names anybody.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from uuid import UUID
+
+_TOKEN_BYTES, _TAG_BYTES = 18, 5
+_FORM = re.compile(r"([A-Za-z0-9_-]{24})([A-Za-z0-9_-]{28})?")
+
+
+def mint_person_token(key: bytes, *, tenant: str, person: UUID, category: str) -> str:
+    """Return the 24 characters of a person's link for a category; the same each time."""
+    bound = f"{len(tenant)}:{tenant}{category}".encode() + person.bytes
+    digest = hashlib.blake2b(bound, digest_size=_TOKEN_BYTES, key=key, person=b"person-link").digest()
+    return base64.urlsafe_b64encode(digest).decode()
+
+
+def tag_message(key: bytes, token: str, message: UUID) -> str:
+    """Return the 28 characters that say which message a link stands in."""
+    return base64.urlsafe_b64encode(message.bytes + _tag_mac(key, token, message)).decode()
+
+
+def split_person_link(text: str) -> tuple[str, str | None] | None:
+    """Return token and tag of what stands in a URL; None for what cannot be one. The tag may be missing."""
+    match = _FORM.fullmatch(text)
+    return (match[1], match[2]) if match else None
+
+
+def message_of_tag(key: bytes, token: str, tag: str | None) -> UUID | None:
+    """Return the message a link stood in, or None where nobody can say or the tag was forged."""
+    try:
+        raw = base64.urlsafe_b64decode(tag or "")
+    except (binascii.Error, ValueError):
+        return None
+    if len(raw) != 16 + _TAG_BYTES:
+        return None
+    message = UUID(bytes=raw[:16])
+    return message if hmac.compare_digest(raw[16:], _tag_mac(key, token, message)) else None
+
+
+def link_digest(token: str) -> bytes:
+    """Return what the database keeps of a token."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def link_seal_key(token: str) -> bytes:
+    """Return the key of what goes between the page behind a link and the worker: only the token gives it."""
+    return hashlib.blake2b(token.encode(), digest_size=32, person=b"link-seal").digest()
+
+
+def _tag_mac(key: bytes, token: str, message: UUID) -> bytes:
+    bound = token.encode() + message.bytes
+    return hashlib.blake2b(bound, digest_size=_TAG_BYTES, key=key, person=b"person-link-tag").digest()

@@ -1,0 +1,400 @@
+"""Unsubscribing: one click acts, a look never does, and what is essential still arrives; over real HTTP and SMTP."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from notifier.pipeline.erase import Eraser
+from notifier.recipients.suppression import Cause
+from notifier.store import person_links, suppressions
+from notifier.store.suppressions import suppress
+from notifier.tokens import message_id_of
+from tests.consent import ANN, PUBLIC, Stage, path_of, sweeping
+from tests.integration.test_web import served
+from tests.services import MakeFlow
+
+pytestmark = pytest.mark.servers
+
+ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+
+
+@pytest.fixture
+def stage(make_flow: MakeFlow, tmp_path: Path) -> Stage:
+    """A notifier that people can reach."""
+    return Stage(make_flow, tmp_path)
+
+
+@pytest.fixture
+def web(stage: Stage) -> Iterator[httpx.Client]:
+    """The web process: as it is run, without the master key and under its own role."""
+    settings = stage.flow.services.settings.model_copy(update={"master_key": None})
+    with served(settings) as client:
+        yield client
+
+
+def title(answer: httpx.Response) -> str:
+    """Return what the page says first."""
+    return answer.text.partition("<h1>")[2].partition("</h1>")[0]
+
+
+def snapshot(stage: Stage) -> str:
+    """Return a hash of everything stored but heartbeats."""
+    tables = [
+        row[0]
+        for row in stage.flow.query(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace "
+            "AND relname NOT IN ('heartbeat', 'alembic_version') ORDER BY 1"
+        )
+    ]
+    rows = [stage.flow.query(f"SELECT t::text FROM {table} t ORDER BY 1") for table in tables]
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("type_", "is_offered"),
+    [
+        ("news.made", True),
+        ("offer.made", True),
+        ("disk.full", True),
+        ("fire.seen", False),
+        ("password.reset", False),
+        ("order.made", False),
+        ("law.changed", False),
+    ],
+)
+def test_what_may_be_refused_says_how(stage: Stage, type_: str, *, is_offered: bool) -> None:
+    """In its headers (RFC 8058) and its footer; what may not be refused has neither."""
+    mail = stage.tell(type_)
+
+    assert mail is not None
+    raw = stage.flow.smtp.received[-1].data
+    if is_offered:
+        header = mail["List-Unsubscribe"]
+        assert header == f"<{PUBLIC}{path_of(mail)}>"
+        assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+        assert f"<{PUBLIC}{path_of(mail)}>".encode() in raw  # on one line, in no encoded word
+        assert len(path_of(mail)) < 75
+        html = mail.get_body(("html",))
+        assert html is not None
+        assert path_of(mail) in html.get_content()
+        assert path_of(mail, "p") in html.get_content()
+    else:
+        assert mail["List-Unsubscribe"] is None
+        assert mail["List-Unsubscribe-Post"] is None
+        assert b"/u/" not in raw
+        assert b"/p/" not in raw
+
+
+def test_over_plain_http_one_click_is_not_announced(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """RFC 8058 §3.1 asks for HTTPS; the link itself is there all the same."""
+    stage = Stage(make_flow, tmp_path, public_url="http://notifier.example.com")
+
+    mail = stage.tell("news.made")
+
+    assert mail is not None
+    assert mail["List-Unsubscribe"].startswith("<http://notifier.example.com/u/")
+    assert mail["List-Unsubscribe-Post"] is None
+
+
+def test_without_a_public_address_nothing_is_offered(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """And nothing is kept for it."""
+    stage = Stage(make_flow, tmp_path, public_url=None)
+
+    mail = stage.tell("news.made")
+
+    assert mail is not None
+    assert mail["List-Unsubscribe"] is None
+    assert stage.flow.query("SELECT 1 FROM person_link") == []
+
+
+def test_a_bulk_mailing_keeps_one_link_for_each_person(stage: Stage) -> None:
+    """Not one for each message; the database has its hash, the kept text has it blanked."""
+    mails = [stage.tell("news.made"), stage.tell("news.made"), stage.tell("news.made", to="bob@example.org")]
+
+    paths = [path_of(mail) for mail in mails]
+    tokens = [path[3:27] for path in paths]
+    services = stage.flow.services
+    with services.database.connection() as connection:
+        rows = connection.execute(
+            """SELECT body.sealed, person.data_key FROM body JOIN message m ON m.id = body.message_id
+               JOIN person ON person.id = m.person_id"""
+        ).fetchall()
+    kept = [services.keyring.open_data_key(key).unseal(sealed, b"body") for sealed, key in rows]
+
+    assert len(set(paths)) == 3
+    assert len(set(tokens)) == 2
+    assert stage.flow.query("SELECT count(*) FROM person_link") == [(2,)]
+    assert not any(token in repr(stage.flow.query("SELECT t::text FROM person_link t")) for token in tokens)
+    assert len(kept) == 3
+    assert not any(token.encode() in body for token in tokens for body in kept)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_looking_changes_nothing(stage: Stage, web: httpx.Client, method: str) -> None:
+    """Gateways open every link (complaint 9): however often, whatever they send along."""
+    path = path_of(stage.tell("news.made"))
+    before = snapshot(stage)
+
+    for suffix in ("", "?List-Unsubscribe=One-Click", "?do=unsubscribe", "x"):
+        for headers in ({}, {"Purpose": "prefetch"}, {"User-Agent": "Mozilla/5.0 (BarracudaCentral)"}):
+            web.request(method, path + suffix, headers=headers)
+
+    assert snapshot(stage) == before
+    assert stage.tell("news.made") is not None
+
+
+@pytest.mark.parametrize("shape", ["urlencoded", "multipart"])
+def test_one_click_acts_at_once(stage: Stage, web: httpx.Client, shape: str) -> None:
+    """One POST, no cookie, no redirect, no second page (complaint 10); it holds from the next mail on."""
+    mail = stage.tell("news.made")
+    assert mail is not None
+    path = path_of(mail)
+
+    if shape == "urlencoded":
+        answer = web.post(path, data=ONE_CLICK)
+    else:
+        answer = web.post(path, files={"List-Unsubscribe": (None, "One-Click")})
+    stage.flow.services.sweep.run()
+
+    assert answer.status_code == 200
+    assert answer.history == []
+    assert "set-cookie" not in answer.headers
+    assert stage.suppressed() == {("news", "unsubscribed")}
+    assert stage.tell("news.made") is None
+    assert stage.flow.messages()[-1][1] == "suppressed"
+    assert stage.tell("offer.made") is not None
+    assert stage.tell("password.reset") is not None, "a reset still arrives, although of the same category"
+    (how, message) = stage.flow.query("SELECT how, message_id FROM preference_change")[0]
+    key = stage.flow.services.keyring.token_key
+    assert (how, message) == ("one_click", message_id_of(key, mail["Message-ID"]))
+
+
+def test_one_click_twice_is_one(stage: Stage, web: httpx.Client) -> None:
+    """Providers repeat it, also before the sweep came."""
+    path = path_of(stage.tell("news.made"))
+
+    answers = [web.post(path, data=ONE_CLICK) for _ in range(3)]
+    first = stage.flow.services.link_requests.run()
+    web.post(path, data=ONE_CLICK)
+    stage.flow.services.link_requests.run()
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert first == 1
+    assert stage.flow.query("SELECT count(*) FROM preference_change") == [(1,)]
+
+
+def test_a_queued_mail_stays_back(stage: Stage, web: httpx.Client) -> None:
+    """It was decided before, and is asked about once more before it goes."""
+    path = path_of(stage.tell("news.made"))
+    stage.flow.ingest({"type": "news.made", "subject": "S-2", "data": {"to": ANN, "locale": "en"}})
+
+    web.post(path, data=ONE_CLICK)
+    stage.flow.services.link_requests.run()
+    stage.flow.deliver()
+
+    assert len(stage.flow.smtp.received) == 1
+
+
+def test_a_contact_opts_out_on_every_channel(stage: Stage, web: httpx.Client) -> None:
+    """In the address book too, where a channel without this address would go on otherwise."""
+    stage.know(opt_outs=frozenset({"it"}), wishes={"opt_ins": ["news", "club"]})
+    path = path_of(stage.tell("news.made"))
+
+    with sweeping(stage):
+        answer = web.post(path, data={"do": "unsubscribe"})
+
+    assert title(answer) == "You are unsubscribed"
+    assert stage.flow.query("SELECT opt_outs FROM contact") == [(["it", "news"],)]
+    assert stage.tell("news.made") is None
+
+
+def test_the_button_and_its_way_back(stage: Stage, web: httpx.Client) -> None:
+    """The page says what came of it, in German, and offers to take it back."""
+    stage.know()
+    path = path_of(stage.tell("news.made", locale="de-AT"))
+
+    before = web.get(path)
+    with sweeping(stage):
+        done = web.post(path, data={"do": "unsubscribe"})
+        undone = web.post(path, data={"do": "undo"})
+
+    assert (before.status_code, title(before)) == (200, "Abmelden?")
+    assert '<html lang="de">' in before.text
+    assert title(done) == "Sie sind abgemeldet"
+    assert title(undone) == "Willkommen zurück"
+    assert stage.suppressed() == set()
+    assert stage.flow.query("SELECT opt_outs FROM contact") == [([],)]
+    assert stage.tell("news.made") is not None
+    assert [row[0] for row in stage.flow.query("SELECT how FROM preference_change ORDER BY id")] == [
+        "page"
+    ] * 2
+
+
+def test_all_but_essential_mail_can_be_stopped(stage: Stage, web: httpx.Client) -> None:
+    """Everything that may be refused, and nothing else; undone it is as it was before."""
+    with stage.flow.services.database.connection() as connection:
+        suppress(
+            connection, "default", stage.index(), "unsubscribed", cause=Cause.UNSUBSCRIBE, scope="offers"
+        )
+    path = path_of(stage.tell("news.made"))
+
+    with sweeping(stage):
+        answer = web.post(path, data={"do": "all"})
+        stopped = [stage.tell(one) is None for one in ("news.made", "offer.made", "disk.full")]
+        arriving = [stage.tell(one) is not None for one in ("order.made", "law.changed", "fire.seen")]
+        web.post(path, data={"do": "undo"})
+
+    assert title(answer) == "You are unsubscribed from everything"
+    assert stopped == [True] * 3
+    assert arriving == [True] * 3
+    assert stage.tell("news.made") is not None
+    assert stage.suppressed() == {("offers", "unsubscribed")}
+
+
+def test_undoing_leaves_other_reasons(stage: Stage, web: httpx.Client) -> None:
+    """Who was suppressed for a complaint is not freed by a button."""
+    path = path_of(stage.tell("news.made"))
+    with stage.flow.services.database.connection() as connection:
+        suppress(connection, "default", stage.index(), "complained", cause=Cause.COMPLAINT, scope="news")
+
+    with sweeping(stage):
+        web.post(path, data={"do": "unsubscribe"})
+        web.post(path, data={"do": "undo"})
+
+    assert stage.suppressed() == {("news", "complained")}
+
+
+@pytest.mark.parametrize("body", [b"", b"x=1", b"do=delete", b"%ff", b"x" * 10_000])
+def test_a_post_that_asks_for_nothing_does_nothing(stage: Stage, web: httpx.Client, body: bytes) -> None:
+    """The page is shown as it is."""
+    path = path_of(stage.tell("news.made"))
+
+    answer = web.post(path, content=body, headers={"content-type": "application/x-www-form-urlencoded"})
+
+    assert (answer.status_code, title(answer)) == (200, "Unsubscribe?")
+    assert stage.flow.query("SELECT 1 FROM link_ask") == []
+
+
+def test_a_link_lives_for_a_year_and_more(stage: Stage, web: httpx.Client) -> None:
+    """CAN-SPAM asks for 30 days; each newer mail prolongs it; over, it says so and does nothing."""
+    path = path_of(stage.tell("news.made"))
+    (span,) = stage.flow.query("SELECT expires_at - now() FROM person_link")[0]
+    with stage.flow.services.database.connection() as connection:
+        connection.execute("UPDATE person_link SET expires_at = now() + interval '3 days'")
+        stage.tell("news.made")
+        (prolonged,) = stage.flow.query("SELECT expires_at - now() FROM person_link")[0]
+        connection.execute("UPDATE person_link SET expires_at = now()")
+        answer, again = web.post(path, data=ONE_CLICK), web.get(path)
+        connection.execute("UPDATE person_link SET expires_at = now() - interval '31 days'")
+        person_links.prune(connection)
+
+    assert timedelta(days=399) < span <= timedelta(days=400)
+    assert timedelta(days=399) < prolonged <= timedelta(days=400)
+    assert (answer.status_code, title(again)) == (410, "This link has expired")
+    assert stage.flow.query("SELECT 1 FROM link_ask") == []
+    assert web.get(path).status_code == 404
+
+
+def test_a_forged_link_is_none(stage: Stage, web: httpx.Client) -> None:
+    """In the browser's language; after too many of them nobody is asked any more."""
+    path = path_of(stage.tell("news.made"))
+    forged = "/u/" + ("A" if path[3] != "A" else "B") + path[4:]
+
+    answers = [
+        web.post(forged, data=ONE_CLICK, headers={"Accept-Language": "xx, fr;q=0.5"}) for _ in range(121)
+    ]
+
+    assert (answers[0].status_code, title(answers[0])) == (404, "Ce lien n\u2019est pas valable")
+    assert answers[-1].status_code == 429
+
+
+def test_a_forged_message_is_not_believed(stage: Stage, web: httpx.Client) -> None:
+    """The link itself holds: it is their own. What it stood in is left open."""
+    path = path_of(stage.tell("news.made"))
+    forged = path[:-1] + ("A" if path[-1] != "A" else "B")
+
+    web.post(forged, data=ONE_CLICK)
+    stage.flow.services.link_requests.run()
+
+    assert stage.flow.query("SELECT how, message_id FROM preference_change") == [("one_click", None)]
+
+
+def test_after_erasure_the_page_is_neutral_and_the_wish_stays(stage: Stage, web: httpx.Client) -> None:
+    """The suppression is a keyed hash and survives; a click after it is honoured too."""
+    stage.know()
+    path, other = path_of(stage.tell("news.made")), path_of(stage.tell("offer.made"))
+    web.post(path, data=ONE_CLICK)
+    services = stage.flow.services
+    services.link_requests.run()
+
+    Eraser(services.database, services.keyring, services.catalog).erase("default", ANN)
+    shown = web.get(path)
+    web.post(other, data=ONE_CLICK)
+    services.link_requests.run()
+
+    assert title(shown) == "There is nothing here any more"
+    assert "news" not in shown.text.lower()
+    assert "<button" not in shown.text
+    assert stage.suppressed() == {("news", "unsubscribed"), ("offers", "unsubscribed")}
+    assert stage.flow.query("SELECT 1 FROM preference_change") == []
+    assert stage.tell("news.made") is None, "addressed again, they are left alone"
+
+
+def test_a_page_lets_browsers_do_nothing_else(stage: Stage, web: httpx.Client) -> None:
+    """Not kept, not framed, no script, and the link is told to nobody."""
+    answer = web.get(path_of(stage.tell("news.made")))
+
+    style = re.search(r"<style>(.*?)</style>", answer.text)
+    assert style is not None
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["cache-control"] == "no-store"
+    assert "script" not in answer.text
+    assert "http" not in answer.text.replace("http-equiv", "")
+
+
+def test_a_database_that_is_away_is_said(stage: Stage, web: httpx.Client, database_url: str) -> None:
+    """A provider that asked by one click tries again later."""
+    path = path_of(stage.tell("news.made"))
+    with psycopg.connect(database_url, autocommit=True) as admin:
+        admin.execute("ALTER FUNCTION notifier_link_look(bytea) RENAME TO gone")
+        admin.execute(
+            "CREATE FUNCTION notifier_link_look(bytea) RETURNS TABLE (x int) LANGUAGE sql AS "
+            "'SELECT 1 FROM pg_sleep(20)'"
+        )
+        admin.execute("GRANT EXECUTE ON FUNCTION notifier_link_look(bytea) TO notifier_web")
+
+    answer = web.post(path, data=ONE_CLICK)
+
+    assert (answer.status_code, title(answer)) == (503, "Not right now")
+    assert answer.headers["retry-after"] == "60"
+
+
+def test_an_ask_that_trips_is_said_to_have_failed(
+    stage: Stage, web: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not stand in the way of those behind it, and can be asked again."""
+    first, second = path_of(stage.tell("news.made")), path_of(stage.tell("offer.made"))
+    web.post(first, data=ONE_CLICK)
+    web.post(second, data=ONE_CLICK)
+
+    with monkeypatch.context() as broken:
+
+        def trip(*_: object, **__: object) -> None:
+            raise ValueError("our own mistake")
+
+        broken.setattr(suppressions, "suppress", trip)
+        assert stage.flow.services.link_requests.run() == 2
+    shown = web.get(first)
+    web.post(first, data=ONE_CLICK)
+    stage.flow.services.link_requests.run()
+
+    assert title(shown) == "It could not be written down"
+    assert stage.suppressed() == {("news", "unsubscribed")}

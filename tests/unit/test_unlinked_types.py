@@ -1,0 +1,40 @@
+"""Subscription mail that could not offer one click to unsubscribe is found before it is sent."""
+
+from pathlib import Path
+
+import pytest
+
+from notifier.catalog import Catalog
+from notifier.cli.crosschecks import unlinked
+from notifier.cli.places import Places
+from notifier.settings import Settings
+
+EVENTS = """
+events:
+  - {type: news.made, title: N, category: news, class: subscription, schema: {}, sample: {}, sample_subject: x}
+  - {type: law.made, title: L, category: law, class: marketing, preference: cant_unsubscribe, schema: {}, sample: {},
+     sample_subject: x}
+  - {type: disk.full, title: D, category: it, class: operational, schema: {}, sample: {}, sample_subject: x}
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        (None, "public_url is not set"),
+        ("http://n.example", "public_url is not https"),
+        ("https://n.example", None),
+    ],
+)
+def test_types_that_must_offer_one_click_and_cannot(tmp_path: Path, url: str | None, why: str | None) -> None:
+    """A warning on the line of its class; of operational mail, and what nobody may refuse, nothing is said."""
+    for name in ("events", "rules"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "events" / "types.yaml").write_text(EVENTS)
+    settings = Settings.model_construct(**{**dict(Settings()), "public_url": url})
+
+    found = list(unlinked(Catalog.load(tmp_path / "events"), settings, Places(tmp_path)))
+
+    expected = [] if why is None else [("warning", 3, "events[0].class")]
+    assert [(one.severity, one.line, one.field) for one in found] == expected
+    assert all((why or "") in one.problem for one in found)
