@@ -84,11 +84,9 @@ def check_dmarc(
     """Say whether the From domain has a policy, and whether one of SPF and DKIM stands for that domain."""
     name = f"DMARC {domain}"
     found: Mapping[str, Any] = judge_dmarc(domain, resolver=resolver, timeout=_SECONDS, retries=0)
-    if not found["valid"] and _is_silent(found):
-        return _unanswered(name)
     if not found["valid"]:
         mend = f"publish a TXT record at _dmarc.{domain}: `v=DMARC1; p=none; rua=mailto:…` to begin with"
-        return fail(name, str(found["error"]), mend)
+        return _unanswered(name) if _is_silent(found) else fail(name, str(found["error"]), mend)
     tags = found["tags"]
     spf = _is_aligned(domain, envelope_domain, str(tags["aspf"]["value"]), resolver)
     dkim = any(_is_aligned(domain, one, str(tags["adkim"]["value"]), resolver) for one in signing)
