@@ -32,6 +32,8 @@ from notifier.channels.smtp import SmtpChannel
 from notifier.clock import Clock, SystemClock
 from notifier.crypto import Keyring, MasterKeys, SmsKeys
 from notifier.delivery.policy import DeliveryPolicy
+from notifier.delivery.replies import ReplyRules
+from notifier.delivery.reply_rules import own_rules
 from notifier.events import Recipient
 from notifier.messages import ChannelName
 from notifier.mime import Signer
@@ -220,6 +222,11 @@ class Services:
         return PortalInbox(self.database, self.keyring, self.persons)
 
     @cached_property
+    def reply_rules(self) -> ReplyRules:
+        """What SMTP replies mean: the packaged rules, behind those of the configuration."""
+        return ReplyRules(own_rules(self.settings.config_path))
+
+    @cached_property
     def signer(self) -> Signer | None:
         """What signs mails with DKIM; none where no key is configured."""
         return signer(self.settings)
@@ -247,7 +254,8 @@ class Services:
         """
         settings = self.settings
         if name in settings.relays:
-            return SmtpChannel(smtp_relay(name, settings.relays[name], settings), signer=self.signer)
+            relay = smtp_relay(name, settings.relays[name], settings)
+            return SmtpChannel(relay, signer=self.signer, rules=self.reply_rules)
         if name == "sms" and settings.sms is not None:
             return SmsChannel(sms_provider(settings.sms, settings.callbacks_url))
         around = Surroundings(clock=self.clock, callbacks=settings.callbacks_url, signer=self.signer)
