@@ -37,10 +37,12 @@ from notifier.messages import ChannelName
 from notifier.mime import Signer
 from notifier.pipeline.ack_links import AckLinks, AckRequests
 from notifier.pipeline.acknowledge import Acknowledger
+from notifier.pipeline.aftermath import Aftermath
 from notifier.pipeline.alerts import Alerts
 from notifier.pipeline.answer import Answers
 from notifier.pipeline.decide import Decider
 from notifier.pipeline.deliver import Deliver
+from notifier.pipeline.delivery_events import DeliveryEvents
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.groups import Groups
 from notifier.pipeline.inbound_sms import InboundSms
@@ -51,6 +53,8 @@ from notifier.pipeline.jobs import Composer
 from notifier.pipeline.lapses import Lapses
 from notifier.pipeline.link_requests import LinkRequests
 from notifier.pipeline.lookups import Lookups
+from notifier.pipeline.lost_messages import LostMessages
+from notifier.pipeline.measuring import Measurer
 from notifier.pipeline.outbox import Outbox
 from notifier.pipeline.pacing import Pacing
 from notifier.pipeline.person_links import PersonLinks
@@ -61,6 +65,7 @@ from notifier.pipeline.silencing import Silencer
 from notifier.pipeline.sweep import Sweep
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Tools
+from notifier.pipeline.track import Track
 from notifier.recipients.budgets import read_budgets
 from notifier.recipients.lists import read_list
 from notifier.recipients.safe_mode import SafeMode
@@ -77,7 +82,7 @@ from notifier.store.persons import Persons
 _RULED = frozenset(
     {
         "decider", "alerts", "acknowledger", "ack_requests", "inbound_sms", "silencer", "groups", "lapses",
-        "ingest", "outboxes", "releases", "sweep",
+        "ingest", "outboxes", "releases", "sweep", "track",
     }
 )  # fmt: skip
 """The parts that hold the rules, or a part that does."""
@@ -370,6 +375,7 @@ class Services:
             links=self.ack_links,
             person_links=self.person_links,
             safe_mode=self.safe_mode,
+            suppression=settings.suppression,
         )
 
     @cached_property
@@ -438,6 +444,35 @@ class Services:
         return Lookups({"notifier": own, **self.settings.lookups})
 
     @cached_property
+    def recorder(self) -> Recorder:
+        """Writes what became of tries."""
+        return Recorder(
+            database=self.database,
+            keyring=self.keyring,
+            flows=self.flows,
+            pacing=self.pacing,
+            clock=self.clock,
+            suppression=self.settings.suppression,
+        )
+
+    @cached_property
+    def track(self) -> Track:
+        """The track stage."""
+        return Track(
+            database=self.database,
+            keyring=self.keyring,
+            aftermath=Aftermath(
+                keyring=self.keyring,
+                lost=LostMessages(self.composer, self.recorder),
+                events=DeliveryEvents(decider=self.decider, rules=self.rules, catalog=self.catalog),
+                suppression=self.settings.suppression,
+            ),
+            wake_ups=self.wake_ups,
+            counters=self.counters,
+            clock=self.clock,
+        )
+
+    @cached_property
     def deliver(self) -> Deliver:
         """The deliver stage."""
         return Deliver(
@@ -447,13 +482,7 @@ class Services:
                 wake_ups=self.wake_ups,
                 counters=self.counters,
                 composer=self.composer,
-                recorder=Recorder(
-                    database=self.database,
-                    keyring=self.keyring,
-                    flows=self.flows,
-                    pacing=self.pacing,
-                    clock=self.clock,
-                ),
+                recorder=self.recorder,
                 flows=self.flows,
                 lookups=self.lookups,
                 policy=self.policy,
@@ -474,6 +503,13 @@ class Services:
             keyring=self.keyring,
             clock=self.clock,
         )
+        measurer = Measurer(
+            database=self.database,
+            decider=self.decider,
+            catalog=self.catalog,
+            rules=self.rules,
+            clock=self.clock,
+        )
         return Sweep(
             database=self.database,
             intake=self.intake,
@@ -484,8 +520,10 @@ class Services:
             lapses=self.lapses,
             groups=self.groups,
             releases=self.releases,
+            measurer=measurer,
             ack_requests=self.ack_requests,
             inbound_sms=self.inbound_sms,
+            track=self.track,
             link_requests=self.link_requests,
             grace=self.settings.tuning.lease_margin,
             counters=self.counters,

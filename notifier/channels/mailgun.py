@@ -6,6 +6,7 @@ https://documentation.mailgun.com/docs/mailgun/user-manual/errors (statuses), te
 """
 
 import base64
+from http import HTTPStatus
 from typing import Literal
 
 from pydantic import SecretStr
@@ -94,7 +95,8 @@ class MailgunDialect:
             (found for status, part, found in _BY_TEXT if status == answer.status and part in words),
             _BY_STATUS.get(answer.status),
         )
-        if meaning is None and not text:
+        # A gateway's words are not Mailgun's.
+        if meaning is None and (not text or answer.status == HTTPStatus.GATEWAY_TIMEOUT):
             return None
         return Refused(meaning=meaning or meaning_of(answer.status), text=text)
 

@@ -60,6 +60,7 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "serve": Lazy(
             "notifier.web.command:serve", "Answer over HTTP: probes, metrics, links, SMS that come in."
         ),
+        "mail-in": Lazy("notifier.cli.mail_in:mail_in", "Take bounces, complaints and answers by mail."),
         "migrate": Lazy("notifier.cli.migrate:migrate", "Bring the database to the newest schema."),
         "keys": Lazy("notifier.cli.keys:keys", "Make, rotate and publish keys."),
         "dkim": Lazy("notifier.cli.dkim:dkim", "Make the keys that sign mails."),
