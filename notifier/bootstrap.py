@@ -32,6 +32,8 @@ from notifier.channels.smtp import SmtpChannel
 from notifier.clock import Clock, SystemClock
 from notifier.crypto import Keyring, MasterKeys, SmsKeys
 from notifier.delivery.policy import DeliveryPolicy
+from notifier.delivery.replies import ReplyRules
+from notifier.delivery.reply_rules import own_rules
 from notifier.events import Recipient
 from notifier.messages import ChannelName
 from notifier.mime import Signer
@@ -220,6 +222,11 @@ class Services:
         return PortalInbox(self.database, self.keyring, self.persons)
 
     @cached_property
+    def reply_rules(self) -> ReplyRules:
+        """What SMTP replies mean: the packaged rules, behind those of the configuration."""
+        return ReplyRules(own_rules(self.settings.config_path))
+
+    @cached_property
     def signer(self) -> Signer | None:
         """What signs mails with DKIM; none where no key is configured."""
         return signer(self.settings)
@@ -234,7 +241,7 @@ class Services:
         """The relays and providers."""
         settings = self.settings
         channels: dict[str, Channel] = {
-            name: SmtpChannel(smtp_relay(name, relay, settings), signer=self.signer)
+            name: SmtpChannel(smtp_relay(name, relay, settings), signer=self.signer, rules=self.reply_rules)
             for name, relay in settings.relays.items()
         }
         if settings.sms is not None:
