@@ -32,15 +32,19 @@ from notifier.channels.smtp import SmtpChannel
 from notifier.clock import Clock, SystemClock
 from notifier.crypto import Keyring, MasterKeys, SmsKeys
 from notifier.delivery.policy import DeliveryPolicy
+from notifier.delivery.replies import ReplyRules
+from notifier.delivery.reply_rules import own_rules
 from notifier.events import Recipient
 from notifier.messages import ChannelName
 from notifier.mime import Signer
 from notifier.pipeline.ack_links import AckLinks, AckRequests
 from notifier.pipeline.acknowledge import Acknowledger
+from notifier.pipeline.aftermath import Aftermath
 from notifier.pipeline.alerts import Alerts
 from notifier.pipeline.answer import Answers
 from notifier.pipeline.decide import Decider
 from notifier.pipeline.deliver import Deliver
+from notifier.pipeline.delivery_events import DeliveryEvents
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.groups import Groups
 from notifier.pipeline.inbound_sms import InboundSms
@@ -51,6 +55,8 @@ from notifier.pipeline.jobs import Composer
 from notifier.pipeline.lapses import Lapses
 from notifier.pipeline.link_requests import LinkRequests
 from notifier.pipeline.lookups import Lookups
+from notifier.pipeline.lost_messages import LostMessages
+from notifier.pipeline.measuring import Measurer
 from notifier.pipeline.outbox import Outbox
 from notifier.pipeline.pacing import Pacing
 from notifier.pipeline.person_links import PersonLinks
@@ -61,6 +67,7 @@ from notifier.pipeline.silencing import Silencer
 from notifier.pipeline.sweep import Sweep
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Tools
+from notifier.pipeline.track import Track
 from notifier.recipients.budgets import read_budgets
 from notifier.recipients.lists import read_list
 from notifier.recipients.safe_mode import SafeMode
@@ -77,7 +84,7 @@ from notifier.store.persons import Persons
 _RULED = frozenset(
     {
         "decider", "alerts", "acknowledger", "ack_requests", "inbound_sms", "silencer", "groups", "lapses",
-        "ingest", "outboxes", "releases", "sweep",
+        "ingest", "outboxes", "releases", "sweep", "track",
     }
 )  # fmt: skip
 """The parts that hold the rules, or a part that does."""
@@ -215,6 +222,11 @@ class Services:
         return PortalInbox(self.database, self.keyring, self.persons)
 
     @cached_property
+    def reply_rules(self) -> ReplyRules:
+        """What SMTP replies mean: the packaged rules, behind those of the configuration."""
+        return ReplyRules(own_rules(self.settings.config_path))
+
+    @cached_property
     def signer(self) -> Signer | None:
         """What signs mails with DKIM; none where no key is configured."""
         return signer(self.settings)
@@ -228,17 +240,26 @@ class Services:
     def flows(self) -> Flows:
         """The relays and providers."""
         settings = self.settings
-        channels: dict[str, Channel] = {
-            name: SmtpChannel(smtp_relay(name, relay, settings), signer=self.signer)
-            for name, relay in settings.relays.items()
-        }
-        if settings.sms is not None:
-            channels["sms"] = SmsChannel(sms_provider(settings.sms))
-        around = Surroundings(clock=self.clock, signer=self.signer)
-        channels |= {name: build(name, provider, around) for name, provider in self.providers.items()}
+        senders = [*settings.relays, *(["sms"] if settings.sms is not None else []), *self.providers]
+        channels = {name: self.sender(name) for name in senders}
         channels["portal"] = PortalChannel(self.inbox)
         channels["console"] = ConsoleChannel(sys.stdout)
         return Flows(channels, email=settings.relay, urgent_email=settings.urgent_relay)
+
+    def sender(self, name: str) -> Channel:
+        """Return the channel of a relay, of the gateway, or of a provider; needs no database.
+
+        Raises:
+            ConfigError: it could never work.
+        """
+        settings = self.settings
+        if name in settings.relays:
+            relay = smtp_relay(name, settings.relays[name], settings)
+            return SmtpChannel(relay, signer=self.signer, rules=self.reply_rules)
+        if name == "sms" and settings.sms is not None:
+            return SmsChannel(sms_provider(settings.sms, settings.callbacks_url))
+        around = Surroundings(clock=self.clock, callbacks=settings.callbacks_url, signer=self.signer)
+        return build(name, self.providers[name], around)
 
     @cached_property
     def wake_ups(self) -> WakeUps:
@@ -370,6 +391,7 @@ class Services:
             links=self.ack_links,
             person_links=self.person_links,
             safe_mode=self.safe_mode,
+            suppression=settings.suppression,
         )
 
     @cached_property
@@ -438,6 +460,35 @@ class Services:
         return Lookups({"notifier": own, **self.settings.lookups})
 
     @cached_property
+    def recorder(self) -> Recorder:
+        """Writes what became of tries."""
+        return Recorder(
+            database=self.database,
+            keyring=self.keyring,
+            flows=self.flows,
+            pacing=self.pacing,
+            clock=self.clock,
+            suppression=self.settings.suppression,
+        )
+
+    @cached_property
+    def track(self) -> Track:
+        """The track stage."""
+        return Track(
+            database=self.database,
+            keyring=self.keyring,
+            aftermath=Aftermath(
+                keyring=self.keyring,
+                lost=LostMessages(self.composer, self.recorder),
+                events=DeliveryEvents(decider=self.decider, rules=self.rules, catalog=self.catalog),
+                suppression=self.settings.suppression,
+            ),
+            wake_ups=self.wake_ups,
+            counters=self.counters,
+            clock=self.clock,
+        )
+
+    @cached_property
     def deliver(self) -> Deliver:
         """The deliver stage."""
         return Deliver(
@@ -447,13 +498,7 @@ class Services:
                 wake_ups=self.wake_ups,
                 counters=self.counters,
                 composer=self.composer,
-                recorder=Recorder(
-                    database=self.database,
-                    keyring=self.keyring,
-                    flows=self.flows,
-                    pacing=self.pacing,
-                    clock=self.clock,
-                ),
+                recorder=self.recorder,
                 flows=self.flows,
                 lookups=self.lookups,
                 policy=self.policy,
@@ -474,6 +519,13 @@ class Services:
             keyring=self.keyring,
             clock=self.clock,
         )
+        measurer = Measurer(
+            database=self.database,
+            decider=self.decider,
+            catalog=self.catalog,
+            rules=self.rules,
+            clock=self.clock,
+        )
         return Sweep(
             database=self.database,
             intake=self.intake,
@@ -484,8 +536,10 @@ class Services:
             lapses=self.lapses,
             groups=self.groups,
             releases=self.releases,
+            measurer=measurer,
             ack_requests=self.ack_requests,
             inbound_sms=self.inbound_sms,
+            track=self.track,
             link_requests=self.link_requests,
             grace=self.settings.tuning.lease_margin,
             counters=self.counters,

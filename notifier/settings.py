@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -52,6 +53,7 @@ from notifier.forms import (
 from notifier.messages import MessageClass
 from notifier.variables import PREFIX, is_set_by, secret_file_of, unknown_variables, variable_of
 
+_REMEMBERED = timedelta(days=29)
 _REFERENCE = "write it as docs/operations.md has it, under Settings"
 SHIPPED = Path(__file__).parent / "_shipped"
 ROOT = Path(__file__).parent.parent
@@ -60,6 +62,12 @@ ROOT = Path(__file__).parent.parent
 def _is_some(value: timedelta) -> timedelta:
     if value <= timedelta(0):
         raise ValueError("must be longer than 0s")
+    return value
+
+
+def _is_remembered(value: timedelta) -> timedelta:
+    if value > _REMEMBERED:
+        raise ValueError(f"must be at most {_REMEMBERED.days}d: for so long is known what was told already")
     return value
 
 
@@ -170,6 +178,33 @@ class Dkim(DkimPair):
     """The keys that follow; the one whose time came last signs."""
 
 
+class MailIn(Strict):
+    """The door for bounces, complaints and answers that come back by mail."""
+
+    protocol: Literal["lmtp", "smtp"] = "lmtp"
+    """LMTP answers for each recipient; your MTA speaks it by ``lmtp:``."""
+    host: str = "127.0.0.1"
+    port: Port = 2424
+    socket: Path | None = None
+    """A Unix socket to listen on instead of host and port."""
+    key: SecretStr | None = None
+    """What return paths are checked with: ``notifier mail-in key`` prints it."""
+    complaints: tuple[Address, ...] = ()
+    """Where mailbox providers send complaints (feedback loops); taken besides return paths."""
+    max_bytes: int = Field(default=10_485_760, ge=65_536)
+    connections: int = Field(default=20, ge=1, le=1000)
+    recipients: int = Field(default=20, ge=1, le=1000)
+    """Of one mail; the MTA brings the rest of them again."""
+    idle_timeout: Wait = timedelta(seconds=60)
+    """From one command to the next, and from DATA to the final dot."""
+    readers: int = Field(default=2, ge=1, le=64)
+    """Processes that read mails; each holds one at a time."""
+    read_timeout: Wait = timedelta(seconds=10)
+    """Processor's time for one mail; three times as long by the clock."""
+    read_memory: int = Field(default=536_870_912, ge=134_217_728)
+    """Bytes one reader may use."""
+
+
 class Sms(Strict):
     """A gateway that speaks Twilio's Messages API."""
 
@@ -233,6 +268,29 @@ class Limits(Strict):
     """URL prefixes attachments may be fetched from; none by default."""
 
 
+class SuppressionPolicy(Strict):
+    """Whom not to write to any more, and for how long."""
+
+    complaint: Literal["refusable", "all", "category"] = "refusable"
+    """What a complaint keeps back: all that may be refused, everything, or the category of the message."""
+    soft_bounces: int = Field(default=5, ge=1, le=100)
+    """So many bounces in a row that may pass, with no delivery between, and the address rests."""
+    soft_window: Wait = timedelta(days=7)
+    """Only bounces of so long count."""
+    soft_rest: Wait = timedelta(days=14)
+    """So long nothing is sent there then."""
+
+
+class Suppression(SuppressionPolicy):
+    """The same for all tenants but those that have their own."""
+
+    tenants: Mapping[str, SuppressionPolicy] = Field(default_factory=dict)
+
+    def of(self, tenant: str) -> SuppressionPolicy:
+        """Return a tenant's policy."""
+        return self.tenants.get(tenant, self)
+
+
 class Tuning(Strict):
     """Sizes and times of the machinery; the defaults suit one to sixteen cores."""
 
@@ -277,12 +335,15 @@ class Settings(BaseSettings):
     web_port: Port = 8000
     public_url: PublicUrl | None = None
     """Where people and the SMS gateway reach the web process; without it there are no links to it."""
+    callback_window: Annotated[Wait, AfterValidator(_is_remembered)] = timedelta(days=1)
+    """How old the signature of a provider's callback may be: they repeat for hours what we could not take."""
     ack_lifetime: Wait = timedelta(days=1)
     """How long the link of an alert's message, and the code of its SMS, may be used."""
     link_lifetime: Wait = timedelta(days=400)
     """How long after its mail was made a link to unsubscribe may be used."""
 
     mail: Mail = Mail()
+    mail_in: MailIn = MailIn()
     dkim: Mapping[Host, Dkim] = Field(default_factory=dict)
     """Sender domain → the keys that sign its mails."""
     relays: Mapping[str, Relay] = Field(default_factory=dict)
@@ -313,7 +374,17 @@ class Settings(BaseSettings):
     """Producers' databases that hold an outbox."""
     lookups: Mapping[str, LookupSource] = Field(default_factory=dict)
     limits: Limits = Limits()
+    suppression: Suppression = Suppression()
     tuning: Tuning = Tuning()
+
+    @property
+    def callbacks_url(self) -> str:
+        """Below which URL providers reach us with callbacks; empty where they cannot."""
+        host = urlsplit(self.public_url or "").hostname
+        # A gateway refuses a message whose callback would lead nowhere (https://www.twilio.com/docs/api/errors/21609).
+        if self.public_url is None or host in {None, "localhost", "127.0.0.1", "::1"}:
+            return ""
+        return f"{self.public_url.rstrip('/')}/callbacks"
 
     @property
     def config_path(self) -> Path:

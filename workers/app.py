@@ -21,7 +21,8 @@ def publish(wake_up: WakeUp) -> None:
     """
     name = f"notifier.{wake_up.stage}" + (f".{wake_up.channel}" if wake_up.channel else "")
     try:
-        app.send_task(name, kwargs={"lane": wake_up.lane}, queue=wake_up.queue, retry=False)
+        lane = {"lane": wake_up.lane} if wake_up.lane else {}
+        app.send_task(name, kwargs=lane, queue=wake_up.queue, retry=False)
     # kombu wraps what happens on an open connection, and lets through what happens on the way to one.
     except (OperationalError, RedisError) as error:
         raise OSError("the broker is away") from error

@@ -12,6 +12,7 @@ from notifier.settings import Settings
 
 QUEUES = [
     "sweep",
+    "track",
     *(f"ingest.{lane}" for lane in LANES),
     *(f"deliver.{lane}" for lane in LANES),
 ]

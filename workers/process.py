@@ -136,7 +136,7 @@ def _load(made: Services) -> None:
         try:
             _clock.ask()
             made.adopt_rules(made.rulebook.begin())
-            for part in (made.deliver, made.sweep, made.ingest, made.templates):
+            for part in (made.deliver, made.sweep, made.ingest, made.track, made.templates):
                 log.debug("worker.loaded", part=type(part).__name__)
         except (DatabaseUnavailable, BrokerUnavailable) as error:
             health.waiting(str(error))

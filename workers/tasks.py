@@ -40,6 +40,14 @@ def _deliver(channel: ChannelName) -> Task:
 deliver_tasks = {channel: _deliver(channel) for channel in ChannelName}
 
 
+@app.task(name="notifier.track", base=QuietTask)
+@patiently
+def track() -> Summary:
+    """Read what came back about messages that left."""
+    with bound_contextvars(stage="track"):
+        return dict(services().track.run())
+
+
 @app.task(name="notifier.sweep", send_events=False, ignore_result=True)
 @patiently
 def sweep() -> Summary:

@@ -13,9 +13,9 @@ from notifier.channels.configured import connections
 from notifier.settings import Settings
 from workers.config import QUEUES
 
-CORE = 6
-"""For what never calls a provider: one sweep, as there is never more than one in a process, and five for the
-lanes of intake, which end their stints after a second so that urgent goes first again."""
+CORE = 7
+"""For what never calls a provider: one sweep, as there is never more than one in a process, one for what comes back,
+and five for the lanes of intake, which end their stints after a second so that urgent goes first again."""
 
 
 def threads_for(queues: Iterable[str], settings: Settings) -> int:

@@ -11,7 +11,7 @@ import redis
 
 from notifier.broker.connection import BrokerUnavailable, speaking
 
-_COUNTS, _SECONDS = "notifier:counts", "notifier:seconds"
+_COUNTS, _SECONDS, _RECEIPTS = "notifier:counts", "notifier:seconds", "notifier:receipts"
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 """Upper bounds of the latency histogram, in seconds."""
 
@@ -41,6 +41,22 @@ class Counters:
                 pipe.execute()
         except BrokerUnavailable:
             return
+
+    def add_receipts(self, counts: Counter[str]) -> None:
+        """Add what was reported of messages, by label text ``channel|kind|class``."""
+        try:
+            with speaking(), self._client.pipeline(transaction=False) as pipe:
+                for label, count in counts.items():
+                    pipe.hincrby(_RECEIPTS, label, count)
+                pipe.execute()
+        except BrokerUnavailable:
+            return
+
+    def receipts(self) -> dict[str, int]:
+        """Return what was reported of messages, by label."""
+        with speaking():
+            counts: dict[Any, Any] = self._client.hgetall(_RECEIPTS)
+        return {key.decode(): int(value) for key, value in counts.items()}
 
     def read(self) -> tuple[dict[str, int], dict[str, float]]:
         """Return the counts by label, and the histogram's fields ``label|bound`` and ``label|sum``."""

@@ -25,8 +25,8 @@ class WakeUp:
 
     @property
     def queue(self) -> str:
-        """The Celery queue: the stage, and the lane that keeps urgent work apart."""
-        return f"{self.stage}.{self.lane}"
+        """The Celery queue: the stage, and the lane, if it has lanes, that keeps urgent work apart."""
+        return f"{self.stage}.{self.lane}" if self.lane else self.stage
 
     @property
     def flag(self) -> str:

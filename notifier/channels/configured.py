@@ -13,6 +13,8 @@ from notifier.channels.sms_provider import SmsProvider
 from notifier.channels.smtp_relay import SmtpRelay
 from notifier.settings import Relay, Settings, Sms
 
+SMS = "sms"
+"""The name of the one gateway under ``sms:``."""
 _SES = re.compile(r"email-smtp(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?", re.IGNORECASE)
 
 
@@ -45,14 +47,14 @@ def smtp_relay(name: str, relay: Relay, settings: Settings) -> SmtpRelay:
     )
 
 
-def sms_provider(sms: Sms) -> SmsProvider:
+def sms_provider(sms: Sms, callbacks: str = "") -> SmsProvider:
     """Return the SMS gateway's adapter settings.
 
     Raises:
         ConfigError: it could never work, or would send the token in the clear.
     """
     return SmsProvider(
-        name="sms",
+        name=SMS,
         base_url=sms.base_url,
         account_sid=sms.account_sid,
         auth_token=sms.auth_token.get_secret_value(),
@@ -60,6 +62,7 @@ def sms_provider(sms: Sms) -> SmsProvider:
         connections=sms.connections,
         connect_seconds=_seconds(sms.connect_timeout),
         read_seconds=_seconds(sms.read_timeout),
+        status_callback=f"{callbacks}/{SMS}" if callbacks else "",
         is_plain_http_allowed=sms.plain_http_allowed,
     )
 

@@ -4,6 +4,7 @@ Shared between threads; holds no connection.
 """
 
 import ssl
+from functools import cache
 from typing import Protocol
 
 from notifier.channels.base import Prepared, Session, refuse_locally
@@ -25,6 +26,12 @@ class WritingDialect(Dialect, Protocol):
         ...
 
 
+@cache
+def trusted() -> ssl.SSLContext:
+    """Return what verifies servers by the system's authorities; reading their bundle takes some 20 ms."""
+    return ssl.create_default_context()
+
+
 class HttpChannel:
     """Messages through one account of one provider."""
 
@@ -32,8 +39,7 @@ class HttpChannel:
         self, relay: str, name: ChannelName, settings: ProviderSettings, dialect: WritingDialect
     ) -> None:
         self._relay, self._name, self._settings, self._dialect = relay, name, settings, dialect
-        # Building it reads the bundle of authorities, some 20 ms: once, not per session.
-        self._context = ssl.create_default_context()
+        self._context = trusted()
 
     @property
     def name(self) -> ChannelName:

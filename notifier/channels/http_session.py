@@ -132,7 +132,7 @@ class Dialect(Protocol):
     def judge(self, answer: Answer) -> Verdict | None:
         """Return what the provider said, or None where it said nothing in its own words.
 
-        Without a verdict a status of 2xx is an outcome nobody knows, and any other speaks for itself.
+        Without a verdict a status of 2xx or 504 is an outcome nobody knows, and any other speaks for itself.
         """
         ...
 
@@ -233,7 +233,7 @@ class HttpSession:
                 remote_id=verdict.remote_id,
             )  # fmt: skip
             return Accepted(reply=reply, relay=self.relay)
-        if answer.status == HTTPStatus.GATEWAY_TIMEOUT:
+        if verdict is None and answer.status == HTTPStatus.GATEWAY_TIMEOUT:
             # Whoever answers passed it on and stopped waiting: who stands behind may have it.
             raise _unknown("gateway-timeout", answer.status)
         # A refusal is an answer: the session is as good as before.

@@ -6,6 +6,7 @@ https://documentation.mailgun.com/docs/mailgun/user-manual/errors (statuses), te
 """
 
 import base64
+from http import HTTPStatus
 from typing import Literal
 
 from pydantic import SecretStr
@@ -15,13 +16,13 @@ from notifier.channels.http_channel import HttpChannel
 from notifier.channels.http_session import Answer, Refused, Request, Taken, Verdict, meaning_of
 from notifier.channels.mail_writing import MailWriter
 from notifier.channels.meaning import RATE, Meaning
-from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings, secret
+from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings, reference, secret
 from notifier.errors import Fault
 from notifier.forms import Host
 from notifier.messages import ChannelName, Outgoing
 
 VARIABLE = "notifier-message"
-"""The variable that carries our message id, as 32 hexadecimal digits; events quote it."""
+"""The variable that carries our message id with its MAC; events quote it."""
 MAX_BYTES = 25_000_000
 _REGIONS = {"us": "https://api.mailgun.net", "eu": "https://api.eu.mailgun.net"}
 
@@ -75,7 +76,7 @@ class MailgunDialect:
 
     def request(self, message: Prepared) -> Request:
         """Return the form around the mail."""
-        fields = {"to": message.to, f"v:{VARIABLE}": message.outgoing.id.hex, "o:tracking": "no"}
+        fields = {"to": message.to, f"v:{VARIABLE}": reference(message.outgoing), "o:tracking": "no"}
         boundary, body = _form(fields, message.wire, message.outgoing.id.hex)
         kind = ("Content-Type", f"multipart/form-data; boundary={boundary}")
         return Request(url=self._url, headers=(self._authorization, kind), body=body)
@@ -94,7 +95,8 @@ class MailgunDialect:
             (found for status, part, found in _BY_TEXT if status == answer.status and part in words),
             _BY_STATUS.get(answer.status),
         )
-        if meaning is None and not text:
+        # A gateway's words are not Mailgun's.
+        if meaning is None and (not text or answer.status == HTTPStatus.GATEWAY_TIMEOUT):
             return None
         return Refused(meaning=meaning or meaning_of(answer.status), text=text)
 

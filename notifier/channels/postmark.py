@@ -17,14 +17,14 @@ from notifier.channels.http_channel import HttpChannel
 from notifier.channels.http_session import Answer, Refused, Request, Taken, Verdict
 from notifier.channels.mail_writing import refusal, too_large
 from notifier.channels.meaning import AWAY, CREDENTIALS, RATE, Meaning
-from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings, secret
+from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings, reference, secret
 from notifier.errors import Fault
 from notifier.messages import ChannelName, File, Outgoing
 from notifier.mime import HeaderError, validate_address
 from notifier.mime.headers import check_name, check_value
 
 METADATA = "notifier-message"
-"""The key of our message id, 32 hexadecimal digits, in what callbacks quote; at most 20 characters."""
+"""The key of our message id with its MAC, in what callbacks quote; at most 20 characters."""
 MAX_BYTES = 10_000_000
 _OK = 0
 
@@ -126,7 +126,7 @@ class PostmarkDialect:
             "Subject": check_value("Subject", content.subject),
             "TextBody": content.text,
             "MessageStream": self._settings.message_stream,
-            "Metadata": {METADATA: message.id.hex},
+            "Metadata": {METADATA: reference(message)},
             "TrackOpens": False,
             "TrackLinks": "None",
             "Headers": [

@@ -16,9 +16,10 @@ from notifier.channels.base import Channel
 from notifier.clock import Clock, SystemClock
 from notifier.documents import Strict
 from notifier.forms import wrong
-from notifier.messages import ChannelName
+from notifier.messages import ChannelName, Outgoing
 from notifier.mime import Signer
 from notifier.settings import Wait
+from notifier.tokens import reference_of
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _TABLES: Final = (tuple, Mapping)
@@ -121,6 +122,8 @@ class Surroundings:
     """What an adapter may need besides its settings."""
 
     clock: Clock = field(default_factory=SystemClock)
+    callbacks: str = ""
+    """Below which URL callbacks are taken, each provider's by its name; empty = nobody could reach us."""
     signer: Signer | None = None
     """Signs with DKIM what goes out as our own MIME."""
 
@@ -155,6 +158,11 @@ def _table(value: Any) -> Any:
         return orjson.loads(value)
     except orjson.JSONDecodeError:
         raise wrong("is not JSON", "lists and tables are JSON in a variable") from None
+
+
+def reference(message: Outgoing) -> str:
+    """Return what travels along and comes back in callbacks: our id with its MAC, in letters, digits and a dash."""
+    return reference_of(message.message_id) or message.id.hex
 
 
 def secret(value: SecretStr | None) -> str:

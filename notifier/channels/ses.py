@@ -20,12 +20,12 @@ from notifier.channels.http_channel import HttpChannel
 from notifier.channels.http_session import Answer, Refused, Request, Taken, Verdict
 from notifier.channels.mail_writing import SES_REWRITTEN, MailWriter
 from notifier.channels.meaning import AWAY, CREDENTIALS, RATE, Meaning
-from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings, secret
+from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings, reference, secret
 from notifier.errors import Fault
 from notifier.messages import ChannelName, Outgoing
 
 TAG = "notifier-message"
-"""The tag that carries our message id, as 32 hexadecimal digits; events quote it."""
+"""The tag that carries our message id with its MAC; events quote it."""
 MAX_BYTES = 40_000_000
 _PATH = "/v2/email/outbound-emails"
 
@@ -109,7 +109,7 @@ class SesDialect:
         wanted = {
             "Destination": {"ToAddresses": [message.to]},
             "Content": {"Raw": {"Data": base64.b64encode(message.wire).decode()}},
-            "EmailTags": [{"Name": TAG, "Value": message.outgoing.id.hex}],
+            "EmailTags": [{"Name": TAG, "Value": reference(message.outgoing)}],
         }
         if self._settings.configuration_set:
             wanted["ConfigurationSetName"] = self._settings.configuration_set

@@ -5,11 +5,11 @@ One POST per message; never waits for a delivery receipt, never retries.
 
 import base64
 import re
-import ssl
 from http import HTTPStatus
 from urllib.parse import urlencode
 
 from notifier.channels.base import Prepared, Session, refuse_locally
+from notifier.channels.http_channel import trusted
 from notifier.channels.http_session import Answer, HttpSession, Refused, Request, Taken, Verdict, meaning_of
 from notifier.channels.provider import Patience
 from notifier.channels.sms_provider import SmsProvider
@@ -34,8 +34,7 @@ class SmsChannel:
         self._patience = Patience(
             connect_seconds=provider.connect_seconds, read_seconds=provider.read_seconds
         )
-        # Building it reads the bundle of authorities, some 20 ms: once, not per session.
-        self._context = ssl.create_default_context()
+        self._context = trusted()
 
     @property
     def relay(self) -> str:
@@ -65,7 +64,10 @@ class SmsChannel:
         """
         to, text = check_number(message.to), check_text(message.content.text)
         sender = message.sender or self._provider.sender
-        form = urlencode({"To": to, "From": sender, "Body": text}, errors="replace")
+        fields = {"To": to, "From": sender, "Body": text}
+        if self._provider.status_callback:
+            fields["StatusCallback"] = self._provider.status_callback
+        form = urlencode(fields, errors="replace")
         return Prepared(outgoing=message, wire=form.encode(), to=to, sender=sender)
 
     def open(self) -> Session:

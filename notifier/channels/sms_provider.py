@@ -27,6 +27,8 @@ class SmsProvider:
     read_seconds: float = 20
     """For each wait; with ``connect_seconds`` the deadline of a whole request, to its answer's last byte."""
     connections: int = 4
+    status_callback: str = ""
+    """Where the gateway tells what becomes of each message; empty = where its own settings say."""
     is_plain_http_allowed: bool = False
     """For a stand-in within one's own network; loopback never needs it."""
 

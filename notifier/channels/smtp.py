@@ -6,18 +6,18 @@ Writes mails and opens sessions; holds no connection and never decides about ret
 from datetime import datetime
 
 from notifier.channels.base import Prepared, Session, refuse_locally
+from notifier.channels.mail_writing import refusal
 from notifier.channels.smtp_relay import SmtpRelay
 from notifier.channels.smtp_session import SmtpSession
 from notifier.clock import Clock, SystemClock
-from notifier.errors import Fault, Phase, Reply, SendError, TemporaryFailure
+from notifier.delivery.replies import ReplyRules
+from notifier.errors import Fault
 from notifier.messages import ChannelName, Outgoing
 from notifier.mime import HeaderError, Signer, serialize, validate_address
 
 __all__ = ["SmtpChannel", "SmtpRelay"]
 
 _QUIT_SECONDS = 2.0
-_OURS = frozenset({"From", "Reply-To"})
-_ADDRESSES = {"To": "address", "From": "sender address", "Reply-To": "reply address"}
 
 
 class SmtpChannel:
@@ -25,10 +25,17 @@ class SmtpChannel:
 
     name = ChannelName.EMAIL
 
-    def __init__(self, relay: SmtpRelay, clock: Clock | None = None, *, signer: Signer | None = None) -> None:
+    def __init__(
+        self,
+        relay: SmtpRelay,
+        clock: Clock | None = None,
+        *,
+        signer: Signer | None = None,
+        rules: ReplyRules | None = None,
+    ) -> None:
         self._settings = relay
         self._clock = clock or SystemClock()
-        self._signer = signer
+        self._signer, self._rules = signer, rules
         self._context = None if relay.security == "none" else relay.tls_context()
 
     @property
@@ -76,7 +83,7 @@ class SmtpChannel:
                 sender=validate_address(path, "From"),
             )
         except HeaderError as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
 
     def open(self) -> Session:
         """Connect and log in.
@@ -85,20 +92,10 @@ class SmtpChannel:
             TemporaryFailure: the relay is away, or its TLS is not what we demand.
             PermanentFailure: it does not accept our credentials.
         """
-        return SmtpSession(self._settings, self._context)
+        return SmtpSession(self._settings, self._context, self._rules)
 
     def _signed(self, wire: bytes, sender: str, now: datetime) -> bytes:
         if self._signer is None:
             return wire
         sender = validate_address(sender, "From")
         return self._signer.sign(wire, sender=sender, at=now, rewritten=self._settings.rewritten)
-
-
-def _refusal(error: HeaderError) -> SendError:
-    fault = Fault.RECIPIENT if error.field == "To" else Fault.CONTENT
-    # The problem names the rule, never the value.
-    reason = f"{_ADDRESSES.get(error.field, error.field)}: {error.problem}"
-    if error.field in _OURS:  # a mistake in the configuration, which can be mended while the mail waits
-        reply = Reply(phase=Phase.LOCAL, text=str(error))
-        return TemporaryFailure(str(error), fault=Fault.SENDER, reply=reply, reason=reason)
-    return refuse_locally(reason, fault, str(error))

@@ -23,7 +23,7 @@ class Twilio(ProviderSettings):
     sender: str = Field(min_length=1)
 
 
-def _build(name: str, settings: Twilio, around: Surroundings) -> Channel:  # noqa: ARG001 - it needs nothing else
+def _build(name: str, settings: Twilio, around: Surroundings) -> Channel:
     patience = settings.patience
     return SmsChannel(
         SmsProvider(
@@ -35,6 +35,7 @@ def _build(name: str, settings: Twilio, around: Surroundings) -> Channel:  # noq
             connect_seconds=patience.connect_seconds,
             read_seconds=patience.read_seconds,
             connections=settings.connections,
+            status_callback=f"{around.callbacks}/{name}" if around.callbacks else "",
             is_plain_http_allowed=settings.plain_http_allowed,
         )
     )
@@ -48,7 +49,7 @@ KIND = Kind(
         receipts=("sent", "deferred", "delivered", "bounced", "rejected"),
         cannot=(
             "recognise a message it was handed twice",
-            "send receipts unless the account has a status callback",
+            "send receipts unless `public_url` says where",
         ),
         documentation=(
             "https://www.twilio.com/docs/messaging/api/message-resource",

@@ -17,7 +17,7 @@ from notifier.channels.base import Channel, Prepared
 from notifier.channels.http_channel import HttpChannel
 from notifier.channels.http_session import Answer, PartlyTaken, Refused, Request, Taken, Verdict
 from notifier.channels.meaning import AWAY, CREDENTIALS, RATE, Meaning
-from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings, secret
+from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings, reference, secret
 from notifier.channels.sms import check_number, check_text
 from notifier.errors import Fault
 from notifier.messages import ChannelName, Outgoing
@@ -83,7 +83,7 @@ class VonageDialect:
             "from": sender.removeprefix("+"),
             "to": to.removeprefix("+"),
             "text": text,
-            "client-ref": message.id.hex,
+            "client-ref": reference(message),
             # Without it, what the GSM alphabet lacks arrives as question marks.
             "type": "unicode" if foreign(text) else "text",
         }

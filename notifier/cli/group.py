@@ -38,6 +38,7 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "alert": Lazy("notifier.cli.alert:alert", "See what fires, take charge of it, give it back."),
         "oncall": Lazy("notifier.cli.oncall:oncall", "See who is on call."),
         "inbox": Lazy("notifier.cli.people:inbox", "Show what a person reads in the portal."),
+        "bounce": Lazy("notifier.cli.bounce:bounce", "Read mails that came back."),
     },
     "Act": {
         "resend": Lazy("notifier.cli.resend:resend", "Send a message again, or decide about a held one."),
@@ -54,12 +55,14 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "config": Lazy("notifier.cli.config:config", "Check the configuration."),
         "events": Lazy("notifier.cli.events:events", "List the event types, or show one."),
         "rules": Lazy("notifier.cli.rules:rules", "List the rules."),
+        "provider": Lazy("notifier.cli.provider:provider", "See who sends for us, and try them."),
         "template": Lazy("notifier.cli.template:template", "Preview and check templates."),
     },
     "Run": {
         "serve": Lazy(
             "notifier.web.command:serve", "Answer over HTTP: probes, metrics, links, SMS that come in."
         ),
+        "mail-in": Lazy("notifier.cli.mail_in:mail_in", "Take bounces, complaints and answers by mail."),
         "migrate": Lazy("notifier.cli.migrate:migrate", "Bring the database to the newest schema."),
         "keys": Lazy("notifier.cli.keys:keys", "Make, rotate and publish keys."),
         "dkim": Lazy("notifier.cli.dkim:dkim", "Make the keys that sign mails."),

@@ -110,7 +110,9 @@ class Stack:
 
     def core(self, name: str = "core", **options: Mapping[str, str]) -> None:
         """Start a process that ingests and sweeps; it never calls a provider."""
-        self.worker(name, ["sweep", "ingest.urgent", "ingest.normal", "ingest.bulk"], None, **options)
+        self.worker(
+            name, ["sweep", "track", "ingest.urgent", "ingest.normal", "ingest.bulk"], None, **options
+        )
 
     def urgent(self, name: str = "urgent", threads: int | None = None, **options: Mapping[str, str]) -> None:
         """Start a process that delivers urgent messages only."""

@@ -37,13 +37,15 @@ from notifier.pipeline.attachments import fetch_files
 from notifier.pipeline.lookups import ChunkLookups
 from notifier.pipeline.person_links import Addressee, PersonLinks, PersonWays
 from notifier.pipeline.plans import read_plan
-from notifier.recipients.may_we import GateFacts, GateVerdict, Suppression, may_we
+from notifier.recipients import suppression as suppressed
+from notifier.recipients.may_we import GateFacts, GateVerdict, may_we
 from notifier.recipients.paths import look_up
 from notifier.recipients.preferences import can_opt_out, lacks_consent
 from notifier.recipients.resolve import address_on, is_addressed
 from notifier.recipients.safe_mode import SafeMode, destination, marked
 from notifier.rendering.templates import Templates
 from notifier.settings import Brand, Limits, Mail, Sender
+from notifier.settings import Suppression as SuppressionSettings
 from notifier.store.contacts import open_wishes
 from notifier.store.jobs import JobRow
 from notifier.store.messages import pack
@@ -140,7 +142,9 @@ class Composer:
         links: AckLinks | None = None,
         person_links: PersonLinks | None = None,
         safe_mode: SafeMode | None = None,
+        suppression: SuppressionSettings | None = None,
     ) -> None:
+        self._suppression = suppression or SuppressionSettings()
         self._catalog, self._templates, self._keyring = catalog, templates, keyring
         self._mail, self._limits = mail, limits
         self._brand: Mapping[str, Json] = brand.model_dump()
@@ -208,13 +212,37 @@ class Composer:
                 if row.stage_rule is not None and row.stage is not None
                 else None,
                 **_refusals(job),
-                suppressed=_suppression(job),
+                suppressed=self._suppressed(job),
                 audience=job.entry.audience,
                 recipient_is_addressed=is_addressed(job.event, job.recipient),
                 is_held_by_safe_mode=not self._is_sendable(job),
                 is_tls_required=job.entry.is_tls_required and job.channel is ChannelName.EMAIL,
                 has_tls=has_tls,
             )
+        )
+
+    def _suppressed(self, job: Job) -> suppressed.Suppression | None:
+        """Return the entry that keeps this message back, of those that stand for its address."""
+        if not job.row.suppressions:
+            return None
+        asked = suppressed.Asked(
+            channel=job.channel,
+            message_class=job.entry.message_class,
+            urgency=job.urgency,
+            preference=job.entry.preference,
+            complaints=self._suppression.of(job.row.tenant).complaint,
+        )
+        return suppressed.first_that_forbids(
+            (
+                suppressed.Suppression(
+                    cause=suppressed.Cause(cause),
+                    scope=scope,
+                    reason=reason,
+                    since=datetime.fromisoformat(since),
+                )
+                for cause, scope, reason, since in job.row.suppressions
+            ),
+            asked,
         )
 
     def headline(self, job: Job) -> str:
@@ -382,7 +410,7 @@ class Composer:
         mail = self._mail
         if mail.envelope_sender is None or not mail.verp:
             return ""
-        return mint_return_path(self._keyring.token_key, message, mail.envelope_sender)
+        return mint_return_path(self._keyring.return_path_key, message, mail.envelope_sender)
 
     def _class_headers(self, job: Job, sender: str) -> dict[str, str]:
         return class_headers(
@@ -394,16 +422,6 @@ class Composer:
 def _unopenable(error: Exception) -> Unopenable:
     reason = "erased" if isinstance(error, KeyDestroyed) else "unreadable"
     return Unopenable(str(error), fault=Fault.CONTENT, reply=Reply(phase=Phase.LOCAL), reason=reason)
-
-
-def _suppression(job: Job) -> Suppression | None:
-    """Return what forbids the address; of a category alone it stops what may be refused, and nothing else."""
-    row, entry = job.row, job.entry
-    if row.suppression_reason is None or row.suppressed_since is None:
-        return None
-    if row.suppression_scope != "*" and not can_opt_out(entry.message_class, job.urgency, entry.preference):
-        return None
-    return Suppression(reason=row.suppression_reason, since=row.suppressed_since)
 
 
 def _refusals(job: Job) -> dict[str, bool]:

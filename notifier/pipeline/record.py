@@ -10,8 +10,9 @@ from uuid import UUID
 
 from notifier.clock import Clock
 from notifier.crypto import Keyring, blind_index
+from notifier.delivery.fate import Blame
 from notifier.delivery.outcome import Fallback, GiveUp, Hold, Next, PauseFlow, Retry, channel_deadlines
-from notifier.errors import OutcomeUnknown, Reply, SendError, TemporaryFailure
+from notifier.errors import Fault, OutcomeUnknown, PermanentFailure, Phase, Reply, SendError, TemporaryFailure
 from notifier.events import Urgency
 from notifier.ids import uuid7
 from notifier.messages import MessageStatus
@@ -19,15 +20,20 @@ from notifier.pipeline.flows import Flows
 from notifier.pipeline.jobs import Job
 from notifier.pipeline.pacing import Pacing, ask_of
 from notifier.pipeline.rows import held_row, new_message
+from notifier.pipeline.soft_rests import weigh
 from notifier.recipients.personal import digest_key
 from notifier.recipients.resolve import address_on
+from notifier.recipients.suppression import Cause
 from notifier.recipients.wishes import NO_WISHES
-from notifier.store import held, messages, notifications, relays, work
+from notifier.settings import Suppression
+from notifier.store import held, messages, notifications, relays, suppressions, work
 from notifier.store.database import Connection, Database
 from notifier.store.messages import AttemptRow
+from notifier.store.soft_bounces import AddressKey, SoftBounce
 from notifier.store.work import Claim
 
 _TEXT_LIMIT = 2000
+_REMOTE_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +49,27 @@ class Recorder:
     """Writes outcomes."""
 
     def __init__(
-        self, *, database: Database, keyring: Keyring, flows: Flows, pacing: Pacing, clock: Clock
+        self,
+        *,
+        database: Database,
+        keyring: Keyring,
+        flows: Flows,
+        pacing: Pacing,
+        clock: Clock,
+        suppression: Suppression,
     ) -> None:
         self._database, self._keyring, self._flows = database, keyring, flows
-        self._pacing, self._clock = pacing, clock
+        self._pacing, self._clock, self._suppression = pacing, clock, suppression
 
     def record(
-        self, job: Job, following: Next, attempt: AttemptRow | None, *, spent: int, relay: str
+        self,
+        job: Job,
+        following: Next,
+        attempt: AttemptRow | None,
+        *,
+        spent: int,
+        relay: str,
+        blame: Blame | None = None,
     ) -> Outcome:
         """Write a failed try, or a message that must not be tried, and carry out what follows.
 
@@ -59,14 +79,40 @@ class Recorder:
             attempt: The try; None where there was none.
             spent: Tries off the budget so far, this one included if it counts.
             relay: Who was to take it.
+            blame: What the try says of the address, for later messages.
         """
+        suppressed: set[AddressKey] = set()
 
         def write(connection: Connection) -> Outcome:
+            suppressed.clear()
             if attempt is not None:
                 messages.insert_attempt(connection, attempt)
-            return self._follow(connection, job, following, spent, relay)
+            outcome = self._follow(connection, job, following, spent, relay)
+            if blame is not None and outcome.is_final and attempt is not None:
+                suppressed.update(self._blame(connection, job, attempt, blame))
+            return outcome
 
-        return self._database.retrying(write)
+        outcome = self._database.retrying(write)
+        suppressions.revoke(self._database, suppressed)
+        return outcome
+
+    def _blame(self, connection: Connection, job: Job, attempt: AttemptRow, blame: Blame) -> set[AddressKey]:
+        """Suppress an address that was refused for good, as if a bounce had come; or count what may pass."""
+        row, now = job.row, self._clock.now()
+        address = (row.tenant, row.address_index)
+        if blame is Blame.SOFT:
+            soft = SoftBounce(*address, row.message_id, attempt.finished_at)
+            return weigh(connection, [soft], {address}, self._suppression, now)
+        answer = " ".join(str(part) for part in (attempt.code, attempt.enhanced) if part is not None)
+        suppressions.suppress(
+            connection,
+            *address,
+            f"refused when it was sent: {attempt.reason} ({answer})",
+            cause=Cause.HARD_BOUNCE,
+            since=attempt.finished_at,
+            message=row.message_id,
+        )
+        return {address}
 
     def _follow(self, connection: Connection, job: Job, following: Next, spent: int, relay: str) -> Outcome:
         claim, message = job.claim, job.row.message_id
@@ -102,13 +148,16 @@ class Recorder:
                 connection, job.row.notification_id, status.value, following.reason
             )
         if isinstance(following, Fallback):
-            is_now = self._fall_back(connection, job, following)
+            is_now = self.fall_back(connection, job, following)
             following_channel = following.channel.value if is_now else None
             return Outcome(status=status, is_final=True, next_channel=following_channel)
         return Outcome(status=status, is_final=is_final)
 
-    def _fall_back(self, connection: Connection, job: Job, following: Fallback) -> bool:
-        """Make the message on the next channel; False where the person's quiet hours or budget hold it."""
+    def fall_back(self, connection: Connection, job: Job, following: Fallback) -> bool:
+        """Make the message on the next channel; False where the person's quiet hours or budget hold it.
+
+        Within the caller's transaction, which ends the message this one follows.
+        """
         row, now = job.row, self._clock.now()
         position = row.position + 1
         address = address_on(job.recipient, following.channel)
@@ -166,7 +215,20 @@ def attempt_of(job: Job, tried: Try, reply: Reply, outcome: str, reason: str | N
         code=reply.code,
         enhanced=reply.enhanced,
         sealed=job.person_key.seal(reply.text[:_TEXT_LIMIT].encode(), b"reply") if reply.text else None,
+        remote_id=reply.remote_id[:_REMOTE_LIMIT] if reply.remote_id else None,
     )
+
+
+def blame_for(failure: SendError) -> Blame | None:
+    """Return what a failed try says of the address: a refusal at send time counts like a bounce.
+
+    Only what the other side said of the recipient: never what is our fault, or the network's.
+    """
+    if failure.reply.phase is Phase.LOCAL or isinstance(failure, OutcomeUnknown):
+        return None
+    if failure.fault is Fault.RECIPIENT and isinstance(failure, PermanentFailure):
+        return Blame.DEAD if getattr(failure, "is_hard", False) else Blame.SOFT
+    return Blame.SOFT if failure.fault is Fault.MAILBOX else None
 
 
 def outcome_word(failure: SendError) -> str:
@@ -177,9 +239,9 @@ def outcome_word(failure: SendError) -> str:
 
 
 def finish(
-    database: Database, claim: Claim, notification: UUID | None, status: MessageStatus, words: str
+    database: Database, claim: Claim, notification: UUID | None, status: MessageStatus, words: str | None
 ) -> bool:
-    """End a message that cannot be opened; False where another worker has it."""
+    """End a message without a try: one that cannot be opened, or did arrive; False where another worker has it."""
 
     def write(connection: Connection) -> bool:
         if not work.finish(connection, claim):

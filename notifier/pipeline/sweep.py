@@ -24,10 +24,12 @@ from notifier.pipeline.incoming import WAITING_ERRORS
 from notifier.pipeline.ingest import Ingest
 from notifier.pipeline.lapses import Lapses
 from notifier.pipeline.link_requests import LinkRequests
+from notifier.pipeline.measuring import Measurer
 from notifier.pipeline.releases import Releases
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Report
+from notifier.pipeline.track import WAKE_UP, Track
 from notifier.store import ack_links, heartbeats, person_links, sms_in, upkeep, work
 from notifier.store.database import Database, DatabaseUnavailable
 
@@ -51,8 +53,10 @@ class Sweep:
         lapses: Lapses,
         groups: Groups,
         releases: Releases,
+        measurer: Measurer,
         ack_requests: AckRequests,
         inbound_sms: InboundSms | None,
+        track: Track,
         link_requests: LinkRequests,
         grace: timedelta,
         counters: Counters | None = None,
@@ -61,8 +65,8 @@ class Sweep:
         self._database, self._intake, self._wake_ups = database, intake, wake_ups
         self._ingest, self._settler, self._timers = ingest, settler, timers
         self._lapses, self._groups, self._releases = lapses, groups, releases
-        self._ack_requests = ack_requests
-        self._inbound_sms, self._link_requests = inbound_sms, link_requests
+        self._measurer, self._ack_requests = measurer, ack_requests
+        self._inbound_sms, self._link_requests, self._track = inbound_sms, link_requests, track
         self._counters, self._grace = counters, grace.total_seconds()
         self._running, self._told = threading.Lock(), ""
         self._forget_after = 0.0
@@ -94,6 +98,7 @@ class Sweep:
             "asked": self._carry_out,
             "groups": self._speak,
             "held": self._release,
+            "measured": self._measure,
             "unknown": self._settle_unknown,
             "expired": lambda found: self._settle("expired", self._settler.expired, found),
             "work": self._wake,
@@ -133,9 +138,15 @@ class Sweep:
         found["alerts"] = self._lapses.run()
 
     def _carry_out(self, found: Counter[str]) -> None:
-        """Do what people asked for by link and SMS; most rounds nobody did, and one look tells."""
+        """Do what people asked for by link and SMS, and have reports read; most rounds there is none: one look tells.
+
+        Who hands in a report about a message can wake nobody.
+        """
+        self._track.publish_key()
         with self._database.connection() as connection:
-            has_asks, has_sms, has_wishes = sms_in.has_waiting(connection)
+            has_asks, has_sms, has_wishes, has_reports = sms_in.has_waiting(connection)
+        if has_reports:
+            found["reports"] = self._wake_ups.ring(WAKE_UP)
         if has_asks:
             found["asked"] = self._ack_requests.run()
         if has_sms and self._inbound_sms is not None:
@@ -151,6 +162,9 @@ class Sweep:
 
     def _release(self, found: Counter[str]) -> None:
         found["held"] = self._ring_flows(self._releases.run())
+
+    def _measure(self, found: Counter[str]) -> None:
+        found["measured"] = self._ring_flows(self._measurer.run())
 
     def _settle_unknown(self, found: Counter[str]) -> None:
         """Decide about leases that ran out; not while those who could not renew or record them still may."""

@@ -10,6 +10,7 @@ from enum import StrEnum
 from notifier.decisions import JourneyState, StageRef
 from notifier.events import Recipient
 from notifier.messages import MessageStatus
+from notifier.recipients.suppression import Suppression
 
 
 class Check(StrEnum):
@@ -23,14 +24,6 @@ class Check(StrEnum):
     SUPPRESSION = "suppression"
     SAFE_MODE = "safe_mode"
     TLS = "tls"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suppression:
-    """The address must not be written to: why, and since when."""
-
-    reason: str
-    since: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,9 +51,8 @@ class JobRow(NamedTuple):
     journey_order: int | None
     journey_terminal: bool | None
     journey_history: list[Any] | None
-    suppression_reason: str | None
-    suppressed_since: datetime | None
-    suppression_scope: str | None
+    suppressions: list[Any] | None
+    """The entries that stand for the address: cause, scope, reason and since of each."""
     opt_outs: list[str] | None
     wishes: bytes | None
 
@@ -70,7 +69,7 @@ SELECT m.id AS message_id, m.tenant, m.channel, m.lane, m.position, m.attempts A
        t.paused_at IS NOT NULL AS is_tenant_paused,
        j.stage AS journey_stage, j.stage_order AS journey_order, j.is_terminal AS journey_terminal,
        j.history AS journey_history,
-       s.reason AS suppression_reason, s.since AS suppressed_since, s.scope AS suppression_scope,
+       s.entries AS suppressions,
        c.opt_outs, c.wishes
 FROM unnest(%b::uuid[]) AS wanted (id)
 JOIN message m ON m.id = wanted.id
@@ -80,9 +79,9 @@ JOIN person p ON p.id = m.person_id
 JOIN tenant t ON t.id = m.tenant
 LEFT JOIN journey j ON j.tenant = m.tenant AND j.rule = n.stage_rule AND j.subject = n.subject
 LEFT JOIN LATERAL (
-    SELECT reason, since, scope FROM suppression
+    SELECT jsonb_agg(jsonb_build_array(cause, scope, reason, since)) AS entries FROM suppression
     WHERE tenant = m.tenant AND address_index = m.address_index AND scope IN ('*', n.category)
-      AND (until IS NULL OR until > now()) ORDER BY scope <> '*', since LIMIT 1) s ON true
+      AND (until IS NULL OR until > now())) s ON true
 LEFT JOIN LATERAL (
     SELECT opt_outs, wishes FROM contact WHERE tenant = m.tenant AND person_id = m.person_id
     ORDER BY wishes IS NULL, updated_at DESC LIMIT 1) c ON true

@@ -47,6 +47,8 @@ class AttemptRow:
     code: int | None
     enhanced: str | None
     sealed: bytes | None
+    remote_id: str | None = None
+    """What the other side calls the message."""
 
 
 _MESSAGES = BulkInsert(
@@ -80,6 +82,7 @@ _ATTEMPTS = BulkInsert(
     code="smallint",
     enhanced="text",
     sealed="bytea",
+    remote_id="text",
     # An answer of the database that was lost has the try recorded again.
     then="ON CONFLICT (id) DO NOTHING",
 )

@@ -28,15 +28,16 @@ class Read:
     group_id: UUID | None = None
 
 
-def has_waiting(connection: Connection) -> tuple[bool, bool, bool]:
-    """Tell whether somebody asked by an alert's link, whether an SMS came in, and who asked by a mail's link."""
+def has_waiting(connection: Connection) -> tuple[bool, bool, bool, bool]:
+    """Tell whether there is an ask by an alert's link, an SMS, an ask by a mail's link, and a report."""
     row = connection.execute(
         """SELECT EXISTS (SELECT 1 FROM ack_link WHERE asked_at IS NOT NULL AND done_at IS NULL),
                   EXISTS (SELECT 1 FROM sms_in WHERE done_at IS NULL),
-                  EXISTS (SELECT 1 FROM link_ask WHERE done_at IS NULL)""",
+                  EXISTS (SELECT 1 FROM link_ask WHERE done_at IS NULL),
+                  EXISTS (SELECT 1 FROM report WHERE state = 0 AND due_at <= now())""",
         prepare=True,
     ).fetchone()
-    return (row[0], row[1], row[2]) if row else (False, False, False)
+    return (row[0], row[1], row[2], row[3]) if row else (False, False, False, False)
 
 
 def take_sms(connection: Connection) -> Waiting | None:

@@ -30,6 +30,16 @@ class AlertTotals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportTotals:
+    """Reports about messages that left, over all tenants; ``oldest`` is how many seconds one has waited."""
+
+    waiting: int
+    unmatched: int
+    failed: int
+    oldest: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sounding:
     """How the database is; None = it has no answer to that."""
 
@@ -39,6 +49,9 @@ class Sounding:
     dead_letters: tuple[tuple[str, int], ...] = ()
     rules: RulesView | None = None
     alerts: AlertTotals | None = None
+    reports: ReportTotals | None = None
+    unreadable: int | None = None
+    """Mails that came back and could not be read."""
 
 
 def essentials(url: str, within: timedelta) -> Sounding:
@@ -69,12 +82,24 @@ def sound(url: str, within: timedelta) -> Sounding:
             dead_letters=tuple((kind, waiting) for kind, waiting in letters),
             rules=view_rules(connection),
             alerts=_alerts(connection),
+            reports=_reports(connection),
+            unreadable=_unreadable(connection),
         )
+
+
+def _unreadable(connection: Connection) -> int | None:
+    row = connection.execute("SELECT notifier_unreadable()").fetchone()
+    return row[0] if row else None
 
 
 def _alerts(connection: Connection) -> AlertTotals | None:
     row = connection.execute("SELECT firing, acknowledged, late FROM notifier_alerts()").fetchone()
     return AlertTotals(firing=row[0], acknowledged=row[1], late=row[2]) if row else None
+
+
+def _reports(connection: Connection) -> ReportTotals | None:
+    row = connection.execute("SELECT waiting, unmatched, failed, oldest FROM notifier_reports()").fetchone()
+    return ReportTotals(waiting=row[0], unmatched=row[1], failed=row[2], oldest=row[3]) if row else None
 
 
 def _essentials(connection: Connection) -> Sounding:

@@ -45,9 +45,11 @@ _UPSERT = BulkInsert(
     then="""ON CONFLICT (tenant, address_index, scope, cause) DO UPDATE SET
         until = CASE WHEN excluded.until IS NULL OR suppression.until IS NULL THEN NULL
                      ELSE greatest(excluded.until, suppression.until) END,
-        reason = CASE WHEN suppression.until <= now() OR excluded.since < suppression.since
+        reason = CASE WHEN suppression.until <= now()
+                        OR (excluded.since, excluded.reason) < (suppression.since, suppression.reason)
                       THEN excluded.reason ELSE suppression.reason END,
-        message_id = CASE WHEN suppression.until <= now() OR excluded.since < suppression.since
+        message_id = CASE WHEN suppression.until <= now()
+                            OR (excluded.since, excluded.reason) < (suppression.since, suppression.reason)
                           THEN excluded.message_id ELSE suppression.message_id END,
         since = CASE WHEN suppression.until <= now() THEN excluded.since
                      ELSE least(excluded.since, suppression.since) END,

@@ -167,8 +167,8 @@ def mark_sending(connection: Connection, claimed: Claim, lease: timedelta) -> bo
 _RECORD = """
 WITH done AS (DELETE FROM work WHERE message_id = %s RETURNING message_id),
      tried AS (INSERT INTO {attempt} (id, message_id, tenant, number, relay, started_at, finished_at, outcome, reason,
-                                    phase, code, enhanced, sealed)
-               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                                    phase, code, enhanced, sealed, remote_id)
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
                ON CONFLICT (id) DO NOTHING),
      sent AS (UPDATE {message} SET status = 'sent', attempts = %s, relay = %s, reason = NULL,
                      template_version = %s, settled_at = %s WHERE id = %s),

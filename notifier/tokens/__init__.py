@@ -10,6 +10,7 @@ from notifier.tokens.person_links import (
     split_person_link,
     tag_message,
 )
+from notifier.tokens.references import message_id_of_reference, reference_of
 from notifier.tokens.return_paths import message_of_return_path, mint_return_path
 
 __all__ = [
@@ -17,12 +18,14 @@ __all__ = [
     "link_digest",
     "link_seal_key",
     "message_id_of",
+    "message_id_of_reference",
     "message_of_return_path",
     "message_of_tag",
     "mint_ack_token",
     "mint_message_id",
     "mint_person_token",
     "mint_return_path",
+    "reference_of",
     "split_person_link",
     "tag_message",
 ]

@@ -1,4 +1,4 @@
-"""The HTTP application: liveness, readiness, metrics, links, SMS; later parts add their routers here.
+"""The HTTP application: liveness, readiness, metrics, links, SMS, callbacks; later parts add their routers here.
 
 Every answer comes within seconds, whoever is away.
 """
@@ -19,9 +19,12 @@ from notifier.store.ack_links import LinkDesk
 from notifier.store.database import Database
 from notifier.store.migrate import newest
 from notifier.store.person_links import PersonLinkDesk
+from notifier.store.reports import ReportDesk
 from notifier.store.sms_in import SmsDesk
 from notifier.web.acknowledge import ack_router
+from notifier.web.believing import callback_desk
 from notifier.web.broker import BrokerProbe
+from notifier.web.callbacks import CallbackCounts, callbacks_router
 from notifier.web.headers import SecurityHeaders
 from notifier.web.inbound_sms import Gateway, sms_router
 from notifier.web.metrics import render
@@ -59,7 +62,9 @@ def create_app(services: Services, *, openapi: bool = False) -> FastAPI:
         openapi_url="/openapi.json" if openapi else None,
     )  # fmt: skip
     app.add_middleware(SecurityHeaders)
-    app.include_router(_operations(url, broker))
+    callbacks = callback_desk(services, ReportDesk(database))
+    app.include_router(_operations(url, broker, callbacks.counts))
+    app.include_router(callbacks_router(callbacks))
     app.include_router(ack_router(LinkDesk(database)))
     app.include_router(unsubscribe_router(PersonLinkDesk(database), settings))
     app.include_router(preference_router(PersonLinkDesk(database), settings))
@@ -68,7 +73,7 @@ def create_app(services: Services, *, openapi: bool = False) -> FastAPI:
     return app
 
 
-def _operations(url: str, broker: BrokerProbe) -> APIRouter:
+def _operations(url: str, broker: BrokerProbe, callbacks: CallbackCounts) -> APIRouter:
     router = APIRouter(tags=["operations"])
     within = timedelta(seconds=_PATIENCE)
     essentials = Probe("database", partial(soundings.essentials, url, within), within=_PATIENCE)
@@ -92,7 +97,9 @@ def _operations(url: str, broker: BrokerProbe) -> APIRouter:
     async def metrics(request: Request) -> Response:
         """Return the metrics in Prometheus' format."""
         database, redis = await asyncio.gather(totals.answer(), view.answer())
-        page, media_type = render(database, redis, accept=request.headers.get("accept", ""))
+        page, media_type = render(
+            database, redis, callbacks=callbacks.by_outcome, accept=request.headers.get("accept", "")
+        )
         return Response(page, headers={"content-type": media_type})
 
     return router

@@ -1,7 +1,7 @@
 """What the web process asks Redis: whether it is there, the counts, the intake's lengths."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from notifier.broker.connection import connect, speaking
 from notifier.broker.counters import Counters
@@ -18,6 +18,8 @@ class BrokerView:
     latencies: Mapping[str, float]
     """Histogram fields ``channel|lane|bound`` and ``channel|lane|sum``."""
     intake: Mapping[Urgency, int]
+    receipts: Mapping[str, int] = field(default_factory=dict)
+    """What was reported of messages, by ``channel|kind|class``."""
 
 
 class BrokerProbe:
@@ -43,7 +45,12 @@ class BrokerProbe:
             BrokerUnavailable: it is away.
         """
         counts, latencies = self._counters.read()
-        return BrokerView(counts=counts, latencies=latencies, intake=self._intake.lengths())
+        return BrokerView(
+            counts=counts,
+            latencies=latencies,
+            intake=self._intake.lengths(),
+            receipts=self._counters.receipts(),
+        )
 
     def close(self) -> None:
         """Close the connections."""

@@ -13,12 +13,13 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
-from notifier.channels.twilio_signature import is_signed
 from notifier.crypto import SmsKeys
+from notifier.inbound.callbacks.twilio_signature import is_signed
 from notifier.logs import get_logger
 from notifier.settings import Settings
 from notifier.store.database import DatabaseUnavailable
 from notifier.store.sms_in import SmsDesk
+from notifier.web.bodies import read_body
 
 log = get_logger("web")
 
@@ -58,7 +59,7 @@ def sms_router(desk: SmsDesk, gateway: Gateway, *, patience: float = _PATIENCE) 
     @router.post("/inbound/sms/{account}")
     async def receive(request: Request, account: str | None = None) -> Response:
         """Take an SMS."""
-        body = await _body(request)
+        body = await read_body(request, _BODY_LIMIT)
         # The URL as the gateway knows it, not as the proxy before us passed it on.
         query = f"?{request.url.query}" if request.url.query else ""
         url = f"{gateway.public_url}{request.url.path}{query}"
@@ -122,16 +123,6 @@ def _reply(desk: SmsDesk, remote: str, sealed: bytes, patience: float) -> str | 
         if is_done or time.monotonic() > end:
             return reply
         time.sleep(_STEP)
-
-
-async def _body(request: Request) -> bytes | None:
-    """Return the body, None where it is too long."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _BODY_LIMIT:
-            return None
-    return body
 
 
 def _twiml(reply: str | None) -> Response:

@@ -21,17 +21,26 @@ from prometheus_client.registry import Collector
 from notifier import __version__
 from notifier.broker.counters import BUCKETS
 from notifier.store.rule_sets import RulesView
-from notifier.store.soundings import AlertTotals, Sounding
+from notifier.store.soundings import AlertTotals, ReportTotals, Sounding
 from notifier.web.broker import BrokerView
 from notifier.web.probes import Answer
 
 _FLOW = ["channel", "lane"]
 
 
-def render(database: Answer[Sounding], redis: Answer[BrokerView], *, accept: str) -> tuple[bytes, str]:
-    """Return the page and its media type, in the format the scraper accepts."""
+def render(
+    database: Answer[Sounding],
+    redis: Answer[BrokerView],
+    *,
+    callbacks: Mapping[tuple[str, str], int],
+    accept: str,
+) -> tuple[bytes, str]:
+    """Return the page and its media type, in the format the scraper accepts.
+
+    ``callbacks``: by provider and outcome, how many this process was given.
+    """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Snapshot(database.value, redis.value))
+    registry.register(Snapshot(database.value, redis.value, callbacks))
     encode, media_type = choose_encoder(accept)
     return encode(registry), media_type
 
@@ -39,8 +48,10 @@ def render(database: Answer[Sounding], redis: Answer[BrokerView], *, accept: str
 class Snapshot(Collector):
     """All metrics of one moment."""
 
-    def __init__(self, database: Sounding | None, redis: BrokerView | None) -> None:
-        self._database, self._redis = database, redis
+    def __init__(
+        self, database: Sounding | None, redis: BrokerView | None, callbacks: Mapping[tuple[str, str], int]
+    ) -> None:
+        self._database, self._redis, self._callbacks = database, redis, callbacks
 
     def collect(self) -> Iterator[Metric]:
         """Return what is known."""
@@ -51,6 +62,13 @@ class Snapshot(Collector):
         up.add_metric(["database"], float(self._database is not None))
         up.add_metric(["redis"], float(self._redis is not None))
         yield up
+        callbacks = CounterMetricFamily(
+            "notifier_callbacks", "Callbacks of providers, since this process started.",
+            labels=["provider", "outcome"],
+        )  # fmt: skip
+        for (provider, outcome), count in sorted(self._callbacks.items()):
+            callbacks.add_metric([provider, outcome], count)
+        yield callbacks
         if self._redis is not None:
             yield from _of_redis(self._redis)
         if self._database is not None:
@@ -66,6 +84,12 @@ def _of_redis(view: BrokerView) -> Iterator[Metric]:
         channel, outcome, lane = label.split("|")
         messages.add_metric([channel, outcome, lane], count)
     yield messages
+    receipts = CounterMetricFamily(
+        "notifier_receipts", "What was reported of messages that left.", labels=["channel", "kind", "class"]
+    )
+    for label, count in sorted(view.receipts.items()):
+        receipts.add_metric(label.split("|"), count)
+    yield receipts
     yield _latencies(view.latencies)
     intake = GaugeMetricFamily("notifier_intake_entries", "Events not ingested yet.", labels=["lane"])
     for lane, length in view.intake.items():
@@ -109,12 +133,20 @@ def _of_database(sounding: Sounding) -> Iterator[Metric]:
     for kind, count in ({"refused": 0, "poison": 0} | dict(sounding.dead_letters)).items():
         letters.add_metric([kind], count)
     yield letters
+    if sounding.reports is not None:
+        yield from _of_reports(sounding.reports)
     if sounding.sweep_age is not None:
         yield GaugeMetricFamily(
             "notifier_sweep_age_seconds", "Since the sweep last ran.", sounding.sweep_age.total_seconds()
         )
     if sounding.alerts is not None:
         yield from _of_alerts(sounding.alerts)
+    if sounding.unreadable is not None:
+        yield GaugeMetricFamily(
+            "notifier_unreadable_mails",
+            "Mails of the last 30 days that came back and could not be read.",
+            sounding.unreadable,
+        )
     if sounding.rules is not None:
         yield from _of_rules(sounding.rules)
 
@@ -128,6 +160,16 @@ def _of_alerts(totals: AlertTotals) -> Iterator[Metric]:
         "notifier_alert_groups_late_seconds",
         "How long the alert group has waited that should have spoken first.",
         totals.late,
+    )
+
+
+def _of_reports(totals: ReportTotals) -> Iterator[Metric]:
+    reports = GaugeMetricFamily("notifier_reports", "Reports about messages that left.", labels=["state"])
+    for state in ("waiting", "unmatched", "failed"):
+        reports.add_metric([state], getattr(totals, state))
+    yield reports
+    yield GaugeMetricFamily(
+        "notifier_reports_oldest_seconds", "How long the oldest report has waited.", totals.oldest
     )
 
 

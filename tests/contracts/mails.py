@@ -1,8 +1,12 @@
 """Messages and channels for the contract tests, of a patient and a hurried kind."""
 
+from email import message_from_bytes, policy
+from uuid import UUID
+
 from notifier.channels.smtp import SmtpChannel, SmtpRelay
 from notifier.ids import uuid7
 from notifier.messages import ChannelName, Outgoing, Rendered
+from tests.contracts.cases import Seen
 from tests.contracts.smtp_server import SmtpServer
 
 TO = "bob.secret@example.org"
@@ -12,7 +16,7 @@ PHONE = "+15005550006"
 def mail(**changes: object) -> Outgoing:
     """Return a valid mail with some fields changed; ``text`` and ``html`` go into its content."""
     content = Rendered(
-        subject="Shipped",
+        subject=str(changes.pop("subject", "Shipped")),
         text=str(changes.pop("text", "On its way")),
         html=changes.pop("html", None),  # type: ignore[arg-type]
     )
@@ -31,6 +35,26 @@ def sms(**changes: object) -> Outgoing:
         "content": Rendered(text=str(changes.pop("text", "Your code is 1234"))), "type": "password.reset",
     }  # fmt: skip
     return Outgoing(**(values | changes))  # type: ignore[arg-type]
+
+
+def parsed(raw: bytes, *, to: str, ours: UUID) -> Seen:
+    """Return what a provider that takes MIME makes of a mail."""
+    assert raw.count(b"\n") == raw.count(b"\r\n")
+    found = message_from_bytes(raw, policy=policy.default)
+    text, html = found.get_body(("plain",)), found.get_body(("html",))
+    assert text is not None
+    return Seen(
+        to=to,
+        text=text.get_content(),
+        html=html.get_content() if html is not None else None,
+        subject=str(found["Subject"]),
+        ours=ours,
+        headers=dict(found.items()),
+        files=[
+            (str(one.get_filename()), one.get_content_type(), one.get_payload(decode=True))  # type: ignore[misc]
+            for one in found.iter_attachments()
+        ],
+    )
 
 
 def smtp_channel(server: SmtpServer, **changes: object) -> SmtpChannel:

@@ -14,7 +14,7 @@ from tests.services import Flow
 pytestmark = pytest.mark.servers
 
 CONNECTIONS = 8
-CORE = "sweep,ingest.urgent,ingest.normal,ingest.bulk"
+CORE = "sweep,track,ingest.urgent,ingest.normal,ingest.bulk"
 DELIVER = "deliver.urgent,deliver.normal,deliver.bulk"
 QUIET = ("-P", "threads", "--without-mingle", "--without-gossip")
 

@@ -24,7 +24,7 @@ from tests.services import ROOT, Flow, MakeFlow
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
-CORE = ("worker", "-n", "core@test", "-Q", "sweep,ingest.urgent,ingest.normal,ingest.bulk", *WORKER)
+CORE = ("worker", "-n", "core@test", "-Q", "sweep,track,ingest.urgent,ingest.normal,ingest.bulk", *WORKER)
 LOOK = 2.0
 """Seconds between two looks at the files."""
 RULE = """rules:

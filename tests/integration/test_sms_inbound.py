@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 
-from notifier.channels.twilio_signature import sign
+from notifier.inbound.callbacks.twilio_signature import sign
 from notifier.pipeline.alert_states import open_alert
 from notifier.store.alerts import firing_alerts
 from tests.alerting import RULES, Stage

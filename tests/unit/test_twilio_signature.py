@@ -2,7 +2,7 @@
 
 import pytest
 
-from notifier.channels.twilio_signature import is_signed, sign
+from notifier.inbound.callbacks.twilio_signature import is_signed, sign
 
 TOKEN = "12345"
 URL = "https://mycompany.com/myapp.php?foo=1&bar=2"

@@ -1,0 +1,68 @@
+"""Find and compare mail addresses in what machines write.
+
+Looser than any RFC on purpose: an address is what a mail system may have called one.
+"""
+
+import re
+
+ADDRESS = re.compile(
+    r"(?:\"[^\"\s@]{1,64}\"|[^\s<>()\[\]{}\"',;:@\\|`*\u2018-\u201f\u3000-\u303f\uff00-\uff20\uff3b-\uff40\uff5b-\uff65]{1,128})"
+    r"@(?:\[[0-9A-Fa-f.:]{3,45}\]|[^\W_](?:[\w-]{0,62})(?:\.[\w-]{1,63}){1,10})"
+)
+"""An address anywhere in a text; bounded, so that no text takes long."""
+_ROLES = frozenset(
+    {
+        "postmaster", "mailer-daemon", "mailerdaemon", "mailer_daemon", "abuse", "hostmaster", "root", "support",
+        "helpdesk", "noreply", "no-reply", "mailadmin", "double-bounce", "mail-daemon",
+    }
+)  # fmt: skip
+_MAIL_SYSTEM = re.compile(
+    r"mailer[-_.]?daemon|mail[-_.]?daemon|post[-_.]?master|mail delivery|mail ?system|mail (?:administrator|server)"
+    r"|delivery (?:sub)?system|mailsubsystem|system administrator|message delivery|mail transfer"
+    r"|bounce(?!handler)|\bmta\b|undeliver|internet mail delivery|microsoft exchange|e-?mail security",
+    re.IGNORECASE,
+)
+
+
+def addresses_in(text: str) -> list[str]:
+    """Return the addresses of a text, in order, each once (letter case aside)."""
+    if "@" not in text:
+        return []
+    found = {tidy(match).lower(): tidy(match) for match in reversed(ADDRESS.findall(text))}
+    return list(reversed(found.values()))
+
+
+def address_in(text: str) -> str | None:
+    """Return the first address of a text."""
+    found = addresses_in(text)
+    return found[0] if found else None
+
+
+def tidy(address: str) -> str:
+    """Return an address without what prose puts around it."""
+    return (
+        address.strip().strip("<>").rstrip(".-").removeprefix("mailto:").lstrip("=")
+        if address[:2] != "=?"
+        else address
+    )
+
+
+def same(first: str, second: str) -> bool:
+    """Say whether two addresses are one: letter case and quotes aside."""
+    return plain(first) == plain(second)
+
+
+def plain(address: str) -> str:
+    """Return the form addresses are compared in."""
+    return address.replace('"', "").lower()
+
+
+def is_role(address: str) -> bool:
+    """Say whether the address is a mail system's own rather than a person's."""
+    local = address.partition("@")[0].lower()
+    return local in _ROLES or local.startswith(("mailer-daemon", "postmaster", "bounce+", "bounces+"))
+
+
+def is_mail_system(sender: str) -> bool:
+    """Say whether a From field is a mail system's."""
+    return _MAIL_SYSTEM.search(sender[:500]) is not None

@@ -1,0 +1,104 @@
+"""One mail that came in, with what its readers ask of it: sender, subject, prose, the copy of our message.
+
+Says who seems to have sent it; does not say what it is.
+"""
+
+from functools import cached_property
+
+from notifier.inbound.addresses import addresses_in, is_mail_system
+from notifier.inbound.prose import split_at_copy
+from notifier.inbound.signs import has_sign
+from notifier.inbound.structure import Fields, read_fields, read_mail
+
+_TEXT = 40_000
+"""Characters of prose that are read."""
+_NO_PATH = frozenset({"<>", "", "<mailer-daemon>", "<#@[]>"})
+"""Return paths of reports: the null one (RFC 5321 §4.5.5), what a store made of it, qmail's double bounce."""
+_COPIES = frozenset(
+    {
+        "message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers", "message/partial",
+        "text/rfc822",
+    }
+)  # fmt: skip
+_X_FAILED = ("x-failed-recipients", "x-failed-recipient")
+
+
+class Incoming:
+    """A mail, with what several readers ask of it."""
+
+    def __init__(self, data: bytes) -> None:
+        self.root = read_mail(data)
+        self.fields = self.root.fields
+        self.parts = [part for part in self.root.walk() if not part.children]
+        self.subject = self.fields.words("subject")
+        self.sender = self.fields.words("from") or self.fields.words("sender")
+        text = self._prose()
+        self.full_text = text
+        self.text, copied = split_at_copy(text)
+        self.copy = self._attached_copy() or copied
+
+    def _prose(self) -> str:
+        plain_texts = [
+            part.text
+            for part in self.parts
+            if part.type == "text/plain" or "/" not in part.type or part.type.startswith("multipart/")
+        ]
+        if not any(text.strip() for text in plain_texts):
+            plain_texts = [part.text for part in self.parts if part.type == "text/html"]
+        return "\n".join(plain_texts)[:_TEXT]
+
+    def _attached_copy(self) -> Fields | None:
+        for part in self.parts:
+            if part.type in _COPIES:
+                head = part.body.lstrip(b"\n")
+                found = read_fields(head.partition(b"\n\n")[0])
+                if found.items:
+                    return found
+        return None
+
+    @cached_property
+    def has_report_subject(self) -> bool:
+        """Whether the subject is one of reports."""
+        return has_sign("subject", self.subject[:500])
+
+    @cached_property
+    def listed(self) -> list[str]:
+        """The failed recipients a header field lists (Exim, Gmail)."""
+        return [one for name in _X_FAILED for one in addresses_in(self.fields.get(name))]
+
+    @cached_property
+    def is_from_system(self) -> bool:
+        """Whether a mail system sent it: by its name, its empty return path, or its report's type."""
+        path = self.fields.get("return-path").strip().lower()
+        has_no_path = bool(self.fields.all("return-path")) and (path in _NO_PATH or is_mail_system(path))
+        return (
+            is_mail_system(self.sender)
+            or has_no_path
+            or self.root.type == "multipart/report"
+            or any(self.fields.get(name) for name in _X_FAILED)
+        )
+
+    @cached_property
+    def original_recipients(self) -> tuple[str, ...]:
+        """Whom the returned message was for, as its copy says."""
+        found = [
+            one
+            for name in ("x-original-to", "delivered-to", "to", "cc", "envelope-to", "x-envelope-to")
+            for one in addresses_in(self.copy.get(name))
+        ]
+        return tuple(dict.fromkeys(found))
+
+    @cached_property
+    def own_addresses(self) -> tuple[str, ...]:
+        """Whom the report was sent to: the sender of what came back."""
+        here = [
+            one
+            for name in ("to", "delivered-to", "x-original-to", "envelope-to")
+            for one in addresses_in(self.fields.get(name))
+        ]
+        there = [
+            one
+            for name in ("from", "return-path", "sender", "reply-to")
+            for one in addresses_in(self.copy.get(name))
+        ]
+        return tuple(dict.fromkeys([*here, *there, *addresses_in(self.sender)]))

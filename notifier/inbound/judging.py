@@ -1,0 +1,56 @@
+"""Weigh what a report says of one recipient: whose words, which codes, which command; then ask the rules.
+
+Decides by ``reasons.yaml`` only.
+"""
+
+import re
+
+from notifier.inbound.delivery_status import StatusGroup
+from notifier.inbound.incoming import Incoming
+from notifier.inbound.reasons import Evidence, ordinary, rules
+from notifier.inbound.report import Phase, RecipientReport
+from notifier.inbound.smtp_words import codes_in, is_generic, phase_in, refusals, reply_in
+
+_SENDMAIL_REASON = re.compile(r"\(reason:\s?([^\n]{1,500})\)")
+
+
+def judged(
+    mail: Incoming, address: str, aliases: tuple[str, ...], group: StatusGroup | None, words: str
+) -> RecipientReport:
+    """Weigh what was said about a recipient."""
+    words = words or ("" if group is not None else mail.text)
+    said, phase = _said(mail, group, words)
+    code, status = codes_in(said)
+    if group is not None and is_generic(status):
+        told = codes_in(group.diagnostic)[1]
+        status = next((one for one in (group.status, told) if not is_generic(one)), status or group.status)
+    if code is None and status is None:
+        code, status = codes_in(words)
+    action = group.action if group is not None and group.action == "delayed" else "failed"
+    evidence = Evidence(
+        said=ordinary(said), around=ordinary(words), whole=ordinary(mail.text), status=status, code=code,
+        phase=phase or phase_in(words), action=action, is_local=group is not None and group.is_local,
+    )  # fmt: skip
+    reason = rules().reason(evidence)
+    return RecipientReport(
+        address=address, aliases=aliases, status=status, code=code, reason=reason, action=action,
+        hard=rules().is_hard(reason, status, code), diagnostic=said[:2000],
+    )  # fmt: skip
+
+
+def _said(mail: Incoming, group: StatusGroup | None, words: str) -> tuple[str, Phase | None]:
+    """Return the refusing server's words about a recipient, and the command they answered."""
+    told = (group.diagnostic or group.comment) if group is not None else ""
+    if not told and (found := _SENDMAIL_REASON.search(words)):
+        told = found[1]
+    replies = list(refusals(mail.text))
+    if told:
+        start = ordinary(told)[:40]
+        for reply in replies:
+            if start and ordinary(reply.text).startswith(start):
+                return (reply.text if len(reply.text) > len(told) else told), reply.phase
+        return reply_in(told) or told, phase_in(told)
+    inside = list(refusals(words)) or (replies if len(replies) == 1 or not words else [])
+    if inside:
+        return inside[0].text, inside[0].phase
+    return reply_in(words) or "", phase_in(words)

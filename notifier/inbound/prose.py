@@ -1,0 +1,215 @@
+"""Find the failed recipients in a report written for people, and the words that belong to each.
+
+Knows shapes, not products: a line that is an address, begins with one, labels one or answers for one. Decides no
+reason.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from notifier.inbound.addresses import ADDRESS, addresses_in, is_role, plain, tidy
+from notifier.inbound.signs import has_sign, pattern
+from notifier.inbound.structure import Fields, read_fields
+
+_LINES = 400
+_WIDTH = 1000
+_RECIPIENTS = 50
+
+_TRACE = re.compile(
+    r"(?im)^(?:return-path:\s{0,4}<?|received:\s{0,4}(?:from|by|\(|and|via)|dkim-signature:\s|x-received:\s|delivered-to:\s"
+    r"|message-id:\s{0,4}<|mime-version:\s{0,4}1|domainkey-signature:\s|arc-seal:\s|x-originating-ip:\s)"
+)
+_ENVELOPE = re.compile(
+    r"(?im)^(?:from|to|subject|date|cc|reply-to|sender|x-[\w-]+|content-[\w-]+|received|message-id|return-path)[ \t]?:"
+)
+_REPLY_CODE = re.compile(r"(?<![\d.])[45][0-7]\d(?:[ \-:,]|$)|(?<![\d.])[45]\.\d{1,2}\.\d{1,3}\b")
+_EXPANDED = re.compile(
+    r"\((?:expanded|generated|forwarded|redirected|alias) (?:from|to|by)[:\s]\s{0,4}([^()\n]{1,300})\)?",
+    re.IGNORECASE,
+)
+_BEHIND = re.compile(r"^[>\"')\]]{0,3}\s{0,4}(?:[:;,]|\.\.\.|$|\(|-{1,2}\s|=>|\bwas\b|\bis\b|\bhas\b|\t|<)")
+_LEAD = re.compile(r"[\W_]{0,12}")
+_COMMAND = re.compile(r"rcpt to:?\s{0,3}<?$", re.IGNORECASE)
+
+_ALONE, _BEGINS, _LABELLED, _ANSWERED, _COMMANDED, _SPOKEN, _INLINE = 5, 5, 5, 4, 4, 4, 2
+_IS_ORIGINAL, _IS_OWN, _IS_ROLE, _IS_OTHERS = 3, -7, -5, -6
+_ENOUGH = 4
+_SURE = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mention:
+    """A recipient named in prose, with the words about them."""
+
+    address: str
+    aliases: tuple[str, ...]
+    words: str
+    score: int
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Where an address was seen first, and the best shape it was seen in."""
+
+    address: str
+    line: int
+    score: int
+    shape: int
+
+
+def _copy_line() -> Any:
+    return pattern("copy_line", before=r"^[ \t>|*#=_.~+-]{0,40}", behind=r"[ \t:.=_*#|>-]{0,60}$")
+
+
+def _label() -> Any:
+    return pattern(
+        "label", before=r"^\W{0,8}", behind=r"[^:\x{ff1a}<@]{0,40}[:\x{ff1a}=]?\s{0,8}[<\"'(\[]{0,3}$"
+    )
+
+
+def _other_label() -> Any:
+    return pattern(
+        "other_label",
+        "other_label_wide",
+        before=r"(?:^|[\s(\"'>*])",
+        behind=r"(?:\b|[^\x00-\x7f])[^@]{0,60}$",
+    )
+
+
+def split_at_copy(text: str) -> tuple[str, Fields]:
+    """Part a report from the copy of the message below it; return also the copy's header fields."""
+    starts = [found.start() for found in (_copy_line().search(text), _trace(text)) if found]
+    if not starts:
+        return text, Fields()
+    start = min(starts)
+    rest = text[start:]
+    if fields := _first_fields(rest):
+        return text[:start], fields
+    return text[:start], Fields()
+
+
+def _trace(text: str) -> re.Match[str] | None:
+    """Find where header fields of a message begin: one that only travelled mail has, among others."""
+    for found in _TRACE.finditer(text):
+        around = text[max(0, found.start() - 300) : found.end() + 1500]
+        if len(_ENVELOPE.findall(around)) >= 2:  # noqa: PLR2004 - one alone may be quoted in a sentence
+            return found
+    return None
+
+
+def _first_fields(text: str) -> Fields | None:
+    """Return the first block of header fields that names a sender, a recipient or an id."""
+    for block in text[:20000].split("\n\n")[:8]:
+        lines = [line for line in block.split("\n") if line.strip()]
+        body = "\n".join(line.lstrip(">| ") if line[:1] in ">|" else line for line in lines)
+        indent = min((len(line) - len(line.lstrip()) for line in lines), default=0)
+        fields = read_fields("\n".join(line[indent:] for line in body.split("\n")) if indent else body)
+        if any(fields.get(name) for name in ("from", "to", "message-id", "received", "subject")):
+            return fields
+    return None
+
+
+def mentions(text: str, *, original: tuple[str, ...], own: tuple[str, ...]) -> list[Mention]:
+    """Return the recipients a report's text names as failed, in order.
+
+    Args:
+        text: The report without the copy of the message.
+        original: Addresses the message was sent to, as its copy says.
+        own: Addresses of its sender: never the failed ones, unless the message was sent to them.
+    """
+    lines = [line[:_WIDTH] for line in text.split("\n")[:_LINES]]
+    sent_to, ours = {plain(one) for one in original}, {plain(one) for one in own}
+    seen: dict[str, _Seen] = {}
+    aliases: dict[str, list[str]] = {}
+    last: str | None = None
+    for number, line in enumerate(lines):
+        joined = f"{line} {lines[number + 1].strip()}" if "(" in line and number + 1 < len(lines) else line
+        for expanded in _EXPANDED.finditer(joined):
+            if last or ADDRESS.search(line[: expanded.start()]):
+                aliases.setdefault(plain(last or ""), []).extend(addresses_in(expanded[1]))
+        for found in ADDRESS.finditer(line):
+            address = tidy(found[0])
+            key = plain(address)
+            if _is_alias(line, found.start(), lines[number - 1] if number else ""):
+                aliases.setdefault(last or key, []).append(address)
+                continue
+            shape = _shape(line, found)
+            score = shape + _standing(key, sent_to, ours, address)
+            held = seen.get(key)
+            if held is None:
+                if len(seen) < _RECIPIENTS:
+                    seen[key] = _Seen(address, number, score, shape)
+            else:
+                held.score = max(held.score, score)
+            last = key
+    chosen = _chosen(list(seen.values()))
+    return [
+        Mention(
+            address=one.address,
+            aliases=tuple(dict.fromkeys(aliases.get(plain(one.address), ()))),
+            words=_words(lines, one, chosen),
+            score=one.score,
+        )
+        for one in chosen
+    ]
+
+
+def _is_alias(line: str, start: int, before: str) -> bool:
+    """Whether an address stands in a bracket that says where the recipient came from."""
+    lead = (before[-60:] + " " + line[:start])[-80:]
+    return (
+        re.search(r"\((?:expanded|generated|forwarded|redirected) (?:from|to|by)[:\s]\s{0,12}<?$", lead)
+        is not None
+    )
+
+
+def _shape(line: str, found: re.Match[str]) -> int:
+    """Score how a line names an address."""
+    before, behind = line[: found.start()], line[found.end() :]
+    lead = _LEAD.sub("", before)
+    if _COMMAND.search(before):
+        return _COMMANDED
+    if _other_label().search(before):
+        return _IS_OTHERS
+    if not lead:
+        return (
+            _ALONE
+            if not behind.strip(" \t<>\"')]*.,;|")
+            else (_BEGINS if _BEHIND.match(behind) else _ANSWERED)
+        )
+    if _label().search(before):
+        return _LABELLED
+    if _REPLY_CODE.search(line):
+        return _ANSWERED
+    return _SPOKEN if has_sign("opening", line) else _INLINE
+
+
+def _standing(key: str, sent_to: set[str], ours: set[str], address: str) -> int:
+    """Score whose address it is."""
+    if key in sent_to:
+        return _IS_ORIGINAL
+    if key in ours:
+        return _IS_OWN
+    return _IS_ROLE if is_role(address) else 0
+
+
+def _chosen(seen: list[_Seen]) -> list[_Seen]:
+    """Return those that failed: of sure and doubtful ones the sure."""
+    best = max((one.score for one in seen), default=0)
+    if best < _ENOUGH:
+        # A message to oneself: the failed address is ours as well.
+        return [one for one in seen if one.shape >= _ANSWERED and one.score > _IS_ROLE]
+    floor = max(_ENOUGH, best - 2) if best >= _SURE else _ENOUGH
+    return sorted((one for one in seen if one.score >= floor), key=lambda one: one.line)
+
+
+def _words(lines: list[str], one: _Seen, chosen: list[_Seen]) -> str:
+    """Return the lines about a recipient: from theirs to the next one's; a bare list shares what follows it."""
+    later = [other.line for other in chosen if other.line > one.line]
+    end = min(later, default=len(lines))
+    words = "\n".join(lines[one.line : min(end, one.line + 60)])
+    if later and not re.search(r"\w{3}", ADDRESS.sub("", words)):
+        last = max(later)
+        words = "\n".join(lines[last : last + 60])
+    return words

@@ -1,0 +1,206 @@
+"""Read one mail that came back: what it is, whom it is about, why, and which message it answers.
+
+Pure, and never raises, whatever the bytes: what cannot be understood is ``other``.
+"""
+
+import re
+from datetime import datetime
+
+from notifier.inbound.addresses import address_in, addresses_in, plain, same
+from notifier.inbound.automatic import is_automatic
+from notifier.inbound.delivery_status import StatusGroup, groups_in_prose, read_groups
+from notifier.inbound.feedback import read_feedback
+from notifier.inbound.incoming import Incoming
+from notifier.inbound.judging import judged
+from notifier.inbound.prose import Mention, mentions
+from notifier.inbound.provider_notices import Notice, read_notice
+from notifier.inbound.report import MailReport, Original, RecipientReport, ReportKind
+from notifier.inbound.signs import has_sign
+from notifier.inbound.structure import read_fields
+
+_REPLIED = re.compile(
+    r"^\s{0,4}(?:re|aw|sv|antw|vs|odp|r[eé]f?|回复|答复|回信)\s{0,3}(?:\[\d+\])?\s{0,3}[:\uff1a]",
+    re.IGNORECASE,
+)
+_FORWARDED = re.compile(r"^\s{0,4}(?:fwd?|wg|tr|rv|enc|i|vb|doorst|转发|轉寄)\s{0,3}[:\uff1a]", re.IGNORECASE)
+_MESSAGE_ID = re.compile(r"<[^<>\s]{1,250}>")
+
+
+def read_report(mail: bytes, *, received_at: datetime) -> MailReport:
+    """Return what a mail says to the sender of another.
+
+    Args:
+        mail: The mail as it came, any bytes; of very long ones the beginning is read.
+        received_at: When it came.
+    """
+    one = Incoming(mail)
+    kind, recipients, feedback_type = _read(one)
+    return MailReport(
+        kind=kind,
+        received_at=received_at,
+        recipients=recipients,
+        feedback_type=feedback_type,
+        original=_original(one),
+        message_id=_id_in(one.fields.get("message-id")),
+        sent_to=tuple(
+            dict.fromkeys(
+                found
+                for name in ("delivered-to", "x-original-to", "envelope-to", "to")
+                for value in one.fields.all(name)
+                for found in addresses_in(value)
+            )
+        ),
+    )
+
+
+_Reading = tuple[ReportKind, tuple[RecipientReport, ...], str | None]
+
+
+def _read(mail: Incoming) -> _Reading:
+    if notice := read_notice(mail.full_text):
+        return _of_notice(mail, notice)
+    if feedback := read_feedback(mail.root, mail.parts, mail.copy):
+        complained = tuple(
+            RecipientReport(address=one, reason="feedback", action="complained")
+            for one in feedback.recipients
+        )
+        return ReportKind.COMPLAINT, complained, feedback.type
+    if groups := _groups(mail):
+        return _of_groups(mail, groups)
+    is_report = mail.is_from_system
+    if not (is_report and mail.has_report_subject) and is_automatic(mail.fields, mail.text):
+        sender = address_in(mail.fields.get("from"))
+        replied = (RecipientReport(address=sender, reason="vacation", action="replied"),) if sender else ()
+        return ReportKind.AUTO_REPLY, replied, None
+    found = _from_prose(mail) if _may_be_bounce(mail) else ()
+    return (ReportKind.BOUNCE, found, None) if found else (ReportKind.OTHER, (), None)
+
+
+def _of_notice(mail: Incoming, notice: Notice) -> _Reading:
+    mail.copy = notice.copy
+    if notice.kind == "Complaint":
+        complained = tuple(
+            RecipientReport(address=one.address or "", reason="feedback", action="complained")
+            for one in notice.groups
+        )
+        return ReportKind.COMPLAINT, complained, notice.feedback_type or "abuse"
+    return _of_groups(mail, list(notice.groups))
+
+
+def _groups(mail: Incoming) -> list[StatusGroup]:
+    """Return the machine-readable recipients: from the part for them, else from text they were moved to."""
+    for part in mail.parts:
+        if part.is_status and (found := read_groups(part)):
+            return found
+    if _REPLIED.match(mail.subject):
+        return []
+    if _FORWARDED.match(mail.subject) and not mail.has_report_subject:
+        return []
+    if not (mail.is_from_system or mail.has_report_subject):
+        return []
+    return groups_in_prose(mail.full_text)
+
+
+def _of_groups(mail: Incoming, groups: list[StatusGroup]) -> _Reading:
+    failed = [group for group in groups if group.has_failed]
+    if not failed:
+        passed = tuple(
+            RecipientReport(
+                address=one.address, status=one.status, reason="delivered", action=one.action or "delivered"
+            )
+            for one in groups
+            if one.address
+        )
+        return ReportKind.OTHER, passed, None
+    named = mentions(mail.text, original=mail.original_recipients, own=mail.own_addresses)
+    recipients = []
+    for group in failed:
+        mention = _mention_of(group, named, alone=len(failed) == 1)
+        address = group.address or (mention.address if mention else None) or _only_recipient(mail)
+        if address is None:
+            continue
+        aliases = [*group.aliases, *(mention.aliases if mention else ())]
+        if mention is not None and not same(mention.address, address):
+            aliases.append(mention.address)
+        recipients.append(
+            judged(mail, address, tuple(dict.fromkeys(aliases)), group, mention.words if mention else "")
+        )
+    return ReportKind.BOUNCE, tuple(recipients), None
+
+
+def _mention_of(group: StatusGroup, named: list[Mention], *, alone: bool) -> Mention | None:
+    names = {plain(one) for one in (group.address, *group.aliases) if one}
+    for mention in named:
+        if names & {plain(one) for one in (mention.address, *mention.aliases)}:
+            return mention
+    return named[0] if alone and len(named) == 1 else None
+
+
+def _only_recipient(mail: Incoming) -> str | None:
+    listed = mail.listed
+    return (
+        listed[0] if listed else (mail.original_recipients[0] if len(mail.original_recipients) == 1 else None)
+    )
+
+
+def _may_be_bounce(mail: Incoming) -> bool:
+    """Whether a mail without machine-readable fields is a mail system's report, not a person's mail about one."""
+    is_system, has_subject = mail.is_from_system, mail.has_report_subject
+    is_answer = _REPLIED.match(mail.subject) is not None
+    if is_answer and not is_system:
+        return False
+    says_so = has_sign("opening", mail.text)
+    if is_system:
+        return says_so or has_subject
+    is_thread = bool(mail.fields.get("in-reply-to") or mail.fields.get("references"))
+    return has_subject and says_so and not is_thread
+
+
+def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
+    listed = mail.listed
+    named = mentions(mail.text, original=(*mail.original_recipients, *listed), own=mail.own_addresses)
+    if listed:
+        by_name = {plain(one.address): one for one in named}
+        named = [
+            by_name.get(plain(one)) or Mention(address=one, aliases=(), words="", score=0) for one in listed
+        ]
+    if not named:
+        named = [Mention(address=one, aliases=(), words="", score=0) for one in _fallback(mail)]
+    return tuple(judged(mail, one.address, one.aliases, None, one.words) for one in named)
+
+
+def _fallback(mail: Incoming) -> list[str]:
+    """Return the recipients of the message where the report names none: only if its copy does."""
+    own = {plain(one) for one in mail.own_addresses}
+    found = [one for one in mail.original_recipients if plain(one) not in own]
+    return found if len(found) == 1 else []
+
+
+def _original(mail: Incoming) -> Original:
+    named = _id_in(mail.copy.get("message-id"))
+    if named is None:
+        for name in ("x-original-message-id", "in-reply-to"):
+            named = (
+                named
+                or _id_in(mail.fields.get(name))
+                or next(
+                    (
+                        found
+                        for part in mail.parts
+                        if part.is_status and (found := _id_in(read_fields(part.text).get(name)))
+                    ),
+                    None,
+                )
+            )
+    if named is None:
+        ids = _MESSAGE_ID.findall(mail.fields.get("references"))
+        named = ids[-1] if ids else None
+    headers: dict[str, str] = {}
+    for name, value in mail.copy.items:
+        headers.setdefault(name, value)
+    return Original(message_id=named, return_path=address_in(mail.copy.get("return-path")), headers=headers)
+
+
+def _id_in(value: str) -> str | None:
+    found = _MESSAGE_ID.search(value)
+    return found[0] if found else None

@@ -1,0 +1,30 @@
+"""Know the words by which mails show what they are; reads ``signs.yaml`` once. Decides nothing from one sign."""
+
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import re2
+import yaml
+
+_LENGTH = 6000
+
+
+def has_sign(name: str, text: str) -> bool:
+    """Say whether the beginning of a text has a sign of a list of ``signs.yaml``."""
+    return pattern(name).search(text[:_LENGTH]) is not None
+
+
+@cache
+def pattern(*names: str, before: str = "", behind: str = "") -> Any:
+    """Return the RE2 pattern of lists of ``signs.yaml``, letter case aside, between two others."""
+    ones = "|".join(f"(?:{one})" for name in names for one in _lists()[name])
+    return re2.compile(f"(?im){before}(?:{ones}){behind}")
+
+
+@cache
+def _lists() -> dict[str, list[str]]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    source = resources.files("notifier.inbound").joinpath("signs.yaml").read_text("utf-8")
+    lists: dict[str, list[str]] = yaml.load(source, Loader=loader)  # noqa: S506 - both loaders are safe ones
+    return lists

@@ -1,0 +1,1 @@
+"""How well bounces are read: a score over folders of labelled mails."""

@@ -1,0 +1,140 @@
+"""A stand-in for Amazon SES v2, for tests: SendEmail with a signature that is checked by hand.
+
+https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+from dataclasses import dataclass
+from uuid import UUID
+
+from notifier.errors import Fault, PermanentFailure, TemporaryFailure
+from tests.contracts.cases import Case, Refusal, Seen
+from tests.contracts.http_server import Answer, HttpServer, Request, as_json
+from tests.contracts.mails import TO, mail, parsed
+
+KEY, SECRET, REGION = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "eu-west-1"
+_AUTHORIZATION = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request, "
+    r"SignedHeaders=([^,]+), Signature=([0-9a-f]{64})"
+)
+
+
+def error(status: int, name: str, message: str = "No.") -> Answer:
+    """Return an answer as SES words its exceptions."""
+    headers = {"x-amzn-ErrorType": f"{name}:http://internal.amazon.com/coral/com.amazonaws/"}
+    return Answer(status, json.dumps({"message": message}), headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One SendEmail: its JSON, and the mail in it."""
+
+    wanted: dict  # type: ignore[type-arg]
+    mail: bytes
+
+
+class SesServer(HttpServer[Sent]):
+    """Keeps what SendEmail was asked."""
+
+    def check(self, request: Request) -> Answer | None:
+        """Demand path, signature and form."""
+        if request.path != "/v2/email/outbound-emails":
+            return error(404, "UnknownOperationException")
+        if not _is_signed(request):
+            return error(
+                403, "InvalidSignatureException", "The request signature we calculated does not match"
+            )
+        wanted = json.loads(request.body)
+        is_good = len(wanted["Destination"]["ToAddresses"]) == 1 and wanted["Content"].keys() == {"Raw"}
+        tags = wanted["EmailTags"]
+        is_good &= all(
+            re.fullmatch(r"[A-Za-z0-9_-]{1,256}", one[key]) for one in tags for key in ("Name", "Value")
+        )
+        return None if is_good else error(400, "BadRequestException")
+
+    def accept(self, kept: Sent) -> Answer:  # noqa: ARG002
+        """Answer with a MessageId."""
+        return as_json(200, MessageId=f"0102{next(self.numbers):016x}-000000")
+
+    def read(self, request: Request) -> Sent:
+        """Return the request and its mail."""
+        wanted = json.loads(request.body)
+        return Sent(wanted, base64.b64decode(wanted["Content"]["Raw"]["Data"], validate=True))
+
+
+def _is_signed(request: Request) -> bool:
+    found = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
+    if found is None:
+        return False
+    key, day, region, service, names, signature = found.groups()
+    signed = names.split(";")
+    if (key, region, service) != (KEY, REGION, "ses") or not {"host", "x-amz-date"} <= set(signed):
+        return False
+    lines = "".join(f"{name}:{' '.join(request.headers[name].split())}\n" for name in signed)
+    body = hashlib.sha256(request.body).hexdigest()
+    canonical = f"POST\n{request.path}\n\n{lines}\n{names}\n{body}"
+    scope = f"{day}/{region}/{service}/aws4_request"
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    text = f"AWS4-HMAC-SHA256\n{request.headers['x-amz-date']}\n{scope}\n{digest}"
+    secret = f"AWS4{SECRET}".encode()
+    for part in scope.split("/"):
+        secret = hmac.digest(secret, part.encode(), "sha256")
+    return hmac.compare_digest(hmac.new(secret, text.encode(), "sha256").hexdigest(), signature)
+
+
+def seen(sent: Sent) -> Seen:
+    """Return what SES makes of it."""
+    [tag] = sent.wanted["EmailTags"]
+    assert tag["Name"] == "notifier-message"
+    return parsed(sent.mail, to=sent.wanted["Destination"]["ToAddresses"][0], ours=UUID(tag["Value"]))
+
+
+_UNVERIFIED = (
+    "Email address is not verified. The following identities failed the check in region EU-WEST-1: x"
+)
+
+CASE = Case(
+    server=SesServer,
+    settings={"region": REGION, "access_key_id": KEY, "secret_access_key": SECRET},
+    wrong_secret=lambda _: {"secret_access_key": "wrong-secret"},
+    message=mail,
+    seen=seen,
+    gone=error(400, "MessageRejected", f"Address {TO} was rejected"),
+    # It never says which: a dead address is a bounce, later.
+    is_recipient_blamed=False,
+    slow=Answer(429, "{}", {"x-amzn-ErrorType": "TooManyRequestsException", "Retry-After": "7"}),
+    refusals=[
+        Refusal(error(400, "MessageRejected"), PermanentFailure, Fault.CONTENT, "rejected"),
+        Refusal(
+            error(400, "MessageRejected", _UNVERIFIED), PermanentFailure, Fault.SENDER, "sender-not-verified",
+            is_account=True,
+        ),
+        Refusal(
+            error(400, "MailFromDomainNotVerifiedException"), PermanentFailure, Fault.SENDER,
+            "sender-not-verified", is_account=True,
+        ),
+        Refusal(
+            error(400, "AccountSuspendedException"), PermanentFailure, Fault.SENDER, "account-suspended",
+            is_account=True,
+        ),
+        Refusal(
+            error(400, "SendingPausedException"), TemporaryFailure, Fault.SENDER, "sending-paused",
+            is_account=True,
+        ),
+        Refusal(error(400, "LimitExceededException"), TemporaryFailure, Fault.RATE, "rate-limited"),
+        Refusal(error(400, "BadRequestException"), PermanentFailure, Fault.CONTENT, "bad-request"),
+        Refusal(error(403, "ExpiredTokenException"), PermanentFailure, Fault.CREDENTIALS, "token-expired"),
+        Refusal(error(404, "NotFoundException"), PermanentFailure, Fault.SENDER, "not-found", is_account=True),
+        Refusal(error(500, "InternalFailure"), TemporaryFailure, Fault.PROVIDER, "provider"),
+        Refusal(
+            as_json(400, __type="com.amazonaws.services#TooManyRequestsException"), TemporaryFailure, Fault.RATE,
+            "rate-limited",
+        ),
+        Refusal(error(400, "SomethingNewException"), PermanentFailure, Fault.PROVIDER, "provider"),
+    ],
+)  # fmt: skip
