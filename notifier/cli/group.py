@@ -54,6 +54,7 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "config": Lazy("notifier.cli.config:config", "Check the configuration."),
         "events": Lazy("notifier.cli.events:events", "List the event types, or show one."),
         "rules": Lazy("notifier.cli.rules:rules", "List the rules."),
+        "provider": Lazy("notifier.cli.provider:provider", "See who sends for us, and try them."),
         "template": Lazy("notifier.cli.template:template", "Preview and check templates."),
     },
     "Run": {
