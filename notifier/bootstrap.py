@@ -431,7 +431,7 @@ class Services:
     @cached_property
     def link_requests(self) -> LinkRequests:
         """What carries out what people asked for by them."""
-        return LinkRequests(self.database, self.keyring, self.catalog, self.clock)
+        return LinkRequests(self.database, self.keyring, self.catalog, self.clock, self.settings.tracking)
 
     @cached_property
     def sms_keys(self) -> SmsKeys | None:

@@ -241,6 +241,14 @@ class SafeModeSettings(Strict):
     """Gets the SMS for all others; without it they are not sent."""
 
 
+class Tracking(Strict):
+    """Whether a tenant's mails tell when they are opened and followed; each asks the recipient's consent too."""
+
+    opens: bool = False
+    clicks: bool = False
+    classes: tuple[MessageClass, ...] = (MessageClass.SUBSCRIPTION, MessageClass.MARKETING)
+
+
 class LookupSource(Strict):
     """Where live data comes from: a database, or an HTTP service."""
 
@@ -348,6 +356,8 @@ class Settings(BaseSettings):
     safe_mode: SafeModeSettings | None = None
     """Set it on staging systems only: nobody else is written to."""
     brand: Brand = Brand()
+    tracking: Mapping[str, Tracking] = Field(default_factory=dict)
+    """Per tenant; a tenant that is not here tracks nothing."""
     categories: Mapping[str, Mapping[str, OneLine]] = Field(default_factory=dict)
     """What people call a category, by language: ``news: {en: News, de: Neuigkeiten}``."""
     locale: Locale = "en"

@@ -48,6 +48,7 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "contact": Lazy("notifier.cli.contact:contact", "Keep the address book."),
         "address": Lazy("notifier.cli.address:address", "Judge addresses before anybody writes to them."),
         "suppress": Lazy("notifier.cli.people:suppress", "Keep whom nothing may be sent to."),
+        "consent": Lazy("notifier.cli.consent:consent", "Record and prove what people allowed."),
         "erase": Lazy("notifier.cli.people:erase", "Forget a person for good."),
     },
     "Configure": {

@@ -227,7 +227,7 @@ def blame_for(failure: SendError) -> Blame | None:
     if failure.reply.phase is Phase.LOCAL or isinstance(failure, OutcomeUnknown):
         return None
     if failure.fault is Fault.RECIPIENT and isinstance(failure, PermanentFailure):
-        return Blame.DEAD if getattr(failure, "is_hard", False) else Blame.SOFT
+        return Blame.DEAD if failure.is_hard else Blame.SOFT
     return Blame.SOFT if failure.fault is Fault.MAILBOX else None
 
 
