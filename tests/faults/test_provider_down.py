@@ -5,13 +5,14 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email import message_from_bytes
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import pytest
 
 from notifier.messages import ChannelName
 from tests.command import shipped
 from tests.contracts.smtp_server import Act, At, Close, Reset, SmtpServer, _Script
+from tests.faults.sabotage import apply
 from tests.services import Flow, MakeFlow
 
 pytestmark = [pytest.mark.faults, pytest.mark.servers]
@@ -64,12 +65,7 @@ def test_a_provider_that_dies_under_load_loses_and_doubles_nothing(
 ) -> None:
     """What may have arrived waits for its own provider, and is known there again by its id."""
     smtp.script = dying = Dying(TAKES, at, cut)
-    relay = make_flow().services.settings.relays["default"].model_dump()
-    settings = {
-        "relays": {"main": relay, "spare": relay | {"port": spare.port}}, "relay": "main",
-        "routes": [{"channel": "email", "use": ["main"], "failover": ["spare"]}], "failover_after": "500ms",
-        "delivery": {"normal": {"first": "1s"}},
-    }  # fmt: skip
+    settings = over(make_flow, spare)
     flows = [make_flow(**settings), make_flow(**settings)]
     flows[0].ingest(*(shipped(flows[0], f"o-{n}", f"c{n}@example.org") for n in range(ORDERS)))
 
@@ -87,6 +83,40 @@ def test_a_provider_that_dies_under_load_loses_and_doubles_nothing(
     assert len(mails) - len(set(mails)) <= 2
     assert len({one.recipient for one in spare.received}) == len(spare.received) >= ORDERS - TAKES - 2
     assert set(flows[0].states()) == {"sent"}
+
+
+@pytest.mark.parametrize("sabotage", ["", "hand_over_all"])
+def test_what_may_have_arrived_is_handed_to_nobody_else(
+    make_flow: MakeFlow, smtp: SmtpServer, spare: SmtpServer, monkeypatch: pytest.MonkeyPatch, sabotage: str
+) -> None:
+    """Another provider would send it a second time."""
+    apply(sabotage, monkeypatch.setattr)
+    flow = make_flow(**over(make_flow, spare))
+    smtp.on(At.DOT, Close())
+    flow.ingest(shipped(flow, "o-1", "c1@example.org"))
+    flow.services.deliver.run(ChannelName.EMAIL, "normal")
+    flow.query("UPDATE work SET due_at = now() RETURNING 1")
+    flow.query(
+        "UPDATE relay_pause SET since = now() - interval '1 hour', until = now() + interval '1 hour' RETURNING 1"
+    )
+
+    flow.services.flows._routing._fresh_until = 0.0  # what is known of relays is a second old
+
+    flow.services.sweep.run()
+    flow.services.deliver.run(ChannelName.EMAIL, "normal")
+
+    assert len(smtp.received) == 1
+    assert len(spare.received) == (1 if sabotage else 0)
+
+
+def over(make_flow: MakeFlow, spare: SmtpServer) -> dict[str, Any]:
+    """Return settings for two providers, of which one stands in for the other."""
+    relay = make_flow().services.settings.relays["default"].model_dump()
+    return {
+        "relays": {"main": relay, "spare": relay | {"port": spare.port}}, "relay": "main",
+        "routes": [{"channel": "email", "use": ["main"], "failover": ["spare"]}], "failover_after": "500ms",
+        "delivery": {"normal": {"first": "1s"}},
+    }  # fmt: skip
 
 
 def message_id(data: bytes) -> str:
