@@ -94,9 +94,9 @@ def test_a_resend_asks_the_gate(flow: Flow, run: Run) -> None:
     flow.ingest(flow.sample("returns.refunded"))
     flow.deliver()
 
-    run("suppress", "add", CUSTOMER, "--reason", "complained")
+    run("suppression", "add", CUSTOMER, "--reason", "complained")
     suppressed, superseded = run("resend", order), run("resend", stage)
-    run("suppress", "release", CUSTOMER)
+    run("suppression", "remove", CUSTOMER)
     run("erase", CUSTOMER, "--yes")
     erased = run("resend", order)
 
