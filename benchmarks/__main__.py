@@ -10,6 +10,7 @@ import click
 import psycopg
 
 from benchmarks import measure, obvious
+from benchmarks.callbacks import callbacks
 from benchmarks.measure import Bench, quantile
 from benchmarks.sinks import sink
 from benchmarks.storm import storm
@@ -171,6 +172,7 @@ def _slow(bench: Bench, port: int) -> dict[str, object]:
     return {"rtt50_16_connections_per_s": round(measure.throughput(bench, "slow", 1500))}
 
 
+main.add_command(callbacks)
 main.add_command(storm)
 main.add_command(waiting)
 

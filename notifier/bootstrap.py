@@ -32,6 +32,8 @@ from notifier.channels.smtp import SmtpChannel
 from notifier.clock import Clock, SystemClock
 from notifier.crypto import Keyring, MasterKeys, SmsKeys
 from notifier.delivery.policy import DeliveryPolicy
+from notifier.delivery.replies import ReplyRules
+from notifier.delivery.reply_rules import own_rules
 from notifier.events import Recipient
 from notifier.messages import ChannelName
 from notifier.mime import Signer
@@ -220,6 +222,11 @@ class Services:
         return PortalInbox(self.database, self.keyring, self.persons)
 
     @cached_property
+    def reply_rules(self) -> ReplyRules:
+        """What SMTP replies mean: the packaged rules, behind those of the configuration."""
+        return ReplyRules(own_rules(self.settings.config_path))
+
+    @cached_property
     def signer(self) -> Signer | None:
         """What signs mails with DKIM; none where no key is configured."""
         return signer(self.settings)
@@ -233,17 +240,26 @@ class Services:
     def flows(self) -> Flows:
         """The relays and providers."""
         settings = self.settings
-        channels: dict[str, Channel] = {
-            name: SmtpChannel(smtp_relay(name, relay, settings), signer=self.signer)
-            for name, relay in settings.relays.items()
-        }
-        if settings.sms is not None:
-            channels["sms"] = SmsChannel(sms_provider(settings.sms, settings.callbacks_url))
-        around = Surroundings(clock=self.clock, callbacks=settings.callbacks_url, signer=self.signer)
-        channels |= {name: build(name, provider, around) for name, provider in self.providers.items()}
+        senders = [*settings.relays, *(["sms"] if settings.sms is not None else []), *self.providers]
+        channels = {name: self.sender(name) for name in senders}
         channels["portal"] = PortalChannel(self.inbox)
         channels["console"] = ConsoleChannel(sys.stdout)
         return Flows(channels, email=settings.relay, urgent_email=settings.urgent_relay)
+
+    def sender(self, name: str) -> Channel:
+        """Return the channel of a relay, of the gateway, or of a provider; needs no database.
+
+        Raises:
+            ConfigError: it could never work.
+        """
+        settings = self.settings
+        if name in settings.relays:
+            relay = smtp_relay(name, settings.relays[name], settings)
+            return SmtpChannel(relay, signer=self.signer, rules=self.reply_rules)
+        if name == "sms" and settings.sms is not None:
+            return SmsChannel(sms_provider(settings.sms, settings.callbacks_url))
+        around = Surroundings(clock=self.clock, callbacks=settings.callbacks_url, signer=self.signer)
+        return build(name, self.providers[name], around)
 
     @cached_property
     def wake_ups(self) -> WakeUps:

@@ -178,6 +178,33 @@ class Dkim(DkimPair):
     """The keys that follow; the one whose time came last signs."""
 
 
+class MailIn(Strict):
+    """The door for bounces, complaints and answers that come back by mail."""
+
+    protocol: Literal["lmtp", "smtp"] = "lmtp"
+    """LMTP answers for each recipient; your MTA speaks it by ``lmtp:``."""
+    host: str = "127.0.0.1"
+    port: Port = 2424
+    socket: Path | None = None
+    """A Unix socket to listen on instead of host and port."""
+    key: SecretStr | None = None
+    """What return paths are checked with: ``notifier mail-in key`` prints it."""
+    complaints: tuple[Address, ...] = ()
+    """Where mailbox providers send complaints (feedback loops); taken besides return paths."""
+    max_bytes: int = Field(default=10_485_760, ge=65_536)
+    connections: int = Field(default=20, ge=1, le=1000)
+    recipients: int = Field(default=20, ge=1, le=1000)
+    """Of one mail; the MTA brings the rest of them again."""
+    idle_timeout: Wait = timedelta(seconds=60)
+    """From one command to the next, and from DATA to the final dot."""
+    readers: int = Field(default=2, ge=1, le=64)
+    """Processes that read mails; each holds one at a time."""
+    read_timeout: Wait = timedelta(seconds=10)
+    """Processor's time for one mail; three times as long by the clock."""
+    read_memory: int = Field(default=536_870_912, ge=134_217_728)
+    """Bytes one reader may use."""
+
+
 class Sms(Strict):
     """A gateway that speaks Twilio's Messages API."""
 
@@ -308,6 +335,7 @@ class Settings(BaseSettings):
     """How long after its mail was made a link to unsubscribe may be used."""
 
     mail: Mail = Mail()
+    mail_in: MailIn = MailIn()
     dkim: Mapping[Host, Dkim] = Field(default_factory=dict)
     """Sender domain → the keys that sign its mails."""
     relays: Mapping[str, Relay] = Field(default_factory=dict)

@@ -33,6 +33,8 @@ keep flower_basic_auth "operator:$(password)"
 keep smtp_password ""
 # Empty = no text messages.
 keep sms_auth_token ""
+# For `mail-in`, of the database's keys: docker compose exec core notifier keys return-path >secrets/mail_in_key
+keep mail_in_key ""
 
 echo "secrets/ is complete; Flower's login is in secrets/flower_basic_auth."
 echo "Keep a copy of secrets/master_key apart from the backups: without it nothing stored can be read."

@@ -57,12 +57,14 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "config": Lazy("notifier.cli.config:config", "Check the configuration."),
         "events": Lazy("notifier.cli.events:events", "List the event types, or show one."),
         "rules": Lazy("notifier.cli.rules:rules", "List the rules."),
+        "provider": Lazy("notifier.cli.provider:provider", "See who sends for us, and try them."),
         "template": Lazy("notifier.cli.template:template", "Preview and check templates."),
     },
     "Run": {
         "serve": Lazy(
             "notifier.web.command:serve", "Answer over HTTP: probes, metrics, links, SMS that come in."
         ),
+        "mail-in": Lazy("notifier.cli.mail_in:mail_in", "Take bounces, complaints and answers by mail."),
         "migrate": Lazy("notifier.cli.migrate:migrate", "Bring the database to the newest schema."),
         "keys": Lazy("notifier.cli.keys:keys", "Make, rotate and publish keys."),
         "dkim": Lazy("notifier.cli.dkim:dkim", "Make the keys that sign mails."),

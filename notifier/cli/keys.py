@@ -1,5 +1,6 @@
 """``notifier keys``: the master key outside, the keyring inside, and what clients seal to."""
 
+import base64
 import re
 
 import click
@@ -73,3 +74,12 @@ def public(*, is_json: bool) -> None:
     with opened() as services:
         key = services.keyring.sealing_key
     show_json({"public_key": key}) if is_json else say(key)
+
+
+@keys.command("return-path")
+@json_option
+def return_path(*, is_json: bool) -> None:
+    """Print the key that `notifier mail-in serve` checks return paths with: its `mail_in.key`."""
+    with opened() as services:
+        key = base64.b64encode(services.keyring.return_path_key).decode()
+    show_json({"key": key}) if is_json else say(key)

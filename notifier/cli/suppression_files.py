@@ -15,7 +15,7 @@ from notifier.bootstrap import Services
 from notifier.cli.arguments import iso_moment, tenant_option
 from notifier.cli.failures import FINDING
 from notifier.cli.opening import opened, who
-from notifier.cli.output import json_option, say, show_json
+from notifier.cli.output import json_option, say, show_json, show_lines
 from notifier.crypto import blind_index
 from notifier.errors import ConfigError
 from notifier.logs import get_logger
@@ -78,12 +78,17 @@ def import_(*, file: Path, reason: str, dry_run: bool, tenant: str, is_json: boo
 
 @click.command()
 @tenant_option
-def export(*, tenant: str) -> None:
-    """Write all entries as CSV to standard output: keyed hashes, which only this server can use again."""
-    writer = csv.writer(sys.stdout)
-    writer.writerow(_COLUMNS[1:])
+@json_option
+def export(*, tenant: str, is_json: bool) -> None:
+    """Write all entries to standard output, as CSV: keyed hashes, which only this server can use again."""
     with opened() as services, services.database.connection() as connection:
-        for one in all_suppressions(connection, tenant):
+        entries = all_suppressions(connection, tenant)
+        if is_json:
+            show_lines(entries)
+            return
+        writer = csv.writer(sys.stdout)
+        writer.writerow(_COLUMNS[1:])
+        for one in entries:
             until = one.until.isoformat() if one.until else ""
             writer.writerow(
                 [

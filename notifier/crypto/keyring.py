@@ -6,6 +6,7 @@ rows, and erasing a person is forgetting one wrapped key.
 """
 
 import base64
+import hashlib
 import struct
 import time
 from collections.abc import Callable, Iterable
@@ -86,6 +87,11 @@ class Keyring:
     def token_key(self) -> bytes:
         """The key of signed ids and links."""
         return self._newest[Purpose.TOKEN].key
+
+    @property
+    def return_path_key(self) -> bytes:
+        """The key of return paths: derived, so that who has it alone can make no other token."""
+        return hashlib.blake2b(key=self.token_key, digest_size=32, person=b"return-path-key").digest()
 
     @property
     def intake_key(self) -> bytes:

@@ -6,7 +6,7 @@ Looser than any RFC on purpose: an address is what a mail system may have called
 import re
 
 ADDRESS = re.compile(
-    r"(?:\"[^\"\s@]{1,64}\"|[^\s<>()\[\]{}\"',;:@\\|`*]{1,128})"
+    r"(?:\"[^\"\s@]{1,64}\"|[^\s<>()\[\]{}\"',;:@\\|`*\u2018-\u201f\u3000-\u303f\uff00-\uff20\uff3b-\uff40\uff5b-\uff65]{1,128})"
     r"@(?:\[[0-9A-Fa-f.:]{3,45}\]|[^\W_](?:[\w-]{0,62})(?:\.[\w-]{1,63}){1,10})"
 )
 """An address anywhere in a text; bounded, so that no text takes long."""

@@ -18,10 +18,12 @@ def judged(
     mail: Incoming, address: str, aliases: tuple[str, ...], group: StatusGroup | None, words: str
 ) -> RecipientReport:
     """Weigh what was said about a recipient."""
+    words = words or ("" if group is not None else mail.text)
     said, phase = _said(mail, group, words)
     code, status = codes_in(said)
     if group is not None and is_generic(status):
-        status = group.status if group.status and not is_generic(group.status) else status or group.status
+        told = codes_in(group.diagnostic)[1]
+        status = next((one for one in (group.status, told) if not is_generic(one)), status or group.status)
     if code is None and status is None:
         code, status = codes_in(words)
     action = group.action if group is not None and group.action == "delayed" else "failed"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from notifier.inbound.addresses import ADDRESS, addresses_in, is_role, plain, tidy
-from notifier.inbound.signs import pattern
+from notifier.inbound.signs import has_sign, pattern
 from notifier.inbound.structure import Fields, read_fields
 
 _LINES = 400
@@ -32,7 +32,7 @@ _BEHIND = re.compile(r"^[>\"')\]]{0,3}\s{0,4}(?:[:;,]|\.\.\.|$|\(|-{1,2}\s|=>|\b
 _LEAD = re.compile(r"[\W_]{0,12}")
 _COMMAND = re.compile(r"rcpt to:?\s{0,3}<?$", re.IGNORECASE)
 
-_ALONE, _BEGINS, _LABELLED, _ANSWERED, _COMMANDED, _INLINE = 5, 5, 5, 4, 4, 2
+_ALONE, _BEGINS, _LABELLED, _ANSWERED, _COMMANDED, _SPOKEN, _INLINE = 5, 5, 5, 4, 4, 4, 2
 _IS_ORIGINAL, _IS_OWN, _IS_ROLE, _IS_OTHERS = 3, -7, -5, -6
 _ENOUGH = 4
 _SURE = 7
@@ -55,6 +55,7 @@ class _Seen:
     address: str
     line: int
     score: int
+    shape: int
 
 
 def _copy_line() -> Any:
@@ -133,11 +134,12 @@ def mentions(text: str, *, original: tuple[str, ...], own: tuple[str, ...]) -> l
             if _is_alias(line, found.start(), lines[number - 1] if number else ""):
                 aliases.setdefault(last or key, []).append(address)
                 continue
-            score = _shape(line, found) + _standing(key, sent_to, ours, address)
+            shape = _shape(line, found)
+            score = shape + _standing(key, sent_to, ours, address)
             held = seen.get(key)
             if held is None:
                 if len(seen) < _RECIPIENTS:
-                    seen[key] = _Seen(address, number, score)
+                    seen[key] = _Seen(address, number, score, shape)
             else:
                 held.score = max(held.score, score)
             last = key
@@ -178,7 +180,9 @@ def _shape(line: str, found: re.Match[str]) -> int:
         )
     if _label().search(before):
         return _LABELLED
-    return _ANSWERED if _REPLY_CODE.search(line) else _INLINE
+    if _REPLY_CODE.search(line):
+        return _ANSWERED
+    return _SPOKEN if has_sign("opening", line) else _INLINE
 
 
 def _standing(key: str, sent_to: set[str], ours: set[str], address: str) -> int:
@@ -193,6 +197,9 @@ def _standing(key: str, sent_to: set[str], ours: set[str], address: str) -> int:
 def _chosen(seen: list[_Seen]) -> list[_Seen]:
     """Return those that failed: of sure and doubtful ones the sure."""
     best = max((one.score for one in seen), default=0)
+    if best < _ENOUGH:
+        # A message to oneself: the failed address is ours as well.
+        return [one for one in seen if one.shape >= _ANSWERED and one.score > _IS_ROLE]
     floor = max(_ENOUGH, best - 2) if best >= _SURE else _ENOUGH
     return sorted((one for one in seen if one.score >= floor), key=lambda one: one.line)
 

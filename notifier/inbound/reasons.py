@@ -28,7 +28,7 @@ REASONS = frozenset(
     }
 )  # fmt: skip
 """Why a mail may come back; ``reasons.yaml`` and docs/how-to/bounces.md say what each means."""
-_LISTS = ("texts", "statuses", "hints", "codes")
+_LISTS = ("texts", "statuses", "hints", "vague", "codes")
 _CONDITIONS = frozenset({"text", "status", "code", "phase", "action", "local"})
 _TEXT = 4000
 """Characters that are asked; the refusal stands at the beginning."""
@@ -97,12 +97,14 @@ class Rules:
         """Return why the mail came back."""
         said, around = self._found(evidence.said), self._found(evidence.around)
         whole = said | around | self._found(evidence.whole)
+        near = said | around
         first = (
             (("texts", said), ("statuses", said), ("hints", said), ("texts", around), ("hints", around))
             if said_anything(evidence)
             else (("texts", around), ("statuses", around), ("hints", around))
         )
-        for name, found in (*first, ("texts", whole), ("hints", whole), ("codes", whole)):
+        last = (("vague", near), ("texts", whole), ("hints", whole), ("vague", whole), ("codes", whole))
+        for name, found in (*first, *last):
             for rule in self.lists[name]:
                 if self._holds(rule, evidence, found):
                     return rule.reason

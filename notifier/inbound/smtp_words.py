@@ -18,7 +18,13 @@ _REPLY = re.compile(
     r"([45][0-7]\d(?:[ -]|: )(?=[ \t]{0,3}[#(\[]{0,2}[245]\.\d|[ \t]{0,3}[<\"'(\[*:]?[A-Za-z\u0080-\uffff@]))"
     r"|([45][0-7]\d-')"
 )
-_PARAGRAPH = re.compile(r"\n[ \t]*\n|\n[ \t]*[-=_*]{5,}")
+_PARAGRAPH = re.compile(
+    r"\n[ \t]{0,40}\n|\n[ \t]{0,40}[-=_*]{5,}"
+    r"|\n[ \t]{0,12}(?:remote[ -](?:system|mta)|reporting-mta|recipient address|reason"
+    r"|diagnostic[ -]code|last-[\w-]{1,20}|original[ -]\w{1,20}|final-recipient|message-id|subject|from|to|date|sent"
+    r"|generating server)[ \t]?:[ \t]",
+    re.IGNORECASE,
+)
 _CODE = re.compile(
     r"(?:^|said:|<<<|smtp;|responded?:?|returned|answered|error:|reply:|failure:|reason:|with:|was:|is:|message|code:?"
     r"|server|failed:|host|status:?|[\"'\[(<:=>]|\n|\d -)[ \t\"'\[]{0,4}([45][0-7]\d)(?=[ \-:;,\"')\].]|$)(?!\.\d)",
@@ -33,7 +39,19 @@ _IN_REPLY = re.compile(
     r"|initial connection|connection|banner|greeting|rcpt|mail|data|helo|ehlo|lhlo|auth|starttls|pipelined \w+)\b",
     re.IGNORECASE,
 )
-_REFUSED_AT_ONCE = re.compile(r"refused to talk to me|initial connection|in the banner", re.IGNORECASE)
+# Words that name the command without its name: Postfix, and qmail-remote.c.
+_WORDED = (
+    (
+        re.compile(
+            r"refused to talk to me|initial connection|in the banner|but greeting failed", re.IGNORECASE
+        ),
+        Phase.CONNECT,
+    ),
+    (re.compile(r"but my name was rejected", re.IGNORECASE), Phase.HELO),
+    (re.compile(r"but sender was rejected", re.IGNORECASE), Phase.MAIL),
+    (re.compile(r"does not like recipient", re.IGNORECASE), Phase.RCPT),
+    (re.compile(r"failed on data command|failed after i sent the message", re.IGNORECASE), Phase.DATA),
+)
 _PHASES = {
     "end": Phase.DATA, "final": Phase.DATA, "message": Phase.DATA, "data": Phase.DATA, "rcpt": Phase.RCPT,
     "mail": Phase.MAIL, "helo": Phase.HELO, "ehlo": Phase.HELO, "lhlo": Phase.HELO, "auth": Phase.HELO,
@@ -93,7 +111,7 @@ def phase_in(text: str) -> Phase | None:
     if found := _IN_REPLY.search(text):
         word = found[1].lower().removeprefix("pipelined ").split()[0].split("-")[0]
         return _PHASES.get(word)
-    return Phase.CONNECT if _REFUSED_AT_ONCE.search(text) else None
+    return next((phase for words, phase in _WORDED if words.search(text)), None)
 
 
 def refusals(text: str) -> Iterator[Reply]:

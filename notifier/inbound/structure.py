@@ -177,11 +177,14 @@ def _tail(compact: bytes) -> bytes:
 
 
 def _as_text(body: bytes, charset: str) -> str:
+    first = "utf-8"
     if any(mark in body for mark in _ISO_2022_JP):
-        charset = "iso-2022-jp"
+        first = "iso-2022-jp"
+    elif charset.lower().startswith(("iso-2022", "hz", "utf-16", "utf-7")):
+        first = charset
     if charset.lower().replace("-", "_") in _NO_CHARSETS:
         charset = "latin-1"
-    for name, errors in (("utf-8", "strict"), (charset, "strict"), (charset, "replace")):
+    for name, errors in ((first, "strict"), ("utf-8", "strict"), (charset, "strict"), (charset, "replace")):
         try:
             return body.decode(name, errors)[:TEXT]
         except (LookupError, ValueError):

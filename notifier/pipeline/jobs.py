@@ -410,7 +410,7 @@ class Composer:
         mail = self._mail
         if mail.envelope_sender is None or not mail.verp:
             return ""
-        return mint_return_path(self._keyring.token_key, message, mail.envelope_sender)
+        return mint_return_path(self._keyring.return_path_key, message, mail.envelope_sender)
 
     def _class_headers(self, job: Job, sender: str) -> dict[str, str]:
         return class_headers(

@@ -67,8 +67,8 @@ class Asked:
 def forbids(entry: Suppression, asked: Asked) -> bool:
     """Tell whether an entry for the address, and for ``*`` or the message's category, forbids it.
 
-    An unsubscribe, or an entry for one category, cannot touch what a person may not refuse. Neither can a complaint, unless the tenant wants
-    that: who called a newsletter spam must still be able to reset a password.
+    An unsubscribe, or an entry for one category, cannot touch what a person may not refuse. Neither can a
+    complaint, unless the tenant wants that: who called a newsletter spam must still be able to reset a password.
     """
     if entry.cause in _OF_THE_ADDRESS and asked.channel in _OWN_PLACES:
         return False

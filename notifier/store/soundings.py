@@ -50,6 +50,8 @@ class Sounding:
     rules: RulesView | None = None
     alerts: AlertTotals | None = None
     reports: ReportTotals | None = None
+    unreadable: int | None = None
+    """Mails that came back and could not be read."""
 
 
 def essentials(url: str, within: timedelta) -> Sounding:
@@ -81,7 +83,13 @@ def sound(url: str, within: timedelta) -> Sounding:
             rules=view_rules(connection),
             alerts=_alerts(connection),
             reports=_reports(connection),
+            unreadable=_unreadable(connection),
         )
+
+
+def _unreadable(connection: Connection) -> int | None:
+    row = connection.execute("SELECT notifier_unreadable()").fetchone()
+    return row[0] if row else None
 
 
 def _alerts(connection: Connection) -> AlertTotals | None:

@@ -5,7 +5,7 @@ Deletes in small numbers, so that nobody waits; what is left comes with the next
 
 from datetime import timedelta
 
-from notifier.store import receipts, soft_bounces
+from notifier.store import receipts, soft_bounces, unreadable
 from notifier.store.database import Connection
 
 ALERTS_FOR, SILENCES_FOR, SMS_FOR = timedelta(days=90), timedelta(days=365), timedelta(days=90)
@@ -33,4 +33,6 @@ def let_go(connection: Connection) -> int:
              SELECT id FROM sms_in WHERE done_at < now() - %s LIMIT %s)""",
         [SMS_FOR, _AT_ONCE],
     ).rowcount
-    return gone + receipts.let_go(connection) + soft_bounces.let_go(connection)
+    return (
+        gone + receipts.let_go(connection) + soft_bounces.let_go(connection) + unreadable.let_go(connection)
+    )

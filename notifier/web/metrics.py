@@ -141,6 +141,12 @@ def _of_database(sounding: Sounding) -> Iterator[Metric]:
         )
     if sounding.alerts is not None:
         yield from _of_alerts(sounding.alerts)
+    if sounding.unreadable is not None:
+        yield GaugeMetricFamily(
+            "notifier_unreadable_mails",
+            "Mails of the last 30 days that came back and could not be read.",
+            sounding.unreadable,
+        )
     if sounding.rules is not None:
         yield from _of_rules(sounding.rules)
 

@@ -148,6 +148,7 @@ def test_a_documented_answer_means_what_its_table_says(
 
     assert type(failure) is refusal.kind
     assert (failure.fault, failure.reason) == (refusal.fault, refusal.reason)
+    assert failure.is_hard is refusal.is_hard
     assert failure.reply.phase is (Phase.AUTH if refusal.is_account else Phase.REQUEST)
 
 

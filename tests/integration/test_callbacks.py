@@ -320,6 +320,36 @@ def test_our_id_travels_with_its_mac_and_an_sms_says_where_its_status_goes(flow:
     assert "StatusCallback=https%3A%2F%2Fnotifier.example.com%2Fcallbacks%2Fsms" in wires["sms"]
 
 
+def test_what_a_provider_reports_is_the_fate_of_its_message(web: httpx.Client, flow: Flow) -> None:
+    """From sending over the callback to the log; in the order of the facts, not of the requests."""
+    flow.ingest(flow.sample("order.shipped", data={"customer": {"email": "ann@example.com", "name": "Ann"}}))
+    flow.ingest(flow.sample("order.shipped", data={"customer": {"email": "bob@example.com", "name": "Bob"}}))
+    flow.deliver()
+    keys, domain = flow.services.keyring, flow.services.settings.mail.domain
+    ids = [row[0] for row in flow.query("SELECT id FROM message ORDER BY id")]
+    told = ["delivered", "bounced"], ["bounced", "delivered"]
+
+    for message, steps in zip(ids, told, strict=True):
+        ours = mint_message_id(keys.token_key, message, domain).strip("<>")
+        for step in steps:
+            event: dict[str, Any] = {"event": step, "message": {"headers": {"message-id": ours}}}
+            if step == "bounced":
+                event |= {"event": "failed", "severity": "permanent", "reason": "bounce",
+                          "delivery-status": {"code": 550, "message": "5.1.1 no such user"}}  # fmt: skip
+            web.post("/callbacks/mg", content=mailgun(KEY, event, at=now(), token=f"{message.hex}{step}"))
+    forged = {
+        "event": "complained",
+        "message": {"headers": {"message-id": f"{ids[0].hex}.{'a' * 16}@{domain}"}},
+    }
+    web.post("/callbacks/mg", content=mailgun(KEY, forged, at=now(), token="forged"))
+    flow.services.track.run()
+
+    assert (
+        flow.query("SELECT fate, fate_reason FROM message WHERE channel = 'email' ORDER BY id LIMIT 2")
+        == [("bounced", "hard: userunknown")] * 2
+    )
+
+
 def test_without_an_address_the_world_knows_no_sms_names_one(make_flow: MakeFlow) -> None:
     """A gateway refuses a message whose callback leads nowhere."""
     settings = make_flow().services.settings

@@ -60,7 +60,7 @@ def test_a_mail_leaves_signed_and_with_a_return_path_of_its_own(
     keys = services.signer.keys_for("no-reply@notifier.example", SystemClock().now())
     assert verdicts(received.data, records_of(*keys)) == [True, True]
     assert received.sender.startswith("bounces+b")
-    assert message_of_return_path(services.keyring.token_key, received.sender) == message
+    assert message_of_return_path(services.keyring.return_path_key, received.sender) == message
     commands = [line for _, line in flow.smtp.commands]
     assert f"MAIL FROM:<{received.sender}> RET=HDRS ENVID={message.hex}" in commands
     assert parsed(flow)["Feedback-ID"] == "order.shipped:default:transactional:example-shop"

@@ -1,0 +1,14 @@
+"""Mails that could not be read."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0013"
+down_revision = "0012"
+
+
+def upgrade() -> None:
+    """Make the tables."""
+    driver = op.get_bind().connection.dbapi_connection
+    driver.execute(Path(__file__).with_suffix(".sql").read_text("utf-8"))  # type: ignore[union-attr]

@@ -1,0 +1,77 @@
+"""Whatever the bytes: reading a mail ends, in time, with an answer."""
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from notifier.inbound.reading import read_report
+from notifier.inbound.report import ReportKind
+from tests.bounces.test_samples import SAMPLES, mail_of
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+SYSTEM = b"From: mailer-daemon@x.example\nSubject: failure notice\n\n"
+HTML = b"From: mailer-daemon@x.example\nContent-Type: text/html\nSubject: failure notice\n\n"
+HOSTILE = {
+    "nested a thousand deep": b"".join(
+        b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (one, one) for one in range(1000)
+    ),
+    "addresses only": SYSTEM + b"a@b.example " * 100_000,
+    "many failed": SYSTEM + b"".join(b"<a%d@b.example>: 550 no such user\n" % one for one in range(50_000)),
+    "a domain without end": SYSTEM + b"a@" + b"b." * 300_000,
+    "at signs": SYSTEM + b"@" * 600_000,
+    "tags never closed": HTML + b"<" * 600_000,
+    "styles never closed": HTML + b"<style>" * 100_000,
+    "fields": b"X: y\n" * 200_000,
+    "a folded field": b"From: a@b.example\n" + b" y\n" * 200_000,
+    "brackets": SYSTEM + b"(expanded from " * 40_000,
+    "codes": SYSTEM + b"<a@b.example>: " + b"550-5.1.1 x\n" * 80_000,
+    "JSON without end": b"From: no-reply@sns.example\n\n" + b'{"a":' * 100_000,
+    "encoded words": b"From: mailer-daemon@x.example\nSubject: " + b"=?utf-8?q?" * 60_000 + b"\n\nx",
+    "ten megabytes": SYSTEM + b"Lorem ipsum dolor sit amet\n" * 400_000,
+    "groups": b"Content-Type: multipart/report; boundary=x\n\n--x\nContent-Type: message/delivery-status\n\n"
+    + b"Final-Recipient: rfc822; a@b.example\nAction: failed\nStatus: 5.1.1\n\n" * 20_000,
+    "parts": b"Content-Type: multipart/mixed; boundary=x\n\n" + b"--x\n\na\n" * 100_000,
+    "rules of dashes": SYSTEM + b"-" * 600_000,
+    "a charset that is none": b"From: a@b.example\nContent-Type: text/plain; charset=unicode_escape\n\n\\N{\xff",
+    "zeroes": b"\0" * 10_000,
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("mail", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_mails_take_no_longer_than_a_blink(mail: bytes) -> None:
+    """Limits on bytes, parts, depth, fields, lines and recipients; patterns that cannot run away."""
+    started = time.process_time()
+
+    report = read_report(mail, received_at=NOW)
+
+    assert time.process_time() - started < 0.5
+    assert len(report.recipients) <= 100
+
+
+@given(data=st.binary(max_size=2000))
+@settings(deadline=None, max_examples=100)
+def test_any_bytes_are_read(data: bytes) -> None:
+    """What is no mail is ``other``, or whatever it seems; never an error."""
+    assert read_report(data, received_at=NOW).kind in ReportKind
+
+
+@given(
+    mail=st.sampled_from([mail_of(sample) for sample in SAMPLES]),
+    cut=st.integers(min_value=0, max_value=3000),
+    noise=st.lists(st.tuples(st.integers(min_value=0, max_value=3000), st.binary(max_size=3)), max_size=20),
+)
+@settings(deadline=None, max_examples=150)
+def test_damaged_reports_are_read(mail: bytes, cut: int, noise: list[tuple[int, bytes]]) -> None:
+    """Cut off or garbled anywhere."""
+    damaged = bytearray(mail)
+    for place, bytes_ in noise:
+        damaged[place : place + len(bytes_)] = bytes_
+
+    report = read_report(bytes(damaged[:cut]), received_at=NOW)
+
+    assert report.kind in ReportKind
+    assert all("@" in one.address for one in report.recipients)
