@@ -127,10 +127,12 @@ class Reply:
 
 
 class SendError(NotifierError):
-    """A try to send did not succeed."""
+    """A try to send did not succeed; ``is_hard``: because the address is dead, for this and every later message."""
 
-    def __init__(self, message: str, *, fault: Fault, reply: Reply, reason: str | None = None) -> None:
-        self.fault, self.reply = fault, reply
+    def __init__(
+        self, message: str, *, fault: Fault, reply: Reply, reason: str | None = None, is_hard: bool = False
+    ) -> None:
+        self.fault, self.reply, self.is_hard = fault, reply, is_hard
         self.reason = reason or fault.value
         super().__init__(message)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from notifier.embedded.leash import leash
 from notifier.embedded.ports import free_port
 from tests.programs import needed, unfit
 
@@ -131,11 +132,18 @@ class Postfix:
         (self.folder / "etc/main.cf").write_text("\n".join([*lines, ""]))
         (self.folder / "etc/master.cf").write_text(_MASTER.format(port=self.port))
         self._run("start")
+        # Its first process leads a group of its own: should we be killed, it goes too.
+        leash.hold(self._master(), grace=5)
         _answers(self.port, self.folder / "log")
         return self
 
     def __exit__(self, *_: object) -> None:
+        master = self._master()
         self._run("stop")
+        leash.release(master)
+
+    def _master(self) -> int:
+        return int((self.folder / "queue/pid/master.pid").read_text())
 
     def reload(self, **settings: str) -> None:
         """Work by other settings from the next mail on."""

@@ -248,7 +248,9 @@ class HttpSession:
         phase = Phase.AUTH if meaning.is_account else Phase.REQUEST
         reply = Reply(phase=phase, code=answer.status, enhanced=refused.code, text=refused.text[:_TEXT_LIMIT])
         if not meaning.is_temporary:
-            return PermanentFailure(message, fault=meaning.fault, reply=reply, reason=meaning.reason)
+            return PermanentFailure(
+                message, fault=meaning.fault, reply=reply, reason=meaning.reason, is_hard=meaning.is_hard
+            )
         return TemporaryFailure(
             message, fault=meaning.fault, reply=reply, reason=meaning.reason,
             retry_after=read_retry_after(answer.header("retry-after")),

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from notifier.channels import apprise, mailgun, postmark, ses, twilio, vonage, webhook
 from notifier.channels.base import Channel
-from notifier.channels.provider import Kind, ProviderSettings, Surroundings
+from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings
 from notifier.documents import ConfigErrors
 from notifier.errors import ConfigError
 from notifier.messages import ChannelName
@@ -26,6 +26,20 @@ KINDS: Mapping[str, Kind] = {
     "vonage": vonage.KIND,
     "webhook": webhook.KIND,
 }
+
+RELAY = Capabilities(
+    channel=ChannelName.EMAIL,
+    receipts=("deferred", "bounced", "complained", "replied"),
+    has_raw_mime=True,
+    keeps_message_id=True,
+    has_attachments=True,
+    cannot=(
+        "recognise a message it was handed twice",
+        "send receipts but by mail, to mail.envelope_sender",
+    ),
+    documentation=("https://www.rfc-editor.org/rfc/rfc5321", "https://www.rfc-editor.org/rfc/rfc3464"),
+)
+"""What one can have of an SMTP relay."""
 
 _RESERVED = frozenset({"sms", "portal", "console", "mail"})
 """Names of what is always there, and of the source of bounces by mail."""

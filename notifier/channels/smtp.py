@@ -10,6 +10,7 @@ from notifier.channels.mail_writing import refusal
 from notifier.channels.smtp_relay import SmtpRelay
 from notifier.channels.smtp_session import SmtpSession
 from notifier.clock import Clock, SystemClock
+from notifier.delivery.replies import ReplyRules
 from notifier.errors import Fault
 from notifier.messages import ChannelName, Outgoing
 from notifier.mime import HeaderError, Signer, serialize, validate_address
@@ -24,10 +25,17 @@ class SmtpChannel:
 
     name = ChannelName.EMAIL
 
-    def __init__(self, relay: SmtpRelay, clock: Clock | None = None, *, signer: Signer | None = None) -> None:
+    def __init__(
+        self,
+        relay: SmtpRelay,
+        clock: Clock | None = None,
+        *,
+        signer: Signer | None = None,
+        rules: ReplyRules | None = None,
+    ) -> None:
         self._settings = relay
         self._clock = clock or SystemClock()
-        self._signer = signer
+        self._signer, self._rules = signer, rules
         self._context = None if relay.security == "none" else relay.tls_context()
 
     @property
@@ -84,7 +92,7 @@ class SmtpChannel:
             TemporaryFailure: the relay is away, or its TLS is not what we demand.
             PermanentFailure: it does not accept our credentials.
         """
-        return SmtpSession(self._settings, self._context)
+        return SmtpSession(self._settings, self._context, self._rules)
 
     def _signed(self, wire: bytes, sender: str, now: datetime) -> bytes:
         if self._signer is None:

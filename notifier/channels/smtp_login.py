@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from notifier.channels.smtp_connection import Connection, Cut, connect, network, not_smtp
 from notifier.channels.smtp_relay import SmtpRelay
-from notifier.delivery.replies import classify
+from notifier.delivery.replies import ReplyRules
 from notifier.errors import Fault, PermanentFailure, Phase, Reply, TemporaryFailure
 
 
@@ -38,7 +38,9 @@ class Features:
         return "SIZE" in self.keywords
 
 
-def log_in(relay: SmtpRelay, context: ssl.SSLContext | None) -> tuple[Connection, Features]:
+def log_in(
+    relay: SmtpRelay, context: ssl.SSLContext | None, rules: ReplyRules
+) -> tuple[Connection, Features]:
     """Open a connection that is ready for MAIL.
 
     Raises:
@@ -47,7 +49,7 @@ def log_in(relay: SmtpRelay, context: ssl.SSLContext | None) -> tuple[Connection
     """
     line = connect(relay.host, relay.port, time.monotonic() + relay.connect_seconds)
     try:
-        return line, _Login(relay, line, time.monotonic() + relay.login_seconds).run(context)
+        return line, _Login(relay, line, time.monotonic() + relay.login_seconds, rules).run(context)
     except BaseException:
         line.close()
         raise
@@ -56,8 +58,8 @@ def log_in(relay: SmtpRelay, context: ssl.SSLContext | None) -> tuple[Connection
 class _Login:
     """One log-in under one deadline."""
 
-    def __init__(self, relay: SmtpRelay, line: Connection, deadline: float) -> None:
-        self._relay, self._line, self._deadline = relay, line, deadline
+    def __init__(self, relay: SmtpRelay, line: Connection, deadline: float, rules: ReplyRules) -> None:
+        self._relay, self._line, self._deadline, self._rules = relay, line, deadline, rules
 
     def run(self, context: ssl.SSLContext | None) -> Features:
         relay, line = self._relay, self._line
@@ -108,7 +110,7 @@ class _Login:
             reply = self._line.read_reply(phase, self._deadline)
         except Cut as cut:
             raise network(phase, cut.reason) from cut
-        failure = classify(reply)
+        failure = self._rules.classify(reply)
         if failure is not None:
             raise failure
         if reply.code is None or reply.code // 100 != expected:

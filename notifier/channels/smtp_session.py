@@ -15,7 +15,7 @@ from notifier.channels.base import Prepared
 from notifier.channels.smtp_connection import Cut, network, not_smtp, unknown
 from notifier.channels.smtp_login import log_in
 from notifier.channels.smtp_relay import SmtpRelay
-from notifier.delivery.replies import classify
+from notifier.delivery.replies import ReplyRules, packaged
 from notifier.errors import Fault, PermanentFailure, Phase, Reply
 from notifier.messages import Accepted
 
@@ -47,10 +47,13 @@ class _Stale(Exception):
 class SmtpSession:
     """An open connection to a relay, replaced by a new one when it is old, idle or found dead."""
 
-    def __init__(self, relay: SmtpRelay, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, relay: SmtpRelay, context: ssl.SSLContext | None, rules: ReplyRules | None = None
+    ) -> None:
         self.relay = relay.name
         self._settings, self._context = relay, context
-        self._line, self._features = log_in(relay, context)
+        self._rules = rules or packaged()
+        self._line, self._features = log_in(relay, context, self._rules)
         self._is_usable = True
         self._needs_reset = False
         self._served = 0
@@ -113,7 +116,7 @@ class SmtpSession:
 
     def _reconnect(self) -> None:
         self.close()
-        self._line, self._features = log_in(self._settings, self._context)
+        self._line, self._features = log_in(self._settings, self._context, self._rules)
         self._is_usable, self._needs_reset, self._served = True, False, 0
         self._used_at = time.monotonic()
 
@@ -131,7 +134,7 @@ class SmtpSession:
         reply, is_intact = self._envelope(message)
         if reply.phase is Phase.DATA and reply.code is not None and reply.code < _REFUSED:
             reply = self._body(message.wire)
-        failure = classify(reply)
+        failure = self._rules.classify(reply)
         self._is_usable = is_intact and reply.code != _CLOSING
         self._needs_reset = failure is not None and reply.phase is not Phase.DOT
         self._served += 1

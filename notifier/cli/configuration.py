@@ -165,6 +165,7 @@ def _parts(services: Services) -> Iterator[Callable[[], object]]:
     settings = services.settings
     yield lambda: services.policy
     yield lambda: read_budgets(settings.budgets)
+    yield lambda: services.reply_rules
     # Each by itself: one wrong list must not hide the next.
     for name, entries in settings.lists.items():
         yield lambda name=name, entries=entries: read_list(name, entries)  # type: ignore[misc]

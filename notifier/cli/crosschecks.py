@@ -6,6 +6,8 @@ Compares values that were read already; opens nothing.
 from collections.abc import Iterable, Iterator
 
 from notifier.catalog import Catalog, EventType
+from notifier.channels.provider import is_private_to_us
+from notifier.channels.registry import KINDS
 from notifier.cli.findings import Finding, finding_of
 from notifier.cli.places import Places
 from notifier.events import DEFAULT_TENANT, Urgency
@@ -16,6 +18,7 @@ from notifier.settings import Settings
 # Ours, for digests: no entry of ``lookups`` is needed for it.
 _OWN_SOURCE = "notifier"
 _LISTED = frozenset({MessageClass.SUBSCRIPTION, MessageClass.MARKETING})
+_SECTIONS = {ChannelName.EMAIL: "relays", ChannelName.SMS: "sms"}
 _ALWAYS_SERVED = frozenset({ChannelName.PORTAL, ChannelName.CONSOLE})
 
 
@@ -43,16 +46,19 @@ def unencrypted(catalog: Catalog, rules: RuleSet, settings: Settings, places: Pl
         # Without an urgency of the rule's own, an event may say any.
         other = {_relay(settings, one) for rule in mailed if not rule.telling.urgency for one in Urgency}
         for name in sorted(usual | other):
-            if name in settings.relays and settings.relays[name].security == "none":
+            if not _has_tls(settings, name):
                 yield _unencrypted(entry, name, settings, places, is_usual=name in usual)
 
 
 def unsendable(rules: RuleSet, settings: Settings, places: Places) -> Iterator[Finding]:
     """Find rules with channels that nothing configured can send: an error where the plan has no other."""
     # Relay and gateway often come from the environment alone: without either, only what no relay mends counts.
-    is_bare = not settings.relays and settings.sms is None
+    is_bare = not settings.relays and settings.sms is None and not settings.providers
     served = _ALWAYS_SERVED | ({ChannelName.EMAIL} if settings.relays or is_bare else set())
     served |= {ChannelName.SMS} if settings.sms is not None else set()
+    # A kind that is not known is told elsewhere.
+    kinds = (KINDS.get(str(one.get("kind"))) for one in settings.providers.values())
+    served |= {kind.capabilities.channel for kind in kinds if kind is not None}
     found: dict[Finding, None] = {}
     for rule in _telling(rules):
         left = [one.value for one in _plan(rule) if one in served]
@@ -121,13 +127,23 @@ def _relay(settings: Settings, urgency: Urgency) -> str:
     return settings.urgent_relay or settings.relay if urgency is Urgency.URGENT else settings.relay
 
 
+def _has_tls(settings: Settings, relay: str) -> bool:
+    if relay in settings.relays:
+        return settings.relays[relay].security != "none"
+    # Only a stand-in that is allowed it is spoken to in the clear.
+    provider = settings.providers.get(relay, {})
+    return not provider.get("plain_http_allowed") or is_private_to_us(str(provider.get("base_url")))
+
+
 def _unencrypted(
     entry: EventType, relay: str, settings: Settings, places: Places, *, is_usual: bool
 ) -> Finding:
     whose = "its mails go" if is_usual else "the mails of events that name their urgency may go"
     problem = f"{entry.type} must travel encrypted, {whose} over {relay!r} without TLS: the gate refuses them"
     place = places.of_type(entry.type).at("tls_required")
+    is_relay = relay in settings.relays
     mend = f"set relays.{relay}.security to starttls or implicit in notifier.yaml"
+    mend = mend if is_relay else f"give providers.{relay}.base_url https in notifier.yaml"
     secure = sorted(name for name, one in settings.relays.items() if one.security != "none")
     if secure:
         mend += f", or let relay or urgent_relay name one that has it: {', '.join(secure)}"
@@ -136,7 +152,7 @@ def _unencrypted(
 
 def _unsendable(rule: Rule, channel: ChannelName, left: list[str], places: Places) -> Finding:
     place = places.of_channels(rule)
-    section = "relays" if channel is ChannelName.EMAIL else channel.value
+    section = _SECTIONS.get(channel, "providers")
     then = f"the plan's rest is {', '.join(left)}" if left else "the plan has no other"
     problem = f"nothing is configured that sends {channel.value}: {then}"
     mend = f"add `{section}:` to notifier.yaml, or take {channel.value} out of the rule"

@@ -6,6 +6,7 @@ import click
 
 from notifier.bootstrap import Services
 from notifier.channels.configured import sms_provider, smtp_relay
+from notifier.channels.registry import channel_of
 from notifier.channels.smtp import SmtpChannel
 from notifier.cli.dns import check_names
 from notifier.cli.failures import FINDING
@@ -13,6 +14,7 @@ from notifier.cli.hosts import silent_hosts
 from notifier.cli.opening import opened
 from notifier.cli.output import Column, json_option, say, show_lines, show_table
 from notifier.errors import NotifierError
+from notifier.messages import ChannelName
 from notifier.pipeline import checks, provider_checks, rule_checks
 from notifier.pipeline.checks import Check, State
 from notifier.settings import Sms
@@ -92,7 +94,8 @@ def _keyring(services: Services) -> Check:
 
 def _providers(services: Services) -> Iterator[Check]:
     settings = services.settings
-    if not settings.relays:
+    yield from _apis(services)
+    if not settings.relays and not _has_mail_provider(services):
         yield Check(
             name="relay", state=State.FAIL, detail="none is configured: no mail can leave",
             mend="add `relays: {default: {host: …}}` to notifier.yaml",
@@ -108,6 +111,31 @@ def _providers(services: Services) -> Iterator[Check]:
             yield provider_checks.check_relay(name, relay, channel)
     if settings.sms is not None:
         yield _gateway(settings.sms)
+
+
+def _apis(services: Services) -> Iterator[Check]:
+    """Build each provider: only a message would show whether it lets us in."""
+    try:
+        names = list(services.providers)
+    except NotifierError as error:
+        yield checks.fail("providers", checks.said(error), "`notifier config check`")
+        return
+    for name in names:
+        try:
+            channel = services.sender(name)
+        except NotifierError as error:
+            yield checks.fail(f"provider {name}", checks.said(error), "`notifier config check`")
+        else:
+            detail = f"{channel.name.value} over {services.providers[name].kind}: only a message shows more"
+            mend = f"`notifier provider test {name} --to ADDRESS`"
+            yield Check(name=f"provider {name}", state=State.PASS, detail=detail, mend=mend)
+
+
+def _has_mail_provider(services: Services) -> bool:
+    try:
+        return any(channel_of(one) is ChannelName.EMAIL for one in services.providers.values())
+    except NotifierError:  # told above
+        return True
 
 
 def _gateway(sms: Sms) -> Check:

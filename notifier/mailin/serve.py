@@ -5,6 +5,7 @@ Holds two secrets, the web role's login and the key of return paths: it can hand
 
 import asyncio
 import contextlib
+import os
 import signal
 import stat
 from collections.abc import Sequence
@@ -40,12 +41,12 @@ def serve(services: Services) -> None:
         ConfigError: a setting is missing, or the address is taken.
     """
     settings = services.settings
-    logs.configure("mail-in", level=settings.log_level)
     if settings.web_database_url is None:
         raise ConfigError(
             "is required", field="web_database_url", mend="name the database as the role notifier_web"
         )
     doors = Doors(read_key(settings.mail_in.key), settings.mail_in.complaints)
+    logs.configure("mail-in", level=settings.log_level)
     database = Database(
         settings.web_database_url.get_secret_value(), size=settings.mail_in.readers + 2,
         timeout=settings.tuning.database_timeout, name="mail-in",
@@ -109,8 +110,10 @@ class Listening:
                 self._server = await loop.create_server(self._make, settings.host, settings.port)
         except OSError as error:
             field = "mail_in.socket" if settings.socket else "mail_in.port"
+            # asyncio puts words of its own before the system's; a name that is not found has no number of the system.
+            words = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
             raise ConfigError(
-                f"cannot listen on {where}: {error.strerror}",
+                f"cannot listen on {where}: {words}",
                 field=field,
                 mend="name one that is free and ours",
             ) from None

@@ -53,7 +53,7 @@ def check_spf(domain: str, addresses: Sequence[str], resolver: dns.resolver.Reso
     mend = "publish one TXT record such as `v=spf1 ip4:YOUR.RELAY -all`, or your provider's include"
     found: Mapping[str, Any] = judge_spf(domain, resolver=resolver, timeout=_SECONDS, retries=0)
     if not found["valid"]:
-        return fail(name, str(found["error"]), mend)
+        return _unanswered(name) if _is_silent(found) else fail(name, str(found["error"]), mend)
     strangers = [one for one in addresses if not _is_allowed(found["parsed"], one, resolver)]
     if strangers:
         return fail(name, f"does not allow {', '.join(strangers)}, where our mail comes from", mend)
@@ -86,7 +86,7 @@ def check_dmarc(
     found: Mapping[str, Any] = judge_dmarc(domain, resolver=resolver, timeout=_SECONDS, retries=0)
     if not found["valid"]:
         mend = f"publish a TXT record at _dmarc.{domain}: `v=DMARC1; p=none; rua=mailto:…` to begin with"
-        return fail(name, str(found["error"]), mend)
+        return _unanswered(name) if _is_silent(found) else fail(name, str(found["error"]), mend)
     tags = found["tags"]
     spf = _is_aligned(domain, envelope_domain, str(tags["aspf"]["value"]), resolver)
     dkim = any(_is_aligned(domain, one, str(tags["adkim"]["value"]), resolver) for one in signing)
@@ -229,6 +229,11 @@ def _answers(name: str, kind: str, resolver: dns.resolver.Resolver) -> list[Any]
         return []
     except dns.exception.DNSException as error:
         raise NoAnswer from error
+
+
+def _is_silent(found: Mapping[str, Any]) -> bool:
+    """Tell whether checkdmarc's error is that nobody answered; it has no code for that."""
+    return "timed out" in str(found["error"]) or "All nameservers failed" in str(found["error"])
 
 
 def _unanswered(name: str) -> Check:

@@ -41,7 +41,7 @@ class _Measure:
     """What a rendered message is held to."""
 
     segments: int
-    accepted: Collection[str]
+    accepted: Collection[str] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +60,12 @@ def check(
     samples: Mapping[str, Mapping[str, Json]],
     *,
     max_segments: int = SEGMENTS,
-    accepted: Collection[str] = (),
+    accepted: Collection[str] | None = None,
 ) -> list[Finding]:
     """Render every template in every language on its sample; ``samples`` are contexts by template name.
 
-    ``accepted``: what a mail may use although some programs ignore it, by its name at caniemail.com.
+    ``accepted``: what a mail may use although some programs ignore it, by its name at caniemail.com; None =
+    whatever it likes.
     """
     findings = [*_notices(templates), *_misnamed(templates)]
     measure = _Measure(segments=max_segments, accepted=accepted)
@@ -127,7 +128,8 @@ def _rendered(
             continue
         if channel is ChannelName.EMAIL:
             yield from _email(content, parts)
-            yield from _ignored(content.html or "", parts[Part.HTML], measure.accepted)
+            if measure.accepted is not None:
+                yield from _ignored(content.html or "", parts[Part.HTML], measure.accepted)
             yield from _inlining(templates, name, locale, sample, parts[Part.HTML])
         if channel is ChannelName.SMS:
             yield from _sms(content.text.strip(), parts[Part.SMS], measure.segments)

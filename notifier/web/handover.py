@@ -24,6 +24,10 @@ _WRITERS = 2
 _WAITING = 10_000
 
 
+class CannotKeep(DatabaseUnavailable):
+    """The database is there and does not take this one: a mistake of ours, which an update may mend in time."""
+
+
 class Desk(Protocol):
     """Takes reports in."""
 
@@ -58,6 +62,7 @@ class Handover:
         """Return once they are committed.
 
         Raises:
+            CannotKeep: they are not, though others are.
             DatabaseUnavailable: they are not, or too many wait already: try again.
         """
         if len(self._waiting) >= _WAITING:
@@ -87,7 +92,7 @@ class Handover:
                     await self._store(source, [one])
                 return
             log.error("web.failed", part="callbacks", reason=type(error).__name__)
-            _fail(together, error)
+            _fail(together, CannotKeep())
 
     async def _commit(self, source: str, together: list[_Waiting]) -> None:
         receipts = [receipt for one in together for receipt in one.receipts]

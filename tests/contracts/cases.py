@@ -23,6 +23,8 @@ class Refusal:
     reason: str
     is_account: bool = False
     """Every message would meet it."""
+    is_hard: bool = False
+    """Nothing is to be sent there again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

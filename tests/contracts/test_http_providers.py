@@ -148,7 +148,18 @@ def test_a_documented_answer_means_what_its_table_says(
 
     assert type(failure) is refusal.kind
     assert (failure.fault, failure.reason) == (refusal.fault, refusal.reason)
+    assert failure.is_hard is refusal.is_hard
     assert failure.reply.phase is (Phase.AUTH if refusal.is_account else Phase.REQUEST)
+
+
+@every_kind
+def test_only_a_dead_address_is_hard(kind: str, case: Case, server: HttpServer[Any]) -> None:
+    """Where a provider says so: 410 of a webhook, and what Postmark itself suppresses."""
+    server.on(case.gone)
+
+    failure = fail(case.channel(kind, server.url), case)
+
+    assert failure.is_hard is (kind in {"postmark", "webhook"})
 
 
 @every_kind

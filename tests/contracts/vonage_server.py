@@ -69,7 +69,7 @@ CASE = Case(
         Refusal(error("12"), PermanentFailure, Fault.CONTENT, "too-long"),
         Refusal(error("15"), PermanentFailure, Fault.SENDER, "sender-number"),
         Refusal(error("29"), PermanentFailure, Fault.SENDER, "trial-account"),
-        Refusal(error("33"), PermanentFailure, Fault.RECIPIENT, "unknown-recipient"),
+        Refusal(error("33"), PermanentFailure, Fault.RECIPIENT, "unknown-recipient", is_hard=True),
         Refusal(error("77"), TemporaryFailure, Fault.PROVIDER, "provider"),
         Refusal(error("0", "5"), OutcomeUnknown, Fault.NETWORK, "partly-taken"),
         Refusal(as_json(200, messages=[]), OutcomeUnknown, Fault.NETWORK, "protocol"),

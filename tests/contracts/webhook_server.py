@@ -76,6 +76,7 @@ CASE = Case(
     slow=Answer(429, "", {"Retry-After": "7"}),
     refusals=[
         Refusal(Answer(401, ""), PermanentFailure, Fault.CREDENTIALS, "credentials"),
+        Refusal(Answer(410, ""), PermanentFailure, Fault.RECIPIENT, "gone", is_hard=True),
         Refusal(Answer(413, ""), PermanentFailure, Fault.CONTENT, "too-long"),
         Refusal(Answer(404, ""), TemporaryFailure, Fault.PROVIDER, "provider"),
         Refusal(Answer(500, ""), TemporaryFailure, Fault.PROVIDER, "provider"),

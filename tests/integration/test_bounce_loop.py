@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from notifier.crypto.blind_index import blind_index
 from notifier.embedded.ports import free_port
 from notifier.embedded.supervisor import Program, Supervisor
 from notifier.ids import uuid7
@@ -26,7 +27,7 @@ REFUSALS = {
     "full@remote.example": Say("452 4.2.2 The email account that you tried to reach is over quota"),
     "spam@remote.example": Say("550 5.7.1 Service unavailable; client [192.0.2.1] blocked using a blocklist"),
 }
-
+BOUNCING = (*REFUSALS, "no-such-user@local.example")
 COMPLAINT = """From: feedback@provider.example
 To: fbl@bounces.example
 Subject: FW: Your order was shipped
@@ -136,7 +137,7 @@ def test_what_postfix_bounces_is_known_of_its_message(
     flow: Flow, postfix: Postfix, remote: SmtpServer, listener: Path, tmp_path: Path
 ) -> None:
     """Sent by our workers, taken by Postfix, refused behind it; each bounce finds its message, and says why."""
-    shipped(flow, *REFUSALS, "no-such-user@local.example", "fine@remote.example")
+    shipped(flow, *BOUNCING, "fine@remote.example")
     relay = {"NOTIFIER_RELAYS__DEFAULT__PORT": str(postfix.port), "NOTIFIER_MAIL__ENVELOPE_SENDER": SENDER}
     with Processes(flow, tmp_path, **relay) as processes:
         processes.start("worker", "-Q", "sweep,track,deliver.normal,deliver.bulk,deliver.urgent", *WORKER)
@@ -147,37 +148,30 @@ def test_what_postfix_bounces_is_known_of_its_message(
     assert "@" not in listener.read_text()
     assert [mail.recipient for mail in remote.received] == ["fine@remote.example"]
     assert bounces(flow) == {
-        ("gone@remote.example", "hard", "userunknown"),
-        ("full@remote.example", "soft", "mailboxfull"),
-        ("spam@remote.example", "block", "blocked"),
-        ("no-such-user@local.example", "hard", "userunknown"),
+        "gone@remote.example": ("bounced", "hard", "userunknown", True),
+        "full@remote.example": ("bounced", "soft", "mailboxfull", False),
+        "spam@remote.example": ("bounced", "block", "blocked", False),
+        "no-such-user@local.example": ("bounced", "hard", "userunknown", True),
     }
+    # The notice that it takes longer came before the bounce, and is part of the story.
+    assert ("deferred",) in flow.query("SELECT DISTINCT kind FROM receipt")
 
 
-def test_what_is_not_addressed_to_a_message_is_refused_at_the_border(
-    postfix: Postfix, listener: Path
-) -> None:
-    """Postfix asks the listener before it takes a mail, as the manual has it set up."""
-    message = uuid7()
-    forged = mint_return_path(bytes(32), message, SENDER)
-    with smtplib.SMTP("127.0.0.1", postfix.port) as client:
-        client.ehlo()
-        client.mail("<>")
-        code, words = client.rcpt(forged)
-
-    assert (code, b"5.1.1" in words) == (550, True)
-
-
-def test_a_complaint_finds_its_message_by_what_it_returns(
+def test_the_border_takes_complaints_and_refuses_what_names_no_message(
     flow: Flow, postfix: Postfix, listener: Path
 ) -> None:
-    """It comes to the address we registered; the copy of our mail has the return path."""
+    """Postfix asks the listener before it takes a mail; a complaint's copy of our mail has the return path."""
     message = uuid7()
     path = mint_return_path(flow.services.keyring.return_path_key, message, SENDER)
     complaint = COMPLAINT.format(path=path).replace("\n", "\r\n").encode()
     with smtplib.SMTP("127.0.0.1", postfix.port) as client:
+        client.ehlo()
+        client.mail("<>")
+        code, words = client.rcpt(mint_return_path(bytes(32), message, SENDER))
+        client.rset()
         client.sendmail("fbl@provider.example", ["fbl@bounces.example"], complaint)
 
+    assert (code, b"5.1.1" in words) == (550, True)
     (receipt,) = poll(lambda: reports(flow))
     assert (receipt.kind, receipt.message, receipt.detail) == (
         "complained",
@@ -193,9 +187,13 @@ def reports(flow: Flow) -> list[Receipt]:
     return [open_report(sealed, key, source, name) for sealed, source, name in rows]
 
 
-def bounces(flow: Flow) -> set[tuple[Any, ...]]:
-    """Return (address, class, reason) of all bounces that found their message."""
+def bounces(flow: Flow) -> dict[str, tuple[Any, ...]]:
+    """Return (fate, class, reason, is suppressed) of each address of which a bounce is known."""
     rows = flow.query(
-        "SELECT message_id, bounce, reason FROM receipt WHERE kind = 'bounced' ORDER BY message_id"
+        """SELECT address_index, fate, receipt.bounce, receipt.reason,
+                  EXISTS (SELECT FROM suppression WHERE suppression.address_index = message.address_index)
+           FROM message JOIN receipt ON message_id = message.id AND receipt.kind = 'bounced'"""
     )
-    return set(rows)
+    key = flow.services.keyring.index_key
+    names = {blind_index(key, "default", address): address for address in BOUNCING}
+    return {names[index]: tuple(told) for index, *told in rows}

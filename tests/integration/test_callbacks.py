@@ -145,6 +145,17 @@ def test_nothing_is_kept_of_what_is_not_believed(web: httpx.Client, flow: Flow) 
     assert counted["notifier_callbacks_total", "refused: password", "pm"] == 1
 
 
+@pytest.mark.parametrize("host", ["[", "[::1", "a b", "%00", "notifier.example.com:99999999"])
+def test_a_host_nobody_has_is_refused_like_any_stranger(web: httpx.Client, host: str) -> None:
+    """The URL is compared, never taken apart."""
+    form = {
+        "content": "MessageSid=SM1&MessageStatus=sent",
+        "headers": {"host": host, "x-twilio-signature": "x"},
+    }
+
+    assert web.post("/callbacks/sms?bodySHA256=1", **form).status_code == 403
+
+
 def test_a_mailgun_token_counts_once_whatever_comes_with_it(web: httpx.Client, flow: Flow) -> None:
     """Its signature does not cover the event."""
     genuine = json.loads(mailgun(KEY, {"event": "delivered"}, at=now()))
@@ -318,6 +329,36 @@ def test_our_id_travels_with_its_mac_and_an_sms_says_where_its_status_goes(flow:
     assert set(back) == {"aws", "mg", "pm", "vo"}
     assert {message_id_of(services.keyring.token_key, one) for one in back.values()} == {message}
     assert "StatusCallback=https%3A%2F%2Fnotifier.example.com%2Fcallbacks%2Fsms" in wires["sms"]
+
+
+def test_what_a_provider_reports_is_the_fate_of_its_message(web: httpx.Client, flow: Flow) -> None:
+    """From sending over the callback to the log; in the order of the facts, not of the requests."""
+    flow.ingest(flow.sample("order.shipped", data={"customer": {"email": "ann@example.com", "name": "Ann"}}))
+    flow.ingest(flow.sample("order.shipped", data={"customer": {"email": "bob@example.com", "name": "Bob"}}))
+    flow.deliver()
+    keys, domain = flow.services.keyring, flow.services.settings.mail.domain
+    ids = [row[0] for row in flow.query("SELECT id FROM message ORDER BY id")]
+    told = ["delivered", "bounced"], ["bounced", "delivered"]
+
+    for message, steps in zip(ids, told, strict=True):
+        ours = mint_message_id(keys.token_key, message, domain).strip("<>")
+        for step in steps:
+            event: dict[str, Any] = {"event": step, "message": {"headers": {"message-id": ours}}}
+            if step == "bounced":
+                event |= {"event": "failed", "severity": "permanent", "reason": "bounce",
+                          "delivery-status": {"code": 550, "message": "5.1.1 no such user"}}  # fmt: skip
+            web.post("/callbacks/mg", content=mailgun(KEY, event, at=now(), token=f"{message.hex}{step}"))
+    forged = {
+        "event": "complained",
+        "message": {"headers": {"message-id": f"{ids[0].hex}.{'a' * 16}@{domain}"}},
+    }
+    web.post("/callbacks/mg", content=mailgun(KEY, forged, at=now(), token="forged"))
+    flow.services.track.run()
+
+    assert (
+        flow.query("SELECT fate, fate_reason FROM message WHERE channel = 'email' ORDER BY id LIMIT 2")
+        == [("bounced", "hard: userunknown")] * 2
+    )
 
 
 def test_without_an_address_the_world_knows_no_sms_names_one(make_flow: MakeFlow) -> None:

@@ -191,6 +191,8 @@ def test_a_silent_server_is_a_warning_and_no_crash() -> None:
     resolver = new_resolver([place])
     resolver.lifetime = 0.2
 
+    assert check_spf("shop.test", [], resolver).state is State.WARN
+    assert check_dmarc("shop.test", "shop.test", [], resolver).state is State.WARN
     assert check_mx("shop.test", resolver).state is State.WARN
     assert check_ptr("192.0.2.1", resolver).state is State.WARN
 

@@ -51,7 +51,7 @@ def failed(severity: str, reason: str, code: int | None, message: str, **status:
         (failed("permanent", "espblock", 550, ""), "blocked", "block"),
         (failed("permanent", "old", 602, "Too old"), "expired", "soft"),
         (failed("permanent", "bounce", 550, "5.7.26 This mail is unauthenticated"), "authfailure", "block"),
-        (failed("permanent", "bounce", 498, "No MX for nowhere.example"), "onhold", "soft"),
+        (failed("permanent", "bounce", 498, "No MX for nowhere.example"), "hostunknown", "hard"),
     ],
 )  # fmt: skip
 def test_a_permanent_failure_has_its_reason_and_class(

@@ -73,7 +73,7 @@ def one(event: Any) -> Receipt:
         ("Permanent", "General", "5.1.2", "", "hostunknown", "hard"),
         ("Transient", "MailboxFull", "", "", "mailboxfull", "soft"),
         ("Transient", "General", "", "", "onhold", "soft"),
-        ("Transient", "MessageTooLarge", "", "", "mesgtoobig", "block"),
+        ("Transient", "MessageTooLarge", "", "", "mesgtoobig", "soft"),
         ("Transient", "ContentRejected", "", "", "contenterror", "block"),
         ("Transient", "AttachmentRejected", "", "", "securityerror", "block"),
         ("Transient", "CustomTimeoutExceeded", "", "", "expired", "soft"),

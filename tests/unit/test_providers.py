@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from notifier.channels.provider import Surroundings, secret
+from notifier.channels.provider import ProviderSettings, Surroundings, secret
 from notifier.channels.registry import KINDS, build, channel_of, read_providers
 from notifier.documents import ConfigErrors
 from notifier.errors import ConfigError
@@ -16,6 +16,7 @@ from notifier.messages import ChannelName
 from notifier.settings import Settings, load_settings
 from tests.contracts.kinds import CASES
 
+DOC = (Path(__file__).parents[2] / "docs" / "how-to" / "channels.md").read_text("utf-8")
 KEY = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVoxMjM0NTY="
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "apprise": {"targets": {"ops": ["json://127.0.0.1:9/hidden"]}},
@@ -180,3 +181,20 @@ def test_a_mistake_in_a_variable_names_the_variable(tmp_path: Path, monkeypatch:
     [error] = wrong(tmp_path, "relay: mine\nproviders:\n  mine: {kind: postmark, server_token: x}\n")
 
     assert error.field == "NOTIFIER_PROVIDERS__MINE__CONNECTIONS"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_has_its_row_in_the_docs(kind: str) -> None:
+    """With its channel, each setting of its own, what it cannot do, and the pages its mapping comes from."""
+    [row] = [line for line in DOC.splitlines() if line.startswith(f"| `{kind}` |")]
+    known = KINDS[kind]
+    own = {
+        f"**`{name}`**" if field.is_required() else f"`{name}`"
+        for name, field in known.settings.model_fields.items()
+        if name not in ProviderSettings.model_fields
+    }
+
+    assert f"| {known.capabilities.channel.value} |" in row
+    assert not [name for name in own if name not in row]
+    assert not [page for page in known.capabilities.documentation if page not in row]
+    assert row.count(" | ") == 4

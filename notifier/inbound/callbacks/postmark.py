@@ -156,7 +156,7 @@ def _verdict(meaning: _Meaning, said: Diagnosis) -> dict[str, Any]:
     if meaning.bounce is _BLOCK:
         # Whatever the server's words sound like: Postmark says that we, or the content, were refused.
         reason = reason_of(said)
-        return {"reason": reason if class_of(reason) is _BLOCK else meaning.reason, "bounce": _BLOCK}
+        return {"reason": reason if class_of(reason, said) is _BLOCK else meaning.reason, "bounce": _BLOCK}
     is_permanent = meaning.bounce is _HARD
     reason, bounce = judge(said, otherwise=meaning.reason, is_permanent=is_permanent)
     return {"reason": reason, "bounce": bounce}

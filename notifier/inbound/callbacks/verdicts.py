@@ -7,27 +7,20 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from notifier.inbound.reasons import Evidence, bounce_class, ordinary, rules
+from notifier.inbound.smtp_words import codes_in, is_generic, phase_in
 from notifier.receipts import BounceClass
 
-HARD = frozenset({"userunknown", "hostunknown", "hasmoved", "notaccept"})
-"""The address is dead, whatever is sent to it; ``notaccept`` unless it may pass."""
-BLOCK = frozenset(
-    {
-        "rejected", "blocked", "badreputation", "requireptr", "authfailure", "norelaying", "mesgtoobig",
-        "spamdetected", "virusdetected", "contenterror", "notcompliantrfc", "policyviolation", "securityerror",
-        "toomanyconn", "speeding", "syntaxerror",
-    }
-)  # fmt: skip
-"""The sender, the message or our ways were refused: the recipient is not to blame."""
-OPEN = frozenset({"", "onhold", "undefined"})
+OPEN = frozenset({"onhold", "undefined"})
 """The server said too little."""
-
 SUPPRESSED = "suppressed"
 """Of a rejection: the provider keeps a list of its own, and the address is on it."""
 UNSUBSCRIBED = "unsubscribed"
 
-_CODE = re.compile(r"(?<![\d.])([245]\d\d)(?=[\s\-]|$)")
-_STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
+_KIND = re.compile(r"^\s*(?:smtp|x-[a-z0-9-]+)\s*;\s*", re.IGNORECASE)
+"""What a Diagnostic-Code begins with (RFC 3464 §2.3.6)."""
+_CODE = re.compile(r"[245]\d\d")
+_STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +47,11 @@ def diagnosis(text: str, status: str = "", code: str = "") -> Diagnosis:
         status: a field with the enhanced status code; anything else is ignored.
         code: a field with the reply code; anything else is ignored.
     """
-    found_status = _STATUS.fullmatch(status) or _STATUS.search(text)
-    found_code = _CODE.fullmatch(code) or _CODE.search(text)
-    return Diagnosis(
-        text=text,
-        status=found_status[1] if found_status else None,
-        code=int(found_code[1]) if found_code else None,
-    )
+    said_code, said_status = codes_in(text)
+    given = status if _STATUS.fullmatch(status) else None
+    # A field that says 5.0.0 is the provider's stand-in for what the text says better.
+    best = said_status if given is None or (is_generic(given) and said_status) else given
+    return Diagnosis(text=text, status=best, code=int(code) if _CODE.fullmatch(code) else said_code)
 
 
 def judge(said: Diagnosis, *, otherwise: str, is_permanent: bool) -> tuple[str, BounceClass]:
@@ -74,67 +65,26 @@ def judge(said: Diagnosis, *, otherwise: str, is_permanent: bool) -> tuple[str, 
     reason = reason_of(said)
     if reason in OPEN:
         reason = otherwise or reason
-        if reason in OPEN | HARD and is_permanent and not said.is_temporary:
+        if reason in OPEN and is_permanent and not said.is_temporary:
             return reason, BounceClass.HARD
-    return reason, class_of(reason, is_temporary=said.is_temporary)
+    return reason, class_of(reason, said)
 
 
-def class_of(reason: str, *, is_temporary: bool = False) -> BounceClass:
+def class_of(reason: str, said: Diagnosis) -> BounceClass:
     """Return the class that follows from a reason."""
-    if reason in HARD and not (reason == "notaccept" and is_temporary):
-        return BounceClass.HARD
-    return BounceClass.BLOCK if reason in BLOCK else BounceClass.SOFT
+    return bounce_class(reason, hard=rules().is_hard(reason, said.status, said.code))
 
 
 def reason_of(said: Diagnosis) -> str:
-    """Return the word of the list that fits best; ``onhold`` where too little was said."""
-    text = said.text.lower()
-    for pattern, reason in _WORDS:
-        if pattern.search(text):
-            return reason
-    detail = (said.status or "").partition(".")[2]
-    return _STATUSES.get(detail, "onhold")
+    """Return the word of the list that fits best; ``onhold`` or ``undefined`` where too little was said."""
+    if not said.text and said.status is None:
+        # A reply code alone means as much as the provider says.
+        return "onhold"
+    words = ordinary(_KIND.sub("", said.text))
+    evidence = Evidence(said=words, status=said.status, code=said.code, phase=phase_in(said.text))
+    return rules().reason(evidence)
 
 
 def outcome(said: Diagnosis) -> dict[str, Any]:
     """Return the fields of a receipt that a diagnosis fills."""
     return {"status": said.status, "code": said.code, "text": said.text}
-
-
-_STATUSES = {
-    # RFC 3463 §3, and https://www.iana.org/assignments/smtp-enhanced-status-codes.
-    "1.1": "userunknown", "1.2": "hostunknown", "1.3": "userunknown", "1.6": "hasmoved", "1.7": "rejected",
-    "1.8": "rejected", "1.10": "notaccept", "2.1": "suspend", "2.2": "mailboxfull", "2.3": "mesgtoobig",
-    "3.1": "systemfull", "3.4": "mesgtoobig", "4.1": "networkerror", "4.2": "networkerror", "4.4": "networkerror",
-    "4.5": "systemerror", "4.6": "networkerror", "4.7": "expired", "5.3": "exceedlimit", "6.0": "contenterror",
-    "6.1": "contenterror", "7.1": "policyviolation", "7.7": "contenterror", "7.9": "securityerror",
-    "7.20": "authfailure", "7.21": "authfailure", "7.22": "authfailure", "7.23": "authfailure", "7.25": "requireptr",
-    "7.26": "authfailure", "7.27": "notaccept", "7.28": "speeding",
-}  # fmt: skip
-_WORDS = tuple(
-    (re.compile(pattern), reason)
-    for pattern, reason in (
-        # The words come first: servers are more careful with them than with codes.
-        (r"spf|dkim|dmarc|unauthenticated|not authenticated", "authfailure"),
-        (r"\bptr\b|reverse dns|reverse hostname|\brdns\b", "requireptr"),
-        (r"relay(ing)? (access )?(denied|not permitted|not allowed)|unable to relay", "norelaying"),
-        (r"mailbox.{0,20}(is )?full|over (the )?quota|quota exceeded|out of storage|insufficient storage",
-         "mailboxfull"),
-        (r"virus|malware|infected", "virusdetected"),
-        (r"blocklist|blacklist|block list|black list|spamhaus|barracuda|spamcop|client host .{0,60}blocked",
-         "blocked"),
-        (r"reputation", "badreputation"),
-        (r"spam|unsolicited|junk", "spamdetected"),
-        (r"too (large|big)|size limit|exceeds? (the )?(maximum|fixed) .{0,20}size", "mesgtoobig"),
-        (r"rate limit|too (many|much) .{0,20}(messages|mail)|throttl|sending too fast", "speeding"),
-        (r"too many (concurrent )?connections", "toomanyconn"),
-        (r"(user|recipient|mailbox|address|account|alias).{0,40}(unknown|not found|unavailable|invalid)",
-         "userunknown"),
-        (r"(user|recipient|mailbox|address|account|alias).{0,40}(does ?n[o']t exist|no longer (valid|exists))",
-         "userunknown"),
-        (r"(unknown|no such|invalid|bad) (local )?(user|recipient|mailbox|address|destination)", "userunknown"),
-        (r"(account|mailbox|user).{0,30}(disabled|suspended|inactive|deactivated)", "suspend"),
-        (r"(domain|host).{0,30}(not found|does not exist|unknown)|nxdomain|no such (domain|host)", "hostunknown"),
-        (r"greylist|graylist", "policyviolation"),
-    )
-)  # fmt: skip
