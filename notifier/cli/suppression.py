@@ -145,7 +145,12 @@ def remove(
                 count = suppressions.count_chosen(connection, tenant, chosen)
             done = Lifted(entries=count, addresses=0, queued=0)
         else:
-            lifter = Lifter(services.database, services.flows, services.clock)
+            lifter = Lifter(
+                database=services.database,
+                composer=services.composer,
+                flows=services.flows,
+                clock=services.clock,
+            )
             done = lifter.lift(tenant, chosen, is_retried=retry, by=who())
     _say_lifted(done, is_json=is_json, is_dry=dry_run)
     if not done.entries:

@@ -6,20 +6,21 @@ Sends nothing: what is queued passes the gate again, where another entry may sti
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from notifier.clock import Clock
 from notifier.delivery.outcome import channel_deadlines
-from notifier.events import Urgency
 from notifier.logs import get_logger
-from notifier.messages import ChannelName
 from notifier.pipeline.flows import Flows
-from notifier.pipeline.plans import read_plan
+from notifier.pipeline.jobs import Composer, Job, Unopenable, Unready
+from notifier.pipeline.rows import work_row
+from notifier.recipients.resolve import address_on
 from notifier.store import suppressions, work
 from notifier.store.database import Connection, Database
-from notifier.store.held_back import HeldBack, held_back, reopen
+from notifier.store.held_back import held_back, reopen
+from notifier.store.jobs import JobRow, load_jobs
 from notifier.store.suppressions import Selection
-from notifier.store.work import WorkRow
+from notifier.store.work import Claim, WorkRow
 
 log = get_logger("suppression")
 
@@ -40,8 +41,8 @@ class Lifted:
 class Lifter:
     """Lifts suppressions."""
 
-    def __init__(self, database: Database, flows: Flows, clock: Clock) -> None:
-        self._database, self._flows, self._clock = database, flows, clock
+    def __init__(self, *, database: Database, composer: Composer, flows: Flows, clock: Clock) -> None:
+        self._database, self._composer, self._flows, self._clock = database, composer, flows, clock
 
     def lift(self, tenant: str, chosen: Selection, *, is_retried: bool, by: str) -> Lifted:
         """Remove the chosen entries, some at a time; with ``is_retried`` queue what they held back.
@@ -69,14 +70,26 @@ class Lifter:
 
     def _queue(self, connection: Connection, tenant: str, addresses: Sequence[bytes]) -> int:
         now = self._clock.now()
+        ids = held_back(connection, tenant, addresses, reason=_HELD_BACK, now=now)
+        rows = load_jobs(connection, ids)
         waiting: dict[UUID, WorkRow] = {}
-        for one in held_back(connection, tenant, addresses, reason=_HELD_BACK, now=now):
-            waiting.setdefault(one.notification_id, self._row(one, tenant, now))
+        for message in ids:
+            if message in rows and (job := self._open(rows[message])) is not None:
+                waiting.setdefault(job.row.notification_id, self._row(job, now))
         work.insert_work(connection, waiting.values())
         reopen(connection, [row.message_id for row in waiting.values()])
         return len(waiting)
 
-    def _row(self, one: HeldBack, tenant: str, now: datetime) -> WorkRow:
-        relay = self._flows.relay(ChannelName(one.channel), Urgency(one.urgency))
-        expires_at = channel_deadlines(now, one.deadline, read_plan(one.plan)[one.position :])[0]
-        return WorkRow(one.message_id, tenant, one.channel, one.lane, relay, None, expires_at)
+    def _open(self, row: JobRow) -> Job | None:
+        """Unseal it; None where the person was erased since."""
+        try:
+            return self._composer.open(row, Claim(row.message_id, uuid4(), 0, row.deadline))
+        except (Unopenable, Unready):
+            return None
+
+    def _row(self, job: Job, now: datetime) -> WorkRow:
+        row = job.row
+        way = self._flows.way(
+            job.channel, job.urgency, row.tenant, row.message_id, address_on(job.recipient, job.channel)
+        )
+        return work_row(row, way, channel_deadlines(now, row.deadline, job.steps[row.position :])[0])

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
 from uuid import UUID
 
 from notifier.store.database import Connection
@@ -11,23 +10,10 @@ _OLDEST = timedelta(days=40)
 """Beyond every deadline."""
 
 
-class HeldBack(NamedTuple):
-    """A message a suppression ended, with what its place in the queue needs. Fields in the query's order."""
-
-    message_id: UUID
-    channel: str
-    lane: str
-    position: int
-    notification_id: UUID
-    urgency: str
-    deadline: datetime
-    plan: list[Any]
-
-
 def held_back(
     connection: Connection, tenant: str, addresses: Sequence[bytes], *, reason: str, now: datetime
-) -> list[HeldBack]:
-    """Lock and return what is still of use, the oldest first; nothing where the person was told otherwise.
+) -> list[UUID]:
+    """Lock and return the messages that are still of use, the oldest first; none where the person was told otherwise.
 
     Args:
         connection: The caller's transaction.
@@ -37,8 +23,7 @@ def held_back(
         now: A deadline that is over is over.
     """
     rows = connection.execute(
-        """SELECT m.id, m.channel, m.lane, m.position, m.notification_id, n.urgency, n.deadline, n.plan
-           FROM message m JOIN notification n ON n.id = m.notification_id
+        """SELECT m.id FROM message m JOIN notification n ON n.id = m.notification_id
            WHERE m.tenant = %s AND m.address_index = ANY (%s) AND m.status = 'suppressed'
              AND starts_with(m.reason, %s) AND n.deadline > %s AND n.state IN ('suppressed', 'failed', 'expired')
              AND m.id >= notifier_uuid7_floor(%s)
@@ -47,7 +32,7 @@ def held_back(
            ORDER BY m.id FOR UPDATE OF m""",
         [tenant, list(addresses), reason, now, now - _OLDEST],
     ).fetchall()
-    return [HeldBack(*row) for row in rows]
+    return [row[0] for row in rows]
 
 
 def reopen(connection: Connection, messages: Sequence[UUID]) -> None:
