@@ -27,17 +27,27 @@ OURS = ["core", "urgent", "deliver", "deliver2"]
 @click.option("--mails", default=6000, show_default=True, help="Mails for our throughput.")
 @click.option("--obvious-mails", default=300, show_default=True, help="Mails for the obvious stack.")
 @click.option("--bulk", default=20_000, show_default=True, help="Bulk events ahead of the urgent ones.")
+@click.option(
+    "--dkim/--no-dkim",
+    "is_signed",
+    default=True,
+    show_default=True,
+    help="Sign our mails; the obvious stack never does.",
+)
 @click.option("--only", default="", help="Only measurements whose name holds this text.")
 @click.pass_context
-def main(context: click.Context, mails: int, obvious_mails: int, bulk: int, only: str) -> None:
+def main(
+    context: click.Context, mails: int, obvious_mails: int, bulk: int, only: str, *, is_signed: bool
+) -> None:
     """Measure notifier beside the obvious stack; or, by a command's name, one thing of its own."""
     if context.invoked_subcommand is not None:
         return
     folder = Path(tempfile.mkdtemp(prefix="notifier-bench-"))
-    figures: dict[str, object] = {}
+    figures: dict[str, object] = {"dkim": is_signed}
     try:
         with Stack(folder) as stack, sink() as (port, name), sink(latency_ms=50) as (slow_port, _):
             urls = stack.start_servers()
+            stack.env |= measure.signing() if is_signed else {}
             bench = Bench(
                 stack, urls.redis, urls.admin.rpartition("/")[0] + "/notifier", str(int(time.time()))
             )

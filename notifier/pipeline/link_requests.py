@@ -4,35 +4,48 @@ Runs in the sweep, as the worker; the web process only hands in what was asked.
 """
 
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from notifier.catalog import Catalog
 from notifier.clock import Clock
-from notifier.crypto import Keyring
+from notifier.crypto import DataKey, Keyring
 from notifier.logs import get_logger
 from notifier.pipeline.choices import Chooser
 from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS
+from notifier.pipeline.preference_pages import PreferencePages
 from notifier.recipients.refusals import category_rules, refusable
 from notifier.recipients.suppression import Cause
+from notifier.recipients.wishes_form import WishesRefused
+from notifier.settings import Tracking
 from notifier.store import choices, person_links, suppressions
 from notifier.store.choices import Change
 from notifier.store.database import Connection, Database, DatabaseUnavailable
 from notifier.store.person_links import LinkAsk
-from notifier.tokens import message_of_tag, mint_person_token
+from notifier.tokens import link_seal_key, message_of_tag, mint_person_token
 
 log = get_logger("consent")
 
 _STINT_SECONDS = 0.5
 _REASON = "unsubscribed"
+_PAGES = frozenset({"show", "save"})
 
 
 class LinkRequests:
     """Carries out what people asked for by link."""
 
-    def __init__(self, database: Database, keyring: Keyring, catalog: Catalog, clock: Clock) -> None:
-        self._database, self._keyring, self._clock = database, keyring, clock
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        catalog: Catalog,
+        clock: Clock,
+        tracking: Mapping[str, Tracking],
+    ) -> None:
+        self._database, self._keyring = database, keyring
         self._rules = category_rules(catalog)
         self._chooser = Chooser(keyring, self._rules)
+        self._pages = PreferencePages(keyring, self._chooser, self._rules, tracking, clock)
 
     def run(self) -> int:
         """Carry out what waits, for a stint at most; return how many there were."""
@@ -59,7 +72,7 @@ class LinkRequests:
             if isinstance(error, (DatabaseUnavailable, *WAITING_ERRORS)) or not taken:
                 raise
             with self._database.connection() as connection:
-                person_links.finish_ask(connection, taken[0].id, "failed")
+                person_links.finish_ask(connection, taken[0], "failed")
             log.error("consent.stumbled", ask=taken[0].kind, error=type(error).__name__)
         else:
             # A worker may have claimed a mail before, and looked before.
@@ -67,10 +80,14 @@ class LinkRequests:
         return bool(taken)
 
     def _carry_out(self, connection: Connection, ask: LinkAsk) -> None:
-        outcome = {"unsubscribe": self._unsubscribe, "all": self._all, "undo": self._undo}[ask.kind](
-            connection, ask
-        )
-        person_links.finish_ask(connection, ask.id, outcome)
+        answer = None
+        if ask.kind in _PAGES:
+            outcome = self._save(connection, ask) if ask.kind == "save" else "shown"
+            answer = self._pages.show(connection, ask, self._seal_key(ask))
+        else:
+            acts = {"unsubscribe": self._unsubscribe, "all": self._all, "undo": self._undo}
+            outcome = acts[ask.kind](connection, ask)
+        person_links.finish_ask(connection, ask, outcome, answer)
         log.info("consent.asked", ask=ask.kind, how=ask.how, outcome=outcome)
 
     def _unsubscribe(self, connection: Connection, ask: LinkAsk) -> str:
@@ -89,27 +106,45 @@ class LinkRequests:
         if not added:
             return
         self._chooser.change(connection, ask, lambda mine: mine.refusing(added))
-        for category in added:
-            if category not in known:
-                suppressions.suppress(
-                    connection, ask.tenant, ask.address_index, _REASON,
-                    cause=Cause.UNSUBSCRIBE, scope=category, message=self._message(ask),
-                )  # fmt: skip
+        self._suppress(connection, ask, (category for category in added if category not in known))
         self._record(connection, ask, refused=added)
 
     def _undo(self, connection: Connection, ask: LinkAsk) -> str:
         back = sorted({*choices.last_refused(connection, ask.digest), ask.category})
         self._chooser.change(connection, ask, lambda mine: mine.wanting(back))
-        for category in back:
-            suppressions.release(
-                connection, ask.tenant, ask.address_index, causes=[Cause.UNSUBSCRIBE], scope=category
-            )
+        self._release(connection, ask, back)
         self._record(connection, ask, wanted=back)
         return "undone"
 
+    def _save(self, connection: Connection, ask: LinkAsk) -> str:
+        try:
+            changed = self._pages.save(connection, ask, self._seal_key(ask))
+        except WishesRefused:
+            return "refused"
+        self._suppress(connection, ask, changed.unsubscribe)
+        self._release(connection, ask, changed.resubscribe)
+        if changed.refused or changed.wanted or changed.fields:
+            self._record(
+                connection, ask, refused=changed.refused, wanted=changed.wanted, fields=changed.fields
+            )
+        return "saved"
+
+    def _suppress(self, connection: Connection, ask: LinkAsk, categories: Iterable[str]) -> None:
+        for category in categories:
+            suppressions.suppress(
+                connection, ask.tenant, ask.address_index, _REASON,
+                cause=Cause.UNSUBSCRIBE, scope=category, message=self._message(ask),
+            )  # fmt: skip
+
+    def _release(self, connection: Connection, ask: LinkAsk, categories: Iterable[str]) -> None:
+        for category in categories:
+            suppressions.release(
+                connection, ask.tenant, ask.address_index, causes=[Cause.UNSUBSCRIBE], scope=category
+            )
+
     def _record(
-        self, connection: Connection, ask: LinkAsk, *, refused: list[str] | None = None,
-        wanted: list[str] | None = None,
+        self, connection: Connection, ask: LinkAsk, *, refused: Sequence[str] = (),
+        wanted: Sequence[str] = (), fields: Sequence[str] = (),
     ) -> None:  # fmt: skip
         if ask.person_key is None:  # erased: the suppression is all that may be kept
             return
@@ -121,14 +156,19 @@ class LinkRequests:
                 how=ask.how,
                 link=ask.digest,
                 message_id=self._message(ask),
-                refused=refused or (),
-                wanted=wanted or (),
+                refused=refused,
+                wanted=wanted,
+                fields=fields,
             ),
         )
 
     def _message(self, ask: LinkAsk) -> UUID | None:
         """Return the message the link stood in, as far as that can be believed."""
         return message_of_tag(self._keyring.token_key, self._token(ask), ask.tag)
+
+    def _seal_key(self, ask: LinkAsk) -> DataKey:
+        """Return the key of what goes between the page behind the link and this process."""
+        return DataKey(link_seal_key(self._token(ask)), b"")
 
     def _token(self, ask: LinkAsk) -> str:
         """Return the token whose hash the link is: a MAC, so that it need not be kept."""

@@ -40,12 +40,8 @@ class Choices:
         return self.opt_outs | frozenset(self.wishes.get("opt_outs", ()))
 
     def refusing(self, entries: Iterable[str]) -> "Choices":
-        """Return the choices with these entries refused, and no longer asked for."""
-        added = frozenset(entries)
-        return Choices(
-            opt_outs=self.opt_outs | added,
-            wishes=_with(self.wishes, "opt_ins", frozenset(self.wishes.get("opt_ins", ())) - added),
-        )
+        """Return the choices with these entries refused: that is stronger than having asked for them."""
+        return Choices(opt_outs=self.opt_outs | frozenset(entries), wishes=self.wishes)
 
     def wanting(self, entries: Iterable[str]) -> "Choices":
         """Return the choices with these entries no longer refused, wherever that was set."""

@@ -130,6 +130,16 @@ class Persons:
         return {(row[0], row[1]): Person(row[2], self._keyring.open_data_key(row[3])) for row in rows}
 
 
+def is_person(connection: Connection, key: PersonKey) -> bool:
+    """Tell whether anything was ever kept of a person who was not erased since."""
+    return (
+        connection.execute(
+            "SELECT 1 FROM person WHERE tenant = %s AND address_index = %s AND data_key IS NOT NULL", key
+        ).fetchone()
+        is not None
+    )
+
+
 def erase(connection: Connection, tenant: str, address_index: bytes) -> Erasure | None:
     """Destroy the person's key and delete their contacts and inbox; None where there is no such person.
 

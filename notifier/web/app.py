@@ -28,6 +28,7 @@ from notifier.web.callbacks import CallbackCounts, callbacks_router
 from notifier.web.headers import SecurityHeaders
 from notifier.web.inbound_sms import Gateway, sms_router
 from notifier.web.metrics import render
+from notifier.web.preferences import preference_router
 from notifier.web.probes import Probe
 from notifier.web.readiness import judge
 from notifier.web.unsubscribe import unsubscribe_router
@@ -66,6 +67,7 @@ def create_app(services: Services, *, openapi: bool = False) -> FastAPI:
     app.include_router(callbacks_router(callbacks))
     app.include_router(ack_router(LinkDesk(database)))
     app.include_router(unsubscribe_router(PersonLinkDesk(database), settings))
+    app.include_router(preference_router(PersonLinkDesk(database), settings))
     if (gateway := Gateway.of(settings)) is not None:
         app.include_router(sms_router(SmsDesk(database), gateway))
     return app

@@ -37,11 +37,11 @@ hr{margin:1.5rem 0;border:0;border-top:1px solid var(--line)}
 fieldset{margin:0;padding:.75rem 0;border:0;border-top:1px solid var(--line)}
 fieldset:last-of-type{border-bottom:1px solid var(--line)}
 legend{float:left;width:100%;padding:0;font-weight:600}
-legend+*{clear:both}
+.choices,fieldset>p,fieldset>.choice{clear:both}
 .choices{display:flex;flex-wrap:wrap;gap:.25rem 1.5rem}
 .choice{display:inline-flex;align-items:center;gap:.6rem;min-height:2.75rem;cursor:pointer}
 input[type=checkbox]{width:1.25rem;height:1.25rem;flex:none;margin:0;accent-color:var(--main)}
-.fields{display:flex;flex-wrap:wrap;gap:.75rem 1rem}
+.fields{display:flex;flex-wrap:wrap;gap:.75rem 1rem;margin-top:.75rem}
 .field{display:block;flex:1 1 9rem;min-width:0}
 .field span{display:block;color:var(--soft);font-size:.9rem}
 select,input[type=time],input[type=text]{width:100%;min-height:2.75rem;padding:.5rem;border:1px solid var(--soft);

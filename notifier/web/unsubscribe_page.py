@@ -70,6 +70,7 @@ def page(
     titles: Mapping[str, Mapping[str, str]],
     languages: str = "",
     preferences: str = "",
+    is_offered: bool = True,
 ) -> str:
     """Return the page.
 
@@ -80,6 +81,7 @@ def page(
         titles: What people call each category, by language.
         languages: The browser's wish, used where the link does not say whose it is.
         preferences: Where all settings are, relative to this page.
+        is_offered: Show the buttons; elsewhere they would not know what to do.
     """
     words = page_words()
     language = language_of(words, view.locale if view is not None else "", languages)
@@ -92,7 +94,7 @@ def page(
         f"{escape(said['buttons'][offer])}</button>"
         for index, offer in enumerate(_OFFERS.get(state, ()))
     )
-    if buttons:
+    if buttons and is_offered:
         body += f'<form method="post" class="row">{buttons}</form>'
     if preferences and state in _LINKED:
         body += f'<hr><p><a href="{escape(preferences)}">{escape(said["buttons"]["more"])}</a></p>'

@@ -153,6 +153,16 @@ def test_a_documented_answer_means_what_its_table_says(
 
 
 @every_kind
+def test_only_a_dead_address_is_hard(kind: str, case: Case, server: HttpServer[Any]) -> None:
+    """Where a provider says so: 410 of a webhook, and what Postmark itself suppresses."""
+    server.on(case.gone)
+
+    failure = fail(case.channel(kind, server.url), case)
+
+    assert failure.is_hard is (kind in {"postmark", "webhook"})
+
+
+@every_kind
 def test_a_refused_recipient_is_told_without_the_address(
     kind: str, case: Case, server: HttpServer[Any]
 ) -> None:
