@@ -8,6 +8,7 @@ from functools import cached_property
 from notifier.inbound.addresses import addresses_in, is_mail_system
 from notifier.inbound.prose import split_at_copy
 from notifier.inbound.signs import has_sign, pattern
+from notifier.inbound.smtp_words import Reply, refusals
 from notifier.inbound.structure import Fields, read_fields, read_mail
 
 _TEXT = 40_000
@@ -66,6 +67,11 @@ class Incoming:
     def begins_like_report(self) -> bool:
         """Whether the subject begins with words of reports, rather than speaks of one."""
         return pattern("subject", before=_BEGINNING).search(self.subject[:500]) is not None
+
+    @cached_property
+    def refusals(self) -> list[Reply]:
+        """The refusals of the SMTP dialogues the report quotes."""
+        return list(refusals(self.text))
 
     @cached_property
     def listed(self) -> list[str]:
