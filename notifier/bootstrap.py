@@ -8,13 +8,14 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import redis
 from pydantic import ValidationError
 
 from notifier.broker.asks import Asks
+from notifier.broker.buckets import Buckets
 from notifier.broker.connection import connect
 from notifier.broker.counters import Counters
 from notifier.broker.intake import Intake
@@ -31,10 +32,11 @@ from notifier.channels.sms import SmsChannel
 from notifier.channels.smtp import SmtpChannel
 from notifier.clock import Clock, SystemClock
 from notifier.crypto import Keyring, MasterKeys, SmsKeys
+from notifier.delivery.destinations import Destinations
 from notifier.delivery.policy import DeliveryPolicy
 from notifier.delivery.replies import ReplyRules
 from notifier.delivery.reply_rules import own_rules
-from notifier.events import Recipient
+from notifier.events import Recipient, Urgency
 from notifier.messages import ChannelName
 from notifier.mime import Signer
 from notifier.pipeline.ack_links import AckLinks, AckRequests
@@ -45,6 +47,7 @@ from notifier.pipeline.answer import Answers
 from notifier.pipeline.decide import Decider
 from notifier.pipeline.deliver import Deliver
 from notifier.pipeline.delivery_events import DeliveryEvents
+from notifier.pipeline.failover import Failover
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.groups import Groups
 from notifier.pipeline.inbound_sms import InboundSms
@@ -62,9 +65,11 @@ from notifier.pipeline.pacing import Pacing
 from notifier.pipeline.person_links import PersonLinks
 from notifier.pipeline.record import Recorder
 from notifier.pipeline.releases import Releases
+from notifier.pipeline.routing import Routing
 from notifier.pipeline.rulebook import Rulebook
 from notifier.pipeline.silencing import Silencer
 from notifier.pipeline.sweep import Sweep
+from notifier.pipeline.throttling import Throttling
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Tools
 from notifier.pipeline.track import Track
@@ -77,10 +82,12 @@ from notifier.rules.files import RuleFiles
 from notifier.rules.load import compile_rules
 from notifier.rules.ruleset import RuleSet
 from notifier.settings import LookupSource, Settings, explained, load_settings
+from notifier.store import relays
 from notifier.store.database import Database
 from notifier.store.keyrings import open_keyring
 from notifier.store.partitions import Partitions
 from notifier.store.persons import Persons
+from notifier.store.relays import RelayState
 
 _RULED = frozenset(
     {
@@ -245,7 +252,44 @@ class Services:
         channels = {name: self.sender(name) for name in senders}
         channels["portal"] = PortalChannel(self.inbox)
         channels["console"] = ConsoleChannel(sys.stdout)
-        return Flows(channels, email=settings.relay, urgent_email=settings.urgent_relay)
+        return Flows(channels, self._routing(channels))
+
+    def _routing(self, channels: Mapping[str, Channel]) -> Routing:
+        """Return what knows the way: by routes, else the relay of the settings, else whoever has the channel."""
+        settings = self.settings
+        first: dict[ChannelName, str] = {}
+        for name, channel in channels.items():
+            first.setdefault(channel.name, name)
+
+        def usual(channel: ChannelName, urgency: Urgency) -> str:
+            name = channel.value
+            if channel is ChannelName.EMAIL:
+                name = (
+                    settings.urgent_relay or settings.relay if urgency is Urgency.URGENT else settings.relay
+                )
+            return name if name in channels else first.get(channel, name)
+
+        def states() -> Mapping[str, RelayState]:
+            with self.database.connection() as connection:
+                return relays.states(connection, settings.failover_after)
+
+        return Routing(
+            routes=settings.routes,
+            usual=usual,
+            states=states,
+            destinations=Destinations(settings.destinations),
+            domain_key=lambda: self.keyring.index_key,
+        )
+
+    @cached_property
+    def throttling(self) -> Throttling:
+        """The limits of relays and providers, set and learned."""
+        settings = self.settings
+        limits = {name: relay.limits for name, relay in settings.relays.items()}
+        limits |= {name: provider.limits for name, provider in self.providers.items()}
+        if settings.sms is not None:
+            limits["sms"] = settings.sms.limits
+        return Throttling(limits, Buckets(self.redis))
 
     def sender(self, name: str) -> Channel:
         """Return the channel of a relay, of the gateway, or of a provider; needs no database.
@@ -516,6 +560,7 @@ class Services:
                 composer=self.composer,
                 recorder=self.recorder,
                 flows=self.flows,
+                throttling=self.throttling,
                 lookups=self.lookups,
                 policy=self.policy,
                 clock=self.clock,
@@ -555,6 +600,7 @@ class Services:
             measurer=measurer,
             ack_requests=self.ack_requests,
             inbound_sms=self.inbound_sms,
+            failover=Failover(self.database, self.flows, self.settings.failover_after),
             track=self.track,
             link_requests=self.link_requests,
             grace=self.settings.tuning.lease_margin,

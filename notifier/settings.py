@@ -34,6 +34,7 @@ from pydantic_settings import (
 
 from notifier.documents import ConfigErrors, Document, Duration, Path_, Strict, dotted, load
 from notifier.errors import ConfigError
+from notifier.events import Urgency
 from notifier.forms import (
     Address,
     Color,
@@ -50,7 +51,7 @@ from notifier.forms import (
     Zone,
     wrong,
 )
-from notifier.messages import MessageClass
+from notifier.messages import ChannelName, MessageClass
 from notifier.variables import PREFIX, is_set_by, secret_file_of, unknown_variables, variable_of
 
 _REMEMBERED = timedelta(days=29)
@@ -91,6 +92,32 @@ LogLevel = Annotated[
 ]
 
 
+_PER = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _read_rate(value: Any) -> Any:
+    """Read ``14/s``, ``600/m``, ``10000/h`` or ``50000/d`` as messages a second."""
+    if isinstance(value, float):
+        return value
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)/([smhd])", value) if isinstance(value, str) else None
+    if found is None or float(found[1]) <= 0:
+        raise ValueError("must be a rate such as 14/s, 600/m, 10000/h or 50000/d")
+    return float(found[1]) / _PER[found[2]]
+
+
+Rate = Annotated[float, BeforeValidator(_read_rate)]
+"""Messages a second, written ``14/s``, ``600/m``, ``10000/h`` or ``50000/d``."""
+
+
+class RateLimits(Strict):
+    """How fast a relay or provider may be given messages, by all processes together."""
+
+    rate: Rate | None = None
+    """Over all destinations."""
+    per_destination: Mapping[str, Rate] = Field(default_factory=dict)
+    """Mailbox provider → rate."""
+
+
 class Relay(Strict):
     """An SMTP server that takes our mail."""
 
@@ -115,6 +142,28 @@ class Relay(Strict):
     data_timeout: Wait = timedelta(seconds=60)
     dot_timeout: Wait = timedelta(seconds=120)
     """How long to wait for the answer to the final dot; RFC 5321 §4.5.3.2.6 allows servers 10 minutes."""
+    limits: RateLimits = RateLimits()
+    """How fast it may be given mails."""
+
+
+def _weights(value: Any) -> Any:
+    """Read a list of relays as one of equal weights."""
+    is_list = isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+    return dict.fromkeys(value, 1) if is_list else value
+
+
+class Route(Strict):
+    """Which relays take the messages it fits; the first route that fits a message holds."""
+
+    channel: ChannelName
+    tenants: tuple[str, ...] = ()
+    """All tenants where empty."""
+    urgency: tuple[Urgency, ...] = ()
+    """Any urgency where empty."""
+    use: Annotated[Mapping[str, Annotated[int, Field(ge=1)]], BeforeValidator(_weights), Field(min_length=1)]
+    """Relay or provider → weight: of all messages it gets its weight's share."""
+    failover: tuple[str, ...] = ()
+    """Who stands in, the first that works, while none of ``use`` does."""
 
 
 class Sender(Strict):
@@ -217,6 +266,8 @@ class Sms(Strict):
     read_timeout: Wait = timedelta(seconds=20)
     plain_http_allowed: bool = False
     """For a stand-in within one's own network; this machine itself never needs it."""
+    limits: RateLimits = RateLimits()
+    """How fast it may be given SMS."""
 
 
 class Brand(Strict):
@@ -350,6 +401,12 @@ class Settings(BaseSettings):
     relay: str = "default"
     """The relay that takes all mail, unless ``urgent_relay`` names another for urgent mail."""
     urgent_relay: str | None = None
+    routes: tuple[Route, ...] = ()
+    """Which relays and providers take what; ``relay`` and ``urgent_relay`` take what no route fits."""
+    failover_after: Wait = timedelta(seconds=30)
+    """A relay that failed for so long is left to others, where a route names others."""
+    destinations: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Mailbox provider → domains, beyond those notifier knows; ``name.*`` stands for all countries' variants."""
     sms: Sms | None = None
     providers: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict, repr=False)
     """Those we send through by their HTTP APIs, by name; checked by ``notifier.channels.registry``."""
@@ -459,6 +516,7 @@ def load_settings(file: Path | None = None) -> Settings:
     if strangers:
         raise ConfigErrors(strangers)
     _check_relays(settings, document)
+    _check_routes(settings, document)
     return settings if settings.config_dir else settings.model_copy(update={"config_dir": path.parent})
 
 
@@ -510,6 +568,17 @@ def _check_relays(settings: Settings, document: Document) -> None:
         if relay.username and relay.security == "none":
             problem, mend = "a password must not travel without TLS", "set security to starttls or implicit"
             raise placed(document, ("relays", name), problem, mend)
+
+
+def _check_routes(settings: Settings, document: Document) -> None:
+    """Find relays that routes name and nobody configured; relays may also come from the environment alone."""
+    known = {*settings.relays, *settings.providers, *(["sms"] if settings.sms else [])}
+    for number, route in enumerate(settings.routes):
+        for field in ("use", "failover"):
+            for name in getattr(route, field):
+                if known and name not in known:
+                    path: Path_ = ("routes", number, field)
+                    raise placed(document, path, f"nothing is called {name!r}", f"one of {', '.join(known)}")
 
 
 def _explain(

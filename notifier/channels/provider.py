@@ -18,7 +18,7 @@ from notifier.documents import Strict
 from notifier.forms import wrong
 from notifier.messages import ChannelName, Outgoing
 from notifier.mime import Signer
-from notifier.settings import Wait
+from notifier.settings import RateLimits, Wait
 from notifier.tokens import reference_of
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -45,6 +45,8 @@ class ProviderSettings(Strict):
     """For each wait; with ``connect_timeout`` the deadline of a whole request."""
     plain_http_allowed: bool = False
     """For a stand-in within one's own network; this machine itself never needs it."""
+    limits: RateLimits = RateLimits()
+    """How fast it may be given messages."""
 
     @model_validator(mode="before")
     @classmethod

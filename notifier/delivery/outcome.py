@@ -77,7 +77,16 @@ class PauseFlow:
     reason: str
 
 
-Next = Done | Retry | Fallback | GiveUp | Hold | PauseFlow
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowDown:
+    """Too fast: the flow slows down; this message waits for its turn and loses no attempt."""
+
+    reason: str
+    hint: timedelta | None = None
+    """How long the other side asked us to wait."""
+
+
+Next = Done | Retry | Fallback | GiveUp | Hold | PauseFlow | SlowDown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +216,8 @@ def _pause(failure: SendError, standing: Standing, policy: RetryPolicy) -> Next:
 
 
 def _try_again(failure: SendError, standing: Standing, policy: RetryPolicy, jitter: float) -> Next:
-    counts = failure.fault is not Fault.RATE
+    is_rate = failure.fault is Fault.RATE
+    counts = not is_rate
     if counts and standing.attempt >= policy.attempts:
         return _leave(
             standing, MessageStatus.FAILED, f"{_words(failure)}, and all {policy.attempts} tries are used up"
@@ -216,18 +226,29 @@ def _try_again(failure: SendError, standing: Standing, policy: RetryPolicy, jitt
     # A rate limit uses up no attempt, so attempts alone would have it ask at the same pace for ever.
     exponent = standing.attempt if counts or standing.tries is None else standing.tries
     delay = policy.delay(exponent, jitter) if hint is None else hint
+    is_flow = is_rate and not _is_about_mailbox(failure)
+    if is_flow and hint is None:
+        delay = timedelta(0)
     if standing.now + delay >= standing.ends_at:
         last = standing.next_channel is None
         over = "the deadline" if last else "the time of this channel"
         return _leave(
             standing, MessageStatus.EXPIRED, f"{_words(failure)}, and the next try would come after {over}"
         )
+    if is_flow:
+        return SlowDown(reason=f"{_words(failure)}: the flow slows down", hint=hint)
     asked = " as the other side asked" if hint is not None else ""
     return Retry(
         delay=delay,
         counts=counts,
         reason=f"{_words(failure)}: again in {round(delay.total_seconds())} s{asked}",
     )
+
+
+def _is_about_mailbox(failure: SendError) -> bool:
+    """Say whether one recipient gets too much, and nobody else is concerned (RFC 3463 §3.3: X.2.X)."""
+    enhanced = failure.reply.enhanced
+    return enhanced is not None and enhanced.split(".")[1:2] == ["2"]
 
 
 def _leave(standing: Standing, status: MessageStatus, reason: str) -> Fallback | GiveUp:

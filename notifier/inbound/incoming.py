@@ -7,7 +7,7 @@ from functools import cached_property
 
 from notifier.inbound.addresses import addresses_in, is_mail_system
 from notifier.inbound.prose import split_at_copy
-from notifier.inbound.signs import has_sign
+from notifier.inbound.signs import has_sign, pattern
 from notifier.inbound.structure import Fields, read_fields, read_mail
 
 _TEXT = 40_000
@@ -20,6 +20,7 @@ _COPIES = frozenset(
         "text/rfc822",
     }
 )  # fmt: skip
+_BEGINNING = r"^\W*(?:\[[^\]]{0,40}\]\W*)?(?:(?:your|the|e-?mail|message|mail|auto\w*|notice|fwd?)\W+){0,4}"
 _X_FAILED = ("x-failed-recipients", "x-failed-recipient")
 
 
@@ -60,6 +61,11 @@ class Incoming:
     def has_report_subject(self) -> bool:
         """Whether the subject is one of reports."""
         return has_sign("subject", self.subject[:500])
+
+    @cached_property
+    def begins_like_report(self) -> bool:
+        """Whether the subject begins with words of reports, rather than speaks of one."""
+        return pattern("subject", before=_BEGINNING).search(self.subject[:500]) is not None
 
     @cached_property
     def listed(self) -> list[str]:

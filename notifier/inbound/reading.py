@@ -23,6 +23,8 @@ _REPLIED = re.compile(
     re.IGNORECASE,
 )
 _FORWARDED = re.compile(r"^\s{0,4}(?:fwd?|wg|tr|rv|enc|i|vb|doorst|转发|轉寄)\s{0,3}[:\uff1a]", re.IGNORECASE)
+_CLEAR = 4
+"""What a mention needs in a mail that no mail system sent, and that brings no copy of ours."""
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,250}>")
 
 
@@ -153,7 +155,7 @@ def _may_be_bounce(mail: Incoming) -> bool:
     if is_system:
         return says_so or has_subject
     is_thread = bool(mail.fields.get("in-reply-to") or mail.fields.get("references"))
-    return has_subject and says_so and not is_thread
+    return says_so and not is_thread and mail.begins_like_report
 
 
 def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
@@ -164,6 +166,8 @@ def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
         named = [
             by_name.get(plain(one)) or Mention(address=one, aliases=(), words="", score=0) for one in listed
         ]
+    if not (mail.is_from_system or mail.copy.items or any(one.score >= _CLEAR for one in named)):
+        return ()
     if not named:
         named = [Mention(address=one, aliases=(), words="", score=0) for one in _fallback(mail)]
     return tuple(judged(mail, one.address, one.aliases, None, one.words) for one in named)

@@ -96,19 +96,29 @@ class Rules:
     def reason(self, evidence: Evidence) -> str:
         """Return why the mail came back."""
         said, around = self._found(evidence.said), self._found(evidence.around)
-        whole = said | around | self._found(evidence.whole)
         near = said | around
-        first = (
-            (("texts", said), ("statuses", said), ("hints", said), ("texts", around), ("hints", around))
-            if said_anything(evidence)
-            else (("texts", around), ("statuses", around), ("hints", around))
-        )
-        last = (("vague", near), ("texts", whole), ("hints", whole), ("vague", whole), ("codes", whole))
-        for name, found in (*first, *last):
+        if said_anything(evidence):
+            order = [
+                ("texts", said),
+                ("statuses", said),
+                ("hints", said),
+                ("texts", around),
+                ("hints", around),
+            ]
+        else:
+            order = [("texts", around), ("statuses", around), ("hints", around)]
+        if reason := self._first(evidence, *order, ("vague", near)):
+            return reason
+        whole = near | self._found(evidence.whole)
+        last = self._first(evidence, ("texts", whole), ("hints", whole), ("vague", whole), ("codes", whole))
+        return last or ("onhold" if evidence.said or evidence.around else "undefined")
+
+    def _first(self, evidence: Evidence, *order: tuple[str, set[int]]) -> str | None:
+        for name, found in order:
             for rule in self.lists[name]:
                 if self._holds(rule, evidence, found):
                     return rule.reason
-        return "undefined" if not (evidence.said or evidence.around) else "onhold"
+        return None
 
     def is_hard(self, reason: str, status: str | None, code: int | None) -> bool:
         """Say whether nothing may ever be sent to the address again."""

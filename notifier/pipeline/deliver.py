@@ -9,11 +9,12 @@ from notifier.messages import ChannelName
 from notifier.pipeline.chunk import Chunk
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.tools import Report, Tools
-from notifier.store import relays
+from notifier.pipeline.turns import Turns
+from notifier.store import throttles
 
 log = get_logger("deliver")
 
-_UNTRIED = (False, 0, "")
+_UNTRIED = (False, 0)
 """A relay nothing is known against."""
 
 _STINT_SECONDS = 0.5
@@ -26,6 +27,7 @@ class Deliver:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self.settler = Settler(tools)
+        self._turns = Turns()
 
     def run(self, channel: ChannelName, lane: str) -> Report:
         """Send what is due over each relay of the channel that is neither resting nor at its limit.
@@ -36,16 +38,19 @@ class Deliver:
         tools.wake_ups.answer(WakeUp("deliver", lane, channel.value))
         report = Report()
         with tools.database.connection() as connection:
-            paused = relays.failures(connection)
-        awake = [relay for relay in tools.flows.relays(channel) if not paused.get(relay, _UNTRIED)[0]]
+            standing = throttles.standing(connection)
+        awake = [
+            relay for relay in tools.flows.relays(channel) if not standing.relays.get(relay, _UNTRIED)[0]
+        ]
         for relay in awake:
             with tools.flows.place(relay) as place:
                 if place is not None and not tools.stopping.is_set():
-                    failures = paused.get(relay, _UNTRIED)[1]
+                    failures = standing.relays.get(relay, _UNTRIED)[1]
                     others = relay != awake[-1]
                     chunk = Chunk(
-                        tools, self.settler, relay, place, failures, report, are_others_waiting=others
-                    )
+                        tools, self.settler, relay, place, failures, report, self._turns, standing,
+                        are_others_waiting=others,
+                    )  # fmt: skip
                     end, is_more = time.monotonic() + _STINT_SECONDS, True
                     while is_more and time.monotonic() < end:
                         is_more = chunk.run(channel, lane)

@@ -1,4 +1,4 @@
-"""Know which relay takes a message, and how many sessions to it this process may hold.
+"""Know the relays of this process, and how many sessions to each it may hold.
 
 Sessions are kept open between chunks; a relay that hangs holds only its own sessions.
 """
@@ -6,33 +6,38 @@ Sessions are kept open between chunks; a relay that hangs holds only its own ses
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from uuid import UUID
 
 from notifier.channels.base import Channel, Session
 from notifier.decisions import ChannelStep
 from notifier.events import Urgency
 from notifier.messages import ChannelName
+from notifier.pipeline.routing import Movable, Routing, Way
 
 
 class Flows:
-    """The way from a channel and urgency to a relay."""
+    """The relays and providers, and the way of a message to one of them."""
 
-    def __init__(
-        self, channels: Mapping[str, Channel], *, email: str, urgent_email: str | None = None
-    ) -> None:
-        self._channels = dict(channels)
-        self._email, self._urgent_email = email, urgent_email or email
+    def __init__(self, channels: Mapping[str, Channel], routing: Routing) -> None:
+        self._channels, self._routing = dict(channels), routing
         self._pools = {relay: _SessionPool(channel) for relay, channel in channels.items()}
 
-    def relay(self, channel: ChannelName, urgency: Urgency) -> str:
-        """Return the relay new messages go to."""
-        if channel is ChannelName.EMAIL:
-            return self._urgent_email if urgency is Urgency.URGENT else self._email
-        # The gateway of ``sms:``, or the first provider of the channel.
-        return (
-            channel.value
-            if channel.value in self._channels
-            else next(iter(self.relays(channel)), channel.value)
-        )
+    def way(self, channel: ChannelName, urgency: Urgency, tenant: str, message: UUID, address: str) -> Way:
+        """Return where a new message goes: its relay and its destination."""
+        return self._routing.way(channel, urgency, tenant, message, address)
+
+    def relay(self, channel: ChannelName, urgency: Urgency, tenant: str, message: UUID) -> str:
+        """Return the relay a message goes to."""
+        return self._routing.relay(channel, urgency, tenant, message)
+
+    @property
+    def has_choice(self) -> bool:
+        """Say whether any message could go more than one way."""
+        return self._routing.has_choice
+
+    def movable(self, relay: str, urgency: Urgency) -> Movable:
+        """Return whose messages, waiting at a relay of ours, could go another way."""
+        return self._routing.movable(relay, self._channels[relay].name, urgency)
 
     def relays(self, channel: ChannelName) -> tuple[str, ...]:
         """Return all relays of a channel that this process can use."""
@@ -42,6 +47,11 @@ class Flows:
         """Return the steps of a plan that something here can send; all of them where that would be none."""
         there = {adapter.name for adapter in self._channels.values()}
         return tuple(step for step in steps if step.channel in there) or tuple(steps)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The relays and providers of this process's configuration."""
+        return tuple(self._channels)
 
     def knows(self, relay: str) -> bool:
         """Tell whether the relay is in this process's configuration."""

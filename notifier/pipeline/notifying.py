@@ -160,7 +160,9 @@ class NotificationWriter:
             address_index=self._address_index(event.tenant, action.recipient, channel),
             position=0,
             created_at=notification.created_at,
-            relay=self._flows.relay(channel, action.urgency),
+            flows=self._flows,
+            urgency=action.urgency,
+            address=address_on(action.recipient, channel),
             expires_at=channel_deadlines(one.incoming.at, deadline, steps)[0],
         )
         return _Made(notification, message, work, paced)

@@ -11,7 +11,16 @@ from uuid import UUID
 from notifier.clock import Clock
 from notifier.crypto import Keyring, blind_index
 from notifier.delivery.fate import Blame
-from notifier.delivery.outcome import Fallback, GiveUp, Hold, Next, PauseFlow, Retry, channel_deadlines
+from notifier.delivery.outcome import (
+    Fallback,
+    GiveUp,
+    Hold,
+    Next,
+    PauseFlow,
+    Retry,
+    SlowDown,
+    channel_deadlines,
+)
 from notifier.errors import Fault, OutcomeUnknown, PermanentFailure, Phase, Reply, SendError, TemporaryFailure
 from notifier.events import Urgency
 from notifier.ids import uuid7
@@ -131,6 +140,9 @@ class Recorder:
                 relays.pause_relay(connection, relay, following.delay, following.reason)
                 kept = work.postpone(connection, claim, timedelta(0), attempt=claim.attempt)
                 status = MessageStatus.DEFERRED
+            case SlowDown():
+                kept = work.postpone(connection, claim, timedelta(0), attempt=claim.attempt)
+                status = MessageStatus.DEFERRED
             case Hold():
                 kept = work.hold(connection, claim)
                 status = following.status
@@ -174,7 +186,9 @@ class Recorder:
             address_index=blind_index(self._keyring.index_key, row.tenant, address),
             position=position,
             created_at=now,
-            relay=self._flows.relay(following.channel, Urgency(row.urgency)),
+            flows=self._flows,
+            urgency=Urgency(row.urgency),
+            address=address,
             expires_at=expires_at,
         )
         verdict = self._pacing.fall_back(connection, ask_of(job, position), now)

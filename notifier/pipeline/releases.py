@@ -22,8 +22,10 @@ from notifier.pipeline.flows import Flows
 from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS, Incoming
 from notifier.pipeline.jobs import Composer, Job, Unopenable, Unready
 from notifier.pipeline.pacing import Pacing, ask_of
+from notifier.pipeline.rows import work_row
 from notifier.recipients.gathering import SHOWN, Entry, Said, digest_data, outdated
 from notifier.recipients.personal import Kind
+from notifier.recipients.resolve import address_on
 from notifier.store import held
 from notifier.store.alert_groups import live_groups
 from notifier.store.database import Connection, Database, DatabaseUnavailable
@@ -197,7 +199,7 @@ class Releases:
             if row.message_id in stale:
                 sorted_.end(row, MessageStatus.SUPERSEDED, stale[row.message_id])
                 continue
-            relay = self._flows.relay(job.channel, job.urgency)
+            relay = self._flows.relay(job.channel, job.urgency, row.tenant, row.message_id)
             has_tls = not self._flows.knows(relay) or self._flows.adapter(relay).is_encrypted
             verdict = self._composer.gate(job, now, has_tls=has_tls)
             if verdict.allowed or verdict.hold:
@@ -222,15 +224,10 @@ class Releases:
 
     def _work(self, job: Job, now: datetime) -> WorkRow:
         row = job.row
-        return WorkRow(
-            message_id=row.message_id,
-            tenant=row.tenant,
-            channel=row.channel,
-            lane=row.lane,
-            relay=self._flows.relay(job.channel, job.urgency),
-            due_at=None,
-            expires_at=channel_deadlines(now, row.deadline, job.steps[row.position :])[0],
-        )
+        address = address_on(job.recipient, job.channel)
+        way = self._flows.way(job.channel, job.urgency, row.tenant, row.message_id, address)
+        expires_at = channel_deadlines(now, row.deadline, job.steps[row.position :])[0]
+        return work_row(row, way, expires_at)
 
     def _gather(self, connection: Connection, bin_: Bin, sorted_: _Sorted, now: datetime) -> set[Flow]:
         """Make one digest of many messages, and end them in its favour."""

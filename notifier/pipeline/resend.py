@@ -19,6 +19,7 @@ from notifier.messages import MessageStatus
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.jobs import Composer, Job, Unopenable, Unready
 from notifier.pipeline.rows import new_message
+from notifier.recipients.resolve import address_on
 from notifier.rules.ruleset import RuleSet
 from notifier.store import messages, work
 from notifier.store.database import Connection, Database
@@ -125,7 +126,7 @@ class Resender:
         return self._policy.of(job.urgency).deadline_of(now, span or job.entry.deadline)
 
     def _ask_gate(self, job: Job, now: datetime) -> None:
-        relay = self._flows.relay(job.channel, job.urgency)
+        relay = self._flows.relay(job.channel, job.urgency, job.row.tenant, job.row.message_id)
         if not self._flows.knows(relay):
             raise ResendRefused(f"nothing is configured that sends {job.channel.value}: no relay {relay!r}")
         verdict = self._composer.gate(job, now, has_tls=self._flows.adapter(relay).is_encrypted)
@@ -155,7 +156,8 @@ class Resender:
             tenant=row.tenant, notification_id=row.notification_id, event_id=row.event_id, type=row.type,
             subject=row.subject, channel=row.channel, lane=row.lane, person_id=row.person_id,
             address_index=row.address_index, position=row.position, created_at=now, resend_of=row.message_id,
-            relay=self._flows.relay(job.channel, job.urgency), expires_at=_expires_at(job, now),
+            flows=self._flows, urgency=job.urgency, address=address_on(job.recipient, job.channel),
+            expires_at=_expires_at(job, now),
         )  # fmt: skip
         messages.insert_messages(connection, [message])
         work.insert_work(connection, [waiting])

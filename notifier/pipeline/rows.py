@@ -3,8 +3,13 @@
 from datetime import datetime
 from uuid import UUID
 
+from notifier.events import Urgency
 from notifier.ids import uuid7
+from notifier.messages import ChannelName
+from notifier.pipeline.flows import Flows
+from notifier.pipeline.routing import Way
 from notifier.store.held import HeldRow
+from notifier.store.jobs import JobRow
 from notifier.store.messages import MessageRow
 from notifier.store.work import WorkRow
 
@@ -22,11 +27,13 @@ def new_message(
     address_index: bytes,
     position: int,
     created_at: datetime,
-    relay: str,
+    flows: Flows,
+    urgency: Urgency,
+    address: str,
     expires_at: datetime,
     resend_of: UUID | None = None,
 ) -> tuple[MessageRow, WorkRow]:
-    """Return a message and its place in the queue, due now by the database's clock."""
+    """Return a message to ``address`` and its place in the queue, due now by the database's clock."""
     message = MessageRow(
         id=uuid7(),
         tenant=tenant,
@@ -42,16 +49,23 @@ def new_message(
         created_at=created_at,
         resend_of=resend_of,
     )
-    waiting = WorkRow(
-        message_id=message.id,
-        tenant=tenant,
-        channel=channel,
-        lane=lane,
-        relay=relay,
+    way = flows.way(ChannelName(channel), urgency, tenant, message.id, address)
+    return message, work_row(message, way, expires_at)
+
+
+def work_row(message: MessageRow | JobRow, way: Way, expires_at: datetime) -> WorkRow:
+    """Return the place of a message in the queue, due now by the database's clock."""
+    return WorkRow(
+        message_id=message.id if isinstance(message, MessageRow) else message.message_id,
+        tenant=message.tenant,
+        channel=message.channel,
+        lane=message.lane,
+        relay=way.relay,
         due_at=None,
         expires_at=expires_at,
+        destination=way.destination.group,
+        domain=way.destination.domain,
     )
-    return message, waiting
 
 
 def held_row(message: MessageRow, digest_key: str, until: datetime, reason: str, now: datetime) -> HeldRow:

@@ -146,7 +146,8 @@ class Settler:
                         self._hand_on(connection, job, relay, report)
 
     def _hand_on(self, connection: Connection, job: Job, relay: str, report: Report) -> None:
-        known = self._tools.flows.relay(job.channel, job.urgency)
+        row = job.row
+        known = self._tools.flows.relay(job.channel, job.urgency, row.tenant, row.message_id)
         if self._tools.flows.knows(known):
             work.reroute(connection, job.claim, known)
             log.warning("deliver.rerouted", message_id=str(job.row.message_id), relay=relay, to=known)

@@ -18,6 +18,7 @@ from notifier.errors import NotifierError
 from notifier.events import LANES
 from notifier.logs import get_logger
 from notifier.pipeline.ack_links import AckRequests
+from notifier.pipeline.failover import Failover
 from notifier.pipeline.groups import Groups
 from notifier.pipeline.inbound_sms import InboundSms
 from notifier.pipeline.incoming import WAITING_ERRORS
@@ -30,12 +31,13 @@ from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Report
 from notifier.pipeline.track import WAKE_UP, Track
-from notifier.store import ack_links, heartbeats, person_links, sms_in, tracked, upkeep, work
+from notifier.store import ack_links, heartbeats, person_links, sms_in, throttles, tracked, upkeep, work
 from notifier.store.database import Database, DatabaseUnavailable
 
 log = get_logger("sweep")
 
 _UPKEEP = timedelta(hours=6)
+_RELEARN_SECONDS = 60.0
 
 
 class Sweep:
@@ -56,6 +58,7 @@ class Sweep:
         measurer: Measurer,
         ack_requests: AckRequests,
         inbound_sms: InboundSms | None,
+        failover: Failover,
         track: Track,
         link_requests: LinkRequests,
         grace: timedelta,
@@ -67,9 +70,10 @@ class Sweep:
         self._lapses, self._groups, self._releases = lapses, groups, releases
         self._measurer, self._ack_requests = measurer, ack_requests
         self._inbound_sms, self._link_requests, self._track = inbound_sms, link_requests, track
+        self._failover = failover
         self._counters, self._grace = counters, grace.total_seconds()
         self._running, self._told = threading.Lock(), ""
-        self._forget_after = 0.0
+        self._forget_after = self._relearn_after = 0.0
 
     def run(self) -> Counter[str]:
         """Do one round; return what was found: nothing where another thread of this process does one already.
@@ -101,6 +105,7 @@ class Sweep:
             "measured": self._measure,
             "unknown": self._settle_unknown,
             "expired": lambda found: self._settle("expired", self._settler.expired, found),
+            "failover": self._fail_over,
             "work": self._wake,
             "intake": self._sweep_intake,
             "upkeep": self._beat,
@@ -178,6 +183,10 @@ class Sweep:
         if self._counters is not None and report.flows:
             self._counters.add(report.flows)
 
+    def _fail_over(self, found: Counter[str]) -> None:
+        found["handed_over"], flows = self._failover.run()
+        self._ring_flows(flows)
+
     def _wake(self, found: Counter[str]) -> None:
         with self._database.connection() as connection:
             found["taken_back"] = work.take_back(connection)
@@ -197,6 +206,9 @@ class Sweep:
                 self._forget_after = time.monotonic() + _UPKEEP.total_seconds()
                 self._releases.forget(connection)
                 found["let_go"] = upkeep.let_go(connection)
+            if time.monotonic() > self._relearn_after:
+                self._relearn_after = time.monotonic() + _RELEARN_SECONDS
+                throttles.forget(connection)
 
     def _sweep_intake(self, found: Counter[str]) -> None:
         for lane, length in self._intake.lengths().items():

@@ -16,6 +16,7 @@ from notifier.pipeline.flows import Flows
 from notifier.pipeline.jobs import Composer
 from notifier.pipeline.lookups import Lookups
 from notifier.pipeline.record import Outcome, Recorder
+from notifier.pipeline.throttling import Throttling
 from notifier.settings import Tuning
 from notifier.store.database import Database, DatabaseUnavailable
 from notifier.store.jobs import JobRow
@@ -38,6 +39,7 @@ class Tools:
     composer: Composer
     recorder: Recorder
     flows: Flows
+    throttling: Throttling
     lookups: Lookups
     policy: DeliveryPolicy
     clock: Clock

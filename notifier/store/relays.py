@@ -1,8 +1,67 @@
 """Keep which relays must rest, and since how many failures: their messages wait without being blamed."""
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from notifier.store.database import Connection
+
+_WOKEN_BY_HAND = timedelta(days=36_500)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayState:
+    """A relay that fails, or was told to rest."""
+
+    relay: str
+    is_resting: bool
+    """Until ``until``; then one message tries it."""
+    is_down: bool
+    """It has failed for so long, or a person said so: whoever can goes another way."""
+    until: datetime
+    since: datetime
+    failures: int
+    reason: str
+    by_operator: bool
+
+
+def states(connection: Connection, down_after: timedelta) -> dict[str, RelayState]:
+    """Return the relays that fail, by name; one that failed for ``down_after`` is down."""
+    rows = connection.execute(
+        """SELECT relay, until > now(), by_operator OR since <= now() - %s, until, since, failures, reason, by_operator
+           FROM relay_pause""",
+        [down_after],
+        prepare=True,
+    ).fetchall()
+    return {row[0]: _state(row) for row in rows}
+
+
+def _state(row: tuple[str, bool, bool, datetime, datetime, int, str, bool]) -> RelayState:
+    relay, is_resting, is_down, until, since, failed, reason, by_operator = row
+    return RelayState(
+        relay=relay, is_resting=is_resting, is_down=is_down, until=until, since=since, failures=failed,
+        reason=reason, by_operator=by_operator,
+    )  # fmt: skip
+
+
+def rest_relay(connection: Connection, relay: str, span: timedelta | None, reason: str) -> None:
+    """Let nobody use the relay for ``span``, or until :func:`wake_relay`: a person says so."""
+    connection.execute(
+        """INSERT INTO relay_pause (relay, until, reason, by_operator) VALUES (%s, now() + %s, %s, true)
+           ON CONFLICT (relay) DO UPDATE SET until = excluded.until, reason = excluded.reason, by_operator = true""",
+        [relay, span or _WOKEN_BY_HAND, reason],
+    )
+
+
+def wake_relay(connection: Connection, relay: str) -> bool:
+    """Let the relay be used again, whoever let it rest; False where it did not."""
+    row = connection.execute("DELETE FROM relay_pause WHERE relay = %s RETURNING relay", [relay]).fetchone()
+    return row is not None
+
+
+def waiting_at(connection: Connection, relay: str) -> int:
+    """Return how many messages wait for a relay."""
+    row = connection.execute("SELECT count(*) FROM work WHERE relay = %s AND state = 0", [relay]).fetchone()
+    return int(row[0]) if row else 0
 
 
 def pause_relay(connection: Connection, relay: str, delay: timedelta, reason: str) -> None:
@@ -13,14 +72,19 @@ def pause_relay(connection: Connection, relay: str, delay: timedelta, reason: st
     connection.execute(
         """INSERT INTO relay_pause (relay, until, reason) VALUES (%s, now() + %s, %s)
            ON CONFLICT (relay) DO UPDATE SET until = greatest(relay_pause.until, excluded.until),
-             failures = relay_pause.failures + (relay_pause.until <= now())::int, reason = excluded.reason""",
+             failures = relay_pause.failures + (relay_pause.until <= now())::int,
+             by_operator = relay_pause.by_operator AND relay_pause.until > now(),
+             reason = CASE WHEN relay_pause.by_operator AND relay_pause.until > now() THEN relay_pause.reason
+                           ELSE excluded.reason END""",
         [relay, delay, reason],
     )
 
 
 def clear_pause(connection: Connection, relay: str) -> None:
-    """The relay took a message: forget its failures."""
-    connection.execute("DELETE FROM relay_pause WHERE relay = %s", [relay])
+    """The relay took a message: forget its failures, unless a person let it rest meanwhile."""
+    connection.execute(
+        "DELETE FROM relay_pause WHERE relay = %s AND NOT (by_operator AND until > now())", [relay]
+    )
 
 
 def failures(connection: Connection) -> dict[str, tuple[bool, int, str]]:

@@ -12,6 +12,7 @@ from datetime import timedelta
 import psycopg
 from sqlalchemy.engine import make_url
 
+from notifier.store.backlogs import ThrottleLevel, throttle_levels
 from notifier.store.database import Connection, DatabaseUnavailable
 from notifier.store.heartbeats import age
 from notifier.store.rule_sets import RulesView, view_rules
@@ -49,6 +50,7 @@ class Sounding:
     dead_letters: tuple[tuple[str, int], ...] = ()
     rules: RulesView | None = None
     alerts: AlertTotals | None = None
+    throttles: tuple[ThrottleLevel, ...] = ()
     reports: ReportTotals | None = None
     unreadable: int | None = None
     """Mails that came back and could not be read."""
@@ -82,6 +84,7 @@ def sound(url: str, within: timedelta) -> Sounding:
             dead_letters=tuple((kind, waiting) for kind, waiting in letters),
             rules=view_rules(connection),
             alerts=_alerts(connection),
+            throttles=throttle_levels(connection),
             reports=_reports(connection),
             unreadable=_unreadable(connection),
         )

@@ -5,7 +5,7 @@ workers' clocks need not agree.
 """
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -14,7 +14,8 @@ from uuid import UUID
 
 import psycopg
 
-from notifier.store import tenants
+from notifier.delivery.shares import shares as share_out
+from notifier.store import tenants, turns
 from notifier.store.database import Connection, Cursor
 from notifier.store.messages import AttemptRow
 from notifier.store.partitions import Partitions
@@ -42,6 +43,8 @@ class WorkRow:
     due_at: datetime | None
     """None: at once, by the database's clock; a worker's may be wrong."""
     expires_at: datetime
+    destination: str = "other"
+    domain: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +57,22 @@ class Claim:
     expires_at: datetime
     may_have_arrived: bool = False
     """An earlier try ended without an answer."""
+    destination: str = "other"
+    domain: bytes | None = None
 
 
-_INSERT: LiteralString = """INSERT INTO work (message_id, tenant, channel, lane, relay, due_at, expires_at, state)
+# A domain that limits us has a group of its own: few do, and without any the look costs nothing.
+_INSERT: LiteralString = """INSERT INTO work (message_id, tenant, channel, lane, relay, due_at, expires_at, destination,
+                                              domain, state)
     SELECT message_id, tenant, channel, lane, relay, coalesce(due_at, now()), expires_at,
+           CASE WHEN domain IS NOT NULL AND (relay, 'd:' || encode(domain, 'hex')) IN
+                     (SELECT throttle.relay, throttle.destination FROM throttle)
+                THEN 'd:' || encode(domain, 'hex') ELSE destination END,
+           domain,
            CASE WHEN new.tenant IN (SELECT id FROM tenant WHERE paused_at IS NOT NULL) THEN 2 ELSE 0 END
-    FROM unnest(%b::uuid[], %b::text[], %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::timestamptz[])
-         AS new (message_id, tenant, channel, lane, relay, due_at, expires_at)"""
+    FROM unnest(%b::uuid[], %b::text[], %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::timestamptz[],
+                %b::text[], %b::bytea[])
+         AS new (message_id, tenant, channel, lane, relay, due_at, expires_at, destination, domain)"""
 
 
 def insert_work(connection: Connection, rows: Iterable[WorkRow]) -> None:
@@ -74,12 +86,15 @@ _READY_OR_PAUSED: LiteralString = """CASE WHEN EXISTS (
     SELECT 1 FROM tenant WHERE id = work.tenant AND paused_at IS NOT NULL) THEN 2 ELSE 0 END"""
 
 _TAKE: LiteralString = """UPDATE work SET state = 1, token = %s, is_sending = false, lease_until = now() + %s
-           WHERE message_id = ANY (ARRAY({wanted})) RETURNING message_id, attempt, expires_at, may_have_arrived"""
+           WHERE message_id = ANY (ARRAY({wanted}))
+           RETURNING message_id, attempt, expires_at, may_have_arrived, destination, domain"""
 _DUE = _TAKE.replace(
     "{wanted}",
-    """SELECT message_id FROM work
-       WHERE relay = %s AND channel = %s AND lane = %s AND due_at <= now() AND state = 0
-       ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED""",
+    """SELECT picked.message_id FROM unnest(%b::text[], %b::text[], %b::int[]) AS share (destination, tenant, count),
+         LATERAL (SELECT work.message_id FROM work
+                  WHERE relay = %s AND channel = %s AND lane = %s AND work.destination = share.destination
+                    AND work.tenant = share.tenant AND due_at <= now() AND state = 0
+                  ORDER BY due_at LIMIT share.count FOR UPDATE SKIP LOCKED) AS picked""",
 )
 _EXPIRED = _TAKE.replace(
     "{wanted}",
@@ -100,10 +115,28 @@ _UNKNOWN = _TAKE.replace("is_sending = false", "is_sending = true").replace(
 
 
 def claim(
-    connection: Connection, *, relay: str, channel: str, lane: str, limit: int, token: UUID, lease: timedelta
+    connection: Connection,
+    *,
+    relay: str,
+    channel: str,
+    lane: str,
+    limit: int,
+    token: UUID,
+    lease: timedelta,
+    shares: Mapping[turns.Flow, int] | None = None,
 ) -> list[Claim]:
-    """Take up to ``limit`` due messages of one relay, oldest due first."""
-    return _claims(connection, _DUE, token, [token, lease, relay, channel, lane, limit])
+    """Take up to ``limit`` due messages of one relay: of each (destination, tenant) its share, oldest due first.
+
+    Without ``shares`` each tenant gets as much as any other.
+    """
+    if shares is None:
+        due = turns.look(connection, relay=relay, channel=channel, lane=lane, limit=limit).due
+        shares = share_out(due, limit)
+    if not shares:
+        return []
+    destinations, tenants_ = [flow[0] for flow in shares], [flow[1] for flow in shares]
+    values = [token, lease, destinations, tenants_, list(shares.values()), relay, channel, lane]
+    return _claims(connection, _DUE, token, values)
 
 
 def claim_expired(connection: Connection, *, limit: int, token: UUID, lease: timedelta) -> list[Claim]:
@@ -137,6 +170,51 @@ def reroute(connection: Connection, claimed: Claim, relay: str) -> None:
            WHERE message_id = %s AND token = %s""",
         [relay, claimed.message_id, claimed.token],
     )
+
+
+def move_domain(connection: Connection, relay: str, domain: bytes, destination: str, limit: int) -> int:
+    """Give what waits for a domain that was in no group its own; return how many moved, at most ``limit``."""
+    return connection.execute(
+        """UPDATE work SET destination = %s WHERE message_id = ANY (ARRAY(
+             SELECT message_id FROM work WHERE relay = %s AND destination = 'other' AND domain = %s AND state IN (0, 2)
+             LIMIT %s FOR UPDATE SKIP LOCKED))""",
+        [destination, relay, domain, limit],
+    ).rowcount
+
+
+def lock_waiting(
+    connection: Connection,
+    *,
+    relay: str,
+    channel: str,
+    lane: str,
+    limit: int,
+    named: Collection[str],
+    of_named: Collection[str],
+    has_others: bool,
+) -> list[tuple[UUID, str]]:
+    """Lock due messages of a relay that it cannot have had yet, and return them with their tenants.
+
+    Only those of the tenants ``of_named``, and, with ``has_others``, of all that are not ``named``.
+    """
+    rows = connection.execute(
+        """SELECT message_id, tenant FROM work
+           WHERE relay = %s AND channel = %s AND lane = %s AND state = 0 AND due_at <= now() AND NOT may_have_arrived
+             AND (tenant = ANY (%b::text[]) OR (%s AND tenant <> ALL (%b::text[])))
+           LIMIT %s FOR UPDATE SKIP LOCKED""",
+        [relay, channel, lane, sorted(of_named), has_others, sorted(named), limit],
+    ).fetchall()
+    return [(row[0], row[1]) for row in rows]
+
+
+def move(connection: Connection, relays: Mapping[UUID, str]) -> None:
+    """Let messages that wait, and are locked, wait for other relays."""
+    if relays:
+        connection.execute(
+            """UPDATE work SET relay = new.relay FROM unnest(%b::uuid[], %b::text[]) AS new (id, relay)
+               WHERE work.message_id = new.id AND state = 0""",
+            [list(relays), list(relays.values())],
+        )
 
 
 def take_back(connection: Connection) -> int:
@@ -299,22 +377,28 @@ def finish(connection: Connection, claimed: Claim) -> bool:
 
 
 def lanes_with_work(connection: Connection) -> list[tuple[str, str]]:
-    """Return the (channel, lane) pairs that have something due on a relay that is not resting.
+    """Return the (channel, lane) pairs that have something due on a relay and for a destination that do not rest.
 
-    A loose index scan: one probe per (relay, channel, lane) in use, however long the queue is.
+    A loose index scan: a few probes per (relay, channel, lane, destination) in use, however long the queue is.
     """
     rows = connection.execute(
         """WITH RECURSIVE flow AS (
-             (SELECT relay, channel, lane FROM work WHERE state = 0 ORDER BY relay, channel, lane LIMIT 1)
+             (SELECT relay, channel, lane, destination FROM work WHERE state = 0
+              ORDER BY relay, channel, lane, destination LIMIT 1)
              UNION ALL
              SELECT following.* FROM flow, LATERAL (
-               SELECT work.relay, work.channel, work.lane FROM work
-               WHERE state = 0 AND (work.relay, work.channel, work.lane) > (flow.relay, flow.channel, flow.lane)
-               ORDER BY work.relay, work.channel, work.lane LIMIT 1) AS following)
+               SELECT work.relay, work.channel, work.lane, work.destination FROM work
+               WHERE state = 0 AND (work.relay, work.channel, work.lane, work.destination)
+                                   > (flow.relay, flow.channel, flow.lane, flow.destination)
+               ORDER BY work.relay, work.channel, work.lane, work.destination LIMIT 1) AS following)
            SELECT DISTINCT channel, lane FROM flow
            WHERE NOT EXISTS (SELECT 1 FROM relay_pause WHERE relay_pause.relay = flow.relay AND until > now())
+             AND NOT EXISTS (SELECT 1 FROM throttle WHERE throttle.relay = flow.relay
+                               AND throttle.destination IN ('*', flow.destination) AND until > now())
              AND EXISTS (SELECT 1 FROM work WHERE work.relay = flow.relay AND work.channel = flow.channel
-                           AND work.lane = flow.lane AND state = 0 AND due_at <= now())"""
+                           AND work.lane = flow.lane AND work.destination = flow.destination
+                           AND state = 0 AND due_at <= now())""",
+        prepare=True,
     ).fetchall()
     return [(row[0], row[1]) for row in rows]
 

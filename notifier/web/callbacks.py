@@ -102,14 +102,19 @@ class CallbackDesk:
             raise TooSlow("slow") from None
         if body is None:
             raise TooLarge("too large")
-        url, query = request.url, f"?{request.url.query}" if request.url.query else ""
-        base = self._public_url or f"{url.scheme}://{url.netloc}"
         return Callback(
-            url=f"{base}{url.path}{query}",
+            url=self._url(request),
             headers={name.lower(): value for name, value in request.headers.items()},
             body=body,
             at=self._clock.now(),
         )
+
+    def _url(self, request: Request) -> str:
+        """Return the URL as the provider called it, to the letter; never parsed, since anybody may write it."""
+        scope = request.scope
+        base = self._public_url or f"{scope['scheme']}://{request.headers.get('host', '')}"
+        path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+        return f"{base}{path}?{query}" if query else f"{base}{path}"
 
     def _refuse(self, provider: str, refusal: Refusal) -> Response:
         log.warning(

@@ -5,7 +5,7 @@ Pure: takes what the probes answered. A part that did not answer is ``notifier_u
 
 import platform
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from notifier import __version__
 from notifier.broker.counters import BUCKETS
+from notifier.store.backlogs import ThrottleLevel
 from notifier.store.rule_sets import RulesView
 from notifier.store.soundings import AlertTotals, ReportTotals, Sounding
 from notifier.web.broker import BrokerView
@@ -115,6 +116,21 @@ def _latencies(fields: Mapping[str, float]) -> Metric:
     return histogram
 
 
+def _of_throttles(levels: Sequence[ThrottleLevel]) -> Iterator[Metric]:
+    """Return what was learned of flows: few, and domains of their own together, so that labels do not grow."""
+    labels = ["relay", "destination"]
+    rate = GaugeMetricFamily(
+        "notifier_throttle_rate", "Messages a second a flow may send, learned from refusals.", labels=labels
+    )
+    rest = GaugeMetricFamily(
+        "notifier_throttle_rest_seconds", "How long the flow still rests.", labels=labels
+    )
+    for one in levels:
+        rate.add_metric([one.relay, one.destination], one.rate)
+        rest.add_metric([one.relay, one.destination], one.resting)
+    yield from (rate, rest)
+
+
 def _of_database(sounding: Sounding) -> Iterator[Metric]:
     waiting = GaugeMetricFamily("notifier_backlog_messages", "Messages still to be sent.", labels=_FLOW)
     held = GaugeMetricFamily("notifier_held_messages", "Messages that wait for a person.", labels=_FLOW)
@@ -127,6 +143,7 @@ def _of_database(sounding: Sounding) -> Iterator[Metric]:
         held.add_metric(flow, row.held)
         oldest.add_metric(flow, row.oldest)
     yield from (waiting, held, oldest)
+    yield from _of_throttles(sounding.throttles)
     letters = GaugeMetricFamily(
         "notifier_dead_letters", "Events that could not be processed and wait for a retry.", labels=["kind"]
     )

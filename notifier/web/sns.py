@@ -4,6 +4,7 @@ Only ever asks hosts whose names ``notifier.inbound.callbacks.sns`` let through,
 """
 
 import threading
+import time
 from collections.abc import Callable
 
 import httpx
@@ -26,6 +27,7 @@ Raises:
 """
 
 _PATIENCE = 5.0
+"""Seconds for each wait; twice as many for the whole."""
 _SIZE = 65_536
 _CERTIFICATES = 64
 _KEPT_SECONDS = 86_400.0
@@ -40,6 +42,7 @@ def fetch(url: str) -> bytes:
         FileNotFoundError: the server knows no such page.
         OSError: it cannot be had right now.
     """
+    end = time.monotonic() + 2 * _PATIENCE
     try:
         with httpx.stream("GET", url, timeout=_PATIENCE, follow_redirects=False, trust_env=False) as answer:
             if httpx.codes.is_client_error(answer.status_code):
@@ -49,7 +52,7 @@ def fetch(url: str) -> bytes:
             page = b""
             for part in answer.iter_bytes():
                 page += part
-                if len(page) > _SIZE:
+                if len(page) > _SIZE or time.monotonic() > end:
                     raise OSError("too long")
             return page
     except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -145,6 +145,17 @@ def test_nothing_is_kept_of_what_is_not_believed(web: httpx.Client, flow: Flow) 
     assert counted["notifier_callbacks_total", "refused: password", "pm"] == 1
 
 
+@pytest.mark.parametrize("host", ["[", "[::1", "a b", "%00", "notifier.example.com:99999999"])
+def test_a_host_nobody_has_is_refused_like_any_stranger(web: httpx.Client, host: str) -> None:
+    """The URL is compared, never taken apart."""
+    form = {
+        "content": "MessageSid=SM1&MessageStatus=sent",
+        "headers": {"host": host, "x-twilio-signature": "x"},
+    }
+
+    assert web.post("/callbacks/sms?bodySHA256=1", **form).status_code == 403
+
+
 def test_a_mailgun_token_counts_once_whatever_comes_with_it(web: httpx.Client, flow: Flow) -> None:
     """Its signature does not cover the event."""
     genuine = json.loads(mailgun(KEY, {"event": "delivered"}, at=now()))

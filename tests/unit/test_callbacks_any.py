@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from notifier.channels.registry import KINDS
 from notifier.inbound.callbacks import mailgun as mailgun_module
 from notifier.inbound.callbacks import postmark as postmark_module
 from notifier.inbound.callbacks import twilio_signature, vonage_signature
@@ -162,6 +163,16 @@ def test_secrets_are_compared_in_constant_time(module: Any) -> None:
 
     assert "compare_digest" in calls
     assert not compared & secret
+
+
+def test_every_kind_of_provider_that_tells_is_heard() -> None:
+    """And none that does not."""
+    telling = {name for name, kind in KINDS.items() if kind.capabilities.receipts}
+
+    assert set(READERS) == telling
+    for name in telling:
+        words = set(KINDS[name].capabilities.receipts)
+        assert words <= {kind.value for kind in ReceiptKind}
 
 
 def test_every_bounce_has_a_class_and_every_other_receipt_none() -> None:

@@ -1,5 +1,6 @@
 """The DKIM settings: which keys are taken, which are refused, and what is only advised against."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -108,12 +109,19 @@ def test_the_channel_of_a_configured_relay_signs(files: dict[str, str]) -> None:
     assert verdicts(prepared.wire, records_of(*keys)) == [True]
 
 
-def test_a_key_may_come_as_a_secret() -> None:
-    """In NOTIFIER_DKIM, or in the file NOTIFIER_DKIM_FILE names."""
-    made = signer(with_dkim(selector="n1", key=RSA_PEM.decode()))
+def test_a_key_may_come_as_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole table in the file NOTIFIER_DKIM_FILE names, as orchestrators hand secrets over."""
+    secret = tmp_path / "dkim.json"
+    table = {"example.com": {"selector": "n1", "key": RSA_PEM.decode()}}
+    secret.write_text(json.dumps(table), encoding="utf-8")
+    monkeypatch.setenv("NOTIFIER_DKIM_FILE", str(secret))
 
+    settings = load_settings(tmp_path / "notifier.yaml")
+
+    made = signer(settings)
     assert made is not None
-    assert len(made.keys_for("shop@example.com", NOW)) == 1
+    assert [key.selector for key in made.keys_for("shop@example.com", NOW)] == ["n1"]
+    assert "PRIVATE" not in repr(settings)
 
 
 def test_without_keys_nothing_signs() -> None:

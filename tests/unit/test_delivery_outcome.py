@@ -18,6 +18,7 @@ from notifier.delivery.outcome import (
     Next,
     PauseFlow,
     Retry,
+    SlowDown,
     Standing,
     after_failure,
     after_success,
@@ -124,18 +125,23 @@ def test_a_hint_of_the_other_side_beats_our_arithmetic() -> None:
 
 
 @pytest.mark.parametrize("attempt", [1, 5, 500])
-def test_a_rate_limit_costs_no_attempt(attempt: int) -> None:
-    """It slows the flow, not the message's budget (law 9)."""
-    answer = after(temporary(Fault.RATE, timedelta(seconds=30)), standing(attempt))
+@pytest.mark.parametrize("hint", [None, timedelta(seconds=30)])
+def test_a_rate_limit_slows_the_flow_and_costs_no_attempt(attempt: int, hint: timedelta | None) -> None:
+    """However often it happened to this message (law 9)."""
+    answer = after(temporary(Fault.RATE, hint), standing(attempt))
 
-    assert isinstance(answer, Retry)
-    assert (answer.counts, answer.delay) == (False, timedelta(seconds=30))
+    assert answer == SlowDown(reason="rate at rcpt (451 4.7.1): the flow slows down", hint=hint)
 
 
 @pytest.mark.parametrize(("tries", "seconds"), [(None, 15), (1, 15), (3, 60), (50, 1800)])
-def test_a_rate_limit_backs_off_by_all_tries(tries: int | None, seconds: int) -> None:
-    """They do not count against the message, and yet each wait is longer than the one before."""
-    answer = after(temporary(Fault.RATE), replace(standing(), tries=tries))
+def test_a_limit_of_one_mailbox_concerns_nobody_else_and_backs_off_by_all_tries(
+    tries: int | None, seconds: int
+) -> None:
+    """450 4.2.1: they do not count against the message, and yet each wait is longer than the one before."""
+    reply = Reply(phase=Phase.RCPT, code=450, enhanced="4.2.1")
+    failure = TemporaryFailure("refused", fault=Fault.RATE, reply=reply)
+
+    answer = after(failure, replace(standing(), tries=tries))
 
     assert isinstance(answer, Retry)
     assert (answer.counts, answer.delay) == (False, timedelta(seconds=seconds))

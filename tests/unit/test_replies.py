@@ -141,6 +141,15 @@ TABLE = [
     (Phase.RCPT, "551 User not local; please try <bob@example.net>", P, Fault.RECIPIENT, "moved"),
     (Phase.RCPT, "550 5.1.6 Mailbox has moved", P, Fault.RECIPIENT, "moved"),
     (Phase.RCPT, "550 Account suspended", P, Fault.RECIPIENT, "mailbox-disabled"),
+    (Phase.RCPT, "550 Unrouteable address", P, Fault.RECIPIENT, "unknown-recipient"),
+    (Phase.RCPT, "550 Der Empfänger ist unbekannt", P, Fault.RECIPIENT, "unknown-recipient"),
+    (Phase.DOT, "552 1 Requested mail action aborted, mailbox not found", P, Fault.RECIPIENT, "unknown-recipient"),
+    (Phase.RCPT, "554 5.4.4 Unable to route: no mail hosts for domain", P, Fault.RECIPIENT, "unknown-domain"),
+    (Phase.RCPT, "550 bob@example.org is no longer with the company", P, Fault.RECIPIENT, "mailbox-gone"),
+    (Phase.RCPT, "550 bob@example.org: inactive user", P, Fault.RECIPIENT, "mailbox-disabled"),
+    (Phase.RCPT, "550 Mailbox for bob@example.org is full", T, Fault.MAILBOX, "mailbox-full"),
+    (Phase.DOT, "554 Message rejected: Email address is not verified.", P, Fault.SENDER, "sender-address"),
+    (Phase.RCPT, "550 Administrative prohibition", P, Fault.SENDER, "policy"),
     (Phase.RCPT, "503 5.5.1 Bad sequence of commands", T, Fault.PROVIDER, "protocol"),
 ]  # fmt: skip
 

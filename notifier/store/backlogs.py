@@ -1,0 +1,71 @@
+"""Count what waits, by flow, and what went out lately; for people who look, not for the stages.
+
+Domains with a flow of their own are told together: there may be many, and none has a name.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from notifier.store.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class FlowBacklog:
+    """What waits for one destination over one relay."""
+
+    relay: str
+    channel: str
+    lane: str
+    destination: str
+    waiting: int
+    """Ready, now or later."""
+    due: int
+    tenants: int
+
+
+def flow_backlogs(connection: Connection) -> list[FlowBacklog]:
+    """Return what waits, the most first; not what is paused with its tenant or held for a person."""
+    rows = connection.execute(
+        """SELECT relay, channel, lane, CASE WHEN destination LIKE 'd:%' THEN 'own' ELSE destination END AS destination,
+                  count(*), count(*) FILTER (WHERE due_at <= now()), count(DISTINCT tenant)
+           FROM work WHERE state < 2 GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4"""
+    ).fetchall()
+    return [FlowBacklog(*row) for row in rows]
+
+
+def sent_since(connection: Connection, first: UUID) -> dict[str, int]:
+    """Return how many messages each relay took since ``first``, the smallest id of that moment."""
+    rows = connection.execute(
+        "SELECT relay, count(*) FROM attempt WHERE id >= %s AND outcome = 'sent' GROUP BY relay", [first]
+    ).fetchall()
+    return {row[0]: row[1] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class ThrottleLevel:
+    """A learned rate, and for how many seconds more the flow rests."""
+
+    relay: str
+    destination: str
+    rate: float
+    resting: float
+
+
+def throttle_levels(connection: Connection) -> tuple[ThrottleLevel, ...]:
+    """Return what the web role may see too: a function of the owner's reads it."""
+    rows = connection.execute("SELECT relay, destination, rate, resting FROM notifier_throttles()")
+    return tuple(ThrottleLevel(*row) for row in rows.fetchall())
+
+
+def rests(connection: Connection) -> dict[tuple[str, str], datetime]:
+    """Return (relay, destination) → until when it rests; destination ``*`` is the whole relay."""
+    rows = connection.execute(
+        """SELECT relay, destination, until FROM throttle WHERE until > now()
+           UNION ALL SELECT relay, '*', until FROM relay_pause WHERE until > now()"""
+    ).fetchall()
+    found: dict[tuple[str, str], datetime] = {}
+    for relay, destination, until in rows:
+        key = (relay, destination)
+        found[key] = max(until, found.get(key, until))
+    return found
