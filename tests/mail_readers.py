@@ -50,11 +50,12 @@ ANSWERS: Mapping[str, Callable[[], dict[str, Any]]] = {
 
 def read(mail: bytes, received_at: datetime) -> dict[str, Any]:
     """Do what the mail's first line says below its return path; without a word of these it is a bounce."""
-    word = next(line for line in mail.decode("latin-1").split("\r\n") if not line.startswith("Return-Path"))
+    lines = mail.decode("latin-1").split("\r\n")
+    word = next(line for line in lines if not line.startswith("Return-Path")) or "strange"
     DEEDS.get(word, str)()
     if word in ANSWERS:
         return ANSWERS[word]()
     bounce = {"kind": "bounced", "at": received_at.isoformat(), "source": "x", "key": word, "bounce": "hard"}
     # What a mail pretends to be about is not believed without a MAC.
     receipts = [bounce | {"message": "01a201d1-ccce-78e6-a474-899c8b11d596"}]
-    return {"receipts": receipts, "return_paths": [], "is_understood": word != "strange"}
+    return {"receipts": receipts, "return_paths": [], "is_understood": word not in {"strange", "."}}

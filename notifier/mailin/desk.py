@@ -13,7 +13,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from notifier.clock import Clock
-from notifier.health import Health
 from notifier.logs import get_logger
 from notifier.mailin.doors import Door
 from notifier.mailin.protocol import AWAY
@@ -40,7 +39,6 @@ class Desk:
         unreadable: Where those go that nobody can read.
         named: Returns the message a return path names; None for one that is not ours.
         clock: Says when a mail came.
-        health: Hears how the database is.
         threads: How many wait for the database at once.
     """
 
@@ -52,11 +50,10 @@ class Desk:
         unreadable: UnreadableDesk,
         named: Callable[[str], UUID | None],
         clock: Clock,
-        health: Health,
         threads: int,
     ) -> None:
         self._readers, self._reports, self._unreadable = readers, reports, unreadable
-        self._named, self._clock, self._health = named, clock, health
+        self._named, self._clock = named, clock
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="mail-in")
 
     async def take(self, mail: bytes, doors: Sequence[Door]) -> list[str]:
@@ -101,13 +98,10 @@ class Desk:
     async def _stored(self, work: Callable[[], Any]) -> tuple[str, Any]:
         """Do what the database must have done before we answer; where it is away, the mail must come again."""
         try:
-            result = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            return _KEPT, await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except DatabaseUnavailable as error:
             log.warning("mail_in.deferred", reason=type(error).__name__)
-            self._health.waiting("database")
             return AWAY, None
-        self._health.fine()
-        return _KEPT, result
 
     def _receipts(self, door: Door, said: Mapping[str, Any]) -> list[Receipt]:
         """Return the receipts, about the message that the door or a return path names and no other.

@@ -28,8 +28,9 @@ _MANY = "452 4.5.3 too many recipients"
 _TOO_BIG = "552 5.3.4 the mail is larger than we take"
 _NO = "502 5.5.1 not here"
 _WORD = "mail-in"
-_LINE = 65_536
-"""Bytes read at once: longer lines of a mail come in parts, since MTAs return what broke RFC 5322 §2.1.1 too."""
+_CHUNK = 65_536
+"""Bytes read at once. Lines of a mail may be of any length: MTAs return what broke RFC 5322 §2.1.1 too."""
+_EOL, _END = b"\r\n", b"\r\n.\r\n"
 _OVERRUN = 1_048_576
 """A sender may go on so far beyond the limit before the line is cut; RFC 5321 §4.5.3.1.10 wants a reply first."""
 _OURS = 300.0
@@ -95,7 +96,7 @@ def _return_path(envelope: Envelope | None) -> bytes:
 class _Limited(SMTP):
     """What SMTP and LMTP have in common."""
 
-    line_length_limit = _LINE
+    line_length_limit = _CHUNK
 
     def __init__(self, doors: Doors, take: Take, limits: Limits) -> None:
         settings = limits.settings
@@ -183,21 +184,25 @@ class _Limited(SMTP):
 
     async def _body(self) -> bytes | None:
         """Read to the final dot, undo the stuffing (RFC 5321 §4.5.2); None where it was too much."""
-        body, taken, starts_line, most = bytearray(), 0, True, self._limits.settings.max_bytes
-        while True:
+        most = self._limits.settings.max_bytes + len(_EOL + _END)
+        body, taken, is_over = bytearray(), 0, False
+        # A line end before the first line: so a dot alone ends an empty mail too. In chunks, not in lines: a mail of
+        # empty lines would keep all other connections waiting.
+        self._reader._buffer[:0] = _EOL  # type: ignore[attr-defined]  # noqa: SLF001
+        while not is_over:
             try:
-                part = await self._reader.readuntil(b"\r\n")
+                part = await self._reader.readuntil(_END)
+                is_over = True
             except asyncio.LimitOverrunError as error:
                 part = await self._reader.read(error.consumed)
-            if starts_line and part == b".\r\n":
-                break
             taken += len(part)
             if taken > most + _OVERRUN:
                 self._close()
             if taken <= most:
-                body += part[1:] if starts_line and part.startswith(b".") else part
-            starts_line = part.endswith(b"\r\n")
-        return bytes(body) if taken <= most else None
+                body += part
+        if taken > most:
+            return None
+        return bytes(body[: -len(_END)] + _EOL).replace(_EOL + b".", _EOL)[len(_EOL) :]
 
     def _set_rset_state(self) -> None:
         self._handler.doors = []

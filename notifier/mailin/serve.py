@@ -23,7 +23,7 @@ from notifier.mailin.keys import read_key
 from notifier.mailin.protocol import protocol
 from notifier.mailin.readers import Readers
 from notifier.settings import MailIn
-from notifier.store.database import Database
+from notifier.store.database import Database, DatabaseUnavailable
 from notifier.store.reports import ReportDesk
 from notifier.store.unreadable import UnreadableDesk
 
@@ -62,24 +62,35 @@ def serve(services: Services) -> None:
 async def _run(services: Services, doors: Doors, database: Database, health: Health) -> None:
     settings = services.settings.mail_in
     readers = Readers(settings, READ)
+    reports = ReportDesk(database)
     desk = Desk(
-        readers=readers, reports=ReportDesk(database), unreadable=UnreadableDesk(database),
-        named=doors.message, clock=services.clock, health=health, threads=settings.readers + 2,
+        readers=readers, reports=reports, unreadable=UnreadableDesk(database), named=doors.message,
+        clock=services.clock, threads=settings.readers + 2,
     )  # fmt: skip
     stopping = asyncio.Event()
     for one in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(one, stopping.set)
     listening = Listening(settings, doors, desk)
     await listening.start()
-    health.fine()
     while not stopping.is_set():
+        await asyncio.to_thread(_look, reports, health)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), _BEAT)
-        health.alive()
     await listening.stop()
     await readers.close()
     desk.close()
     log.info("mail_in.stopped")
+
+
+def _look(reports: ReportDesk, health: Health) -> None:
+    """Say whether mails could be kept now; while they cannot, MTAs are told to come again."""
+    try:
+        reports.check()
+    except DatabaseUnavailable as error:
+        health.waiting(type(error).__name__)
+    else:
+        health.fine()
+    health.alive()
 
 
 class Listening:

@@ -33,7 +33,7 @@ from notifier.pipeline.lookups import ChunkLookups
 from notifier.pipeline.record import Try, attempt_of
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.tools import Report, Tools
-from notifier.store import messages, person_links, relays, work
+from notifier.store import messages, person_links, relays, tracked, work
 from notifier.store.database import Connection, Cursor, DatabaseUnavailable
 from notifier.store.jobs import load_jobs
 from notifier.store.messages import AttemptRow
@@ -136,6 +136,7 @@ class Chunk:
                     connection, [(one.job.row.message_id, one.job.row.tenant, one.body) for one in ready]
                 )
                 person_links.save_links(connection, [one.link for one in ready if one.link is not None])
+                tracked.save_tracked(connection, [one.tracked for one in ready if one.tracked is not None])
                 self._send_each(connection, unsent)
         except DatabaseUnavailable:
             # The answer to a mark may be lost, and with it the knowledge that nothing was sent.

@@ -31,6 +31,17 @@ class ReportDesk:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def check(self) -> None:
+        """See whether something could be handed in now.
+
+        Raises:
+            NotReady: there is no key to seal to yet.
+            DatabaseUnavailable: nobody answers.
+        """
+        row = self._database.one("SELECT notifier_sealing_key()")
+        if row is None or row[0] is None:
+            raise NotReady
+
     def hand_in(self, source: str, receipts: Sequence[Receipt], *, raw: bytes | None = None) -> int:
         """Store what was reported, and commit; the same again, within 30 days, changes nothing.
 
@@ -51,6 +62,15 @@ class ReportDesk:
             return 0
         kept = raw if len(receipts) == 1 else None
         return self._database.retrying(lambda connection: _hand_in(connection, source, receipts, kept))
+
+
+def hand_in_within(connection: Connection, source: str, receipts: Sequence[Receipt]) -> int:
+    """Store what was found out within the caller's transaction; return how many were new.
+
+    Raises:
+        NotReady: there is no key to seal to yet.
+    """
+    return _hand_in(connection, source, receipts, None)
 
 
 def _hand_in(connection: Connection, source: str, receipts: Sequence[Receipt], raw: bytes | None) -> int:

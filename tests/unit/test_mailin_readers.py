@@ -1,6 +1,7 @@
 """Mails are read by processes that have little and may die: nothing else suffers (O10)."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from notifier.mailin.readers import Readers, ReadersAway, Unreadable
+from notifier.mailin.serve import READ
 from notifier.settings import MailIn
 from tests.mail_readers import WRITTEN
 
@@ -130,3 +132,21 @@ def test_who_gives_up_waiting_leaves_no_answer_for_the_next() -> None:
         return await readers.read(b"next\r\n", AT)
 
     assert with_readers(work)["receipts"][0]["key"] == "next"
+
+
+def test_the_real_reader_survives_what_mails_can_be() -> None:
+    """Parts nested three thousand deep, four million empty lines, thirty thousand recipients: read, or set aside."""
+    nested = "".join(f"Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n" for n in range(3000))
+    status = "--b\r\nContent-Type: message/delivery-status\r\n\r\nFinal-Recipient: rfc822; a@b.example\r\n"
+    crowded = (
+        "Content-Type: multipart/report; boundary=b\r\n\r\n" + f"{status}Action: failed\r\n\r\n" * 30_000
+    )
+    fine = "From: ann@example.org\r\nSubject: Re: hello\r\n\r\nhello\r\n"
+
+    async def work(readers: Readers) -> Any:
+        for mail in (nested, "\r\n" * 4_000_000, crowded):
+            with contextlib.suppress(Unreadable):
+                await readers.read(mail.encode(), AT)
+        return await readers.read(fine.encode(), AT)
+
+    assert with_readers(work, READ)["receipts"][0]["kind"] == "replied"
