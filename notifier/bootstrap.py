@@ -532,6 +532,11 @@ class Services:
         )
 
     @cached_property
+    def lost_messages(self) -> LostMessages:
+        """What sees to people whose message did not arrive."""
+        return LostMessages(self.composer, self.recorder)
+
+    @cached_property
     def track(self) -> Track:
         """The track stage."""
         return Track(
@@ -539,7 +544,7 @@ class Services:
             keyring=self.keyring,
             aftermath=Aftermath(
                 keyring=self.keyring,
-                lost=LostMessages(self.composer, self.recorder),
+                lost=self.lost_messages,
                 events=DeliveryEvents(decider=self.decider, rules=self.rules, catalog=self.catalog),
                 suppression=self.settings.suppression,
             ),
