@@ -52,8 +52,8 @@ class AppriseChannel:
     ) -> None:
         self.relay, self.connections = relay, connections
         self._groups = groups
-        most = max(len(targets) for targets in groups.values())
-        self.phase_seconds = patience.seconds * most + 1.0
+        longest = max(sum(_seconds(target, patience) for target in targets) for targets in groups.values())
+        self.phase_seconds = longest + 1.0
 
     def prepare(self, message: Outgoing) -> Prepared:
         """Check that the group is there and has something to be told.
@@ -109,6 +109,12 @@ class AppriseSession:
         self._is_usable = False
 
 
+def _seconds(target: Target, patience: Patience) -> float:
+    """Return the longest a target takes: it makes several requests, and rests before each."""
+    requests: int = max(1, len(target))
+    return requests * (patience.seconds + float(target.request_rate_per_sec))
+
+
 def _is_told(target: Target, message: Prepared) -> bool:
     try:
         return bool(target.notify(body=message.wire.decode(), title=message.outgoing.content.subject))
@@ -142,6 +148,8 @@ def _build(name: str, settings: Apprise, around: Surroundings) -> Channel:  # no
                     "Apprise knows no such target", field=f"providers.{name}.targets.{group}[{index}]",
                     mend="write it as Apprise's documentation of that service has it",
                 )  # fmt: skip
+            # Trying again is ours.
+            target.retry = 0
             target.socket_connect_timeout = settings.patience.connect_seconds
             target.socket_read_timeout = settings.patience.read_seconds
             groups[group].append(target)

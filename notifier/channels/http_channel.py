@@ -8,7 +8,8 @@ from functools import cache
 from typing import Protocol
 
 from notifier.channels.base import Prepared, Session, refuse_locally
-from notifier.channels.http_session import Dialect, HttpSession
+from notifier.channels.http_dialect import Dialect
+from notifier.channels.http_session import HttpSession
 from notifier.channels.provider import ProviderSettings
 from notifier.errors import Fault
 from notifier.messages import ChannelName, Outgoing

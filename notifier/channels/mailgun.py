@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from notifier.channels.base import Channel, Prepared
 from notifier.channels.http_channel import HttpChannel
-from notifier.channels.http_session import Answer, Refused, Request, Taken, Verdict, meaning_of
+from notifier.channels.http_dialect import Answer, Refused, Request, Taken, Verdict, meaning_of
 from notifier.channels.mail_writing import MailWriter
 from notifier.channels.meaning import RATE, Meaning
 from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings, reference, secret

@@ -17,7 +17,7 @@ from pydantic import Field, SecretStr
 
 from notifier.channels.base import Channel, Prepared
 from notifier.channels.http_channel import HttpChannel
-from notifier.channels.http_session import Answer, Refused, Request, Taken, Verdict
+from notifier.channels.http_dialect import Answer, Refused, Request, Taken, Verdict
 from notifier.channels.mail_writing import SES_REWRITTEN, MailWriter
 from notifier.channels.meaning import AWAY, CREDENTIALS, RATE, Meaning
 from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings, reference, secret

@@ -10,7 +10,8 @@ from urllib.parse import urlencode
 
 from notifier.channels.base import Prepared, Session, refuse_locally
 from notifier.channels.http_channel import trusted
-from notifier.channels.http_session import Answer, HttpSession, Refused, Request, Taken, Verdict, meaning_of
+from notifier.channels.http_dialect import Answer, Refused, Request, Taken, Verdict, meaning_of
+from notifier.channels.http_session import HttpSession
 from notifier.channels.provider import Patience
 from notifier.channels.sms_provider import SmsProvider
 from notifier.channels.twilio_errors import MEANINGS

@@ -15,7 +15,7 @@ from pydantic import Field, SecretStr
 
 from notifier.channels.base import Channel, Prepared
 from notifier.channels.http_channel import HttpChannel
-from notifier.channels.http_session import Answer, PartlyTaken, Refused, Request, Taken, Verdict
+from notifier.channels.http_dialect import Answer, PartlyTaken, Refused, Request, Taken, Verdict
 from notifier.channels.meaning import AWAY, CREDENTIALS, RATE, Meaning
 from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings, reference, secret
 from notifier.channels.sms import check_number, check_text

@@ -21,7 +21,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from notifier.channels.base import Channel, Prepared, refuse_locally
 from notifier.channels.http_channel import HttpChannel
-from notifier.channels.http_session import BY_STATUS, Answer, Refused, Request, Taken, Verdict
+from notifier.channels.http_dialect import BY_STATUS, Answer, Refused, Request, Taken, Verdict
 from notifier.channels.meaning import AWAY, Meaning
 from notifier.channels.provider import (
     Capabilities,

@@ -16,7 +16,7 @@ _FIELD_OF_RECIPIENT = re.compile(r"(?im)^[ \t>]{0,8}(?:final|original|x-actual)-
 _FIELD_OF_OUTCOME = re.compile(r"(?im)^[ \t>]{0,8}(?:action|status|diagnostic-code)[ \t]*:")
 _STATUS = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 _COMMENT = re.compile(r"\(([^()]{1,300})\)")
-_XTEXT = re.compile(r"\+([0-9A-F]{2})")
+_TYPE = re.compile(r"[A-Za-z][\w-]{0,39}")
 _FAILED = frozenset({"failed", "delayed", "fail", "failure", "undeliverable", "undelivered", "expired"})
 _PASSED = frozenset({"delivered", "relayed", "expanded", "deliverable", "delivery"})
 
@@ -92,7 +92,7 @@ def _group(fields: Fields) -> StatusGroup | None:
     named = [address for address in (final, *others) if address]
     status = fields.get("status")
     code = _STATUS.search(status)
-    kind, _, said = fields.get("diagnostic-code").partition(";")
+    kind, said = _diagnostic(fields.get("diagnostic-code"))
     comment = _COMMENT.search(status)
     return StatusGroup(
         address=named[0] if named else None,
@@ -100,9 +100,17 @@ def _group(fields: Fields) -> StatusGroup | None:
         action=re.split(r"[\s(;]", fields.get("action").lower().strip() + " ")[0],
         status=".".join(code.groups()) if code else None,
         comment=comment[1] if comment else "",
-        diagnostic=decoded(said.strip() if said else kind.strip()),
-        is_local=kind.strip().lower() == "x-unix" and bool(said),
+        diagnostic=decoded(said),
+        is_local=kind == "x-unix",
     )
+
+
+def _diagnostic(value: str) -> tuple[str, str]:
+    """Return the type in front of a diagnostic, which some leave out, and the words."""
+    kind, _, said = value.partition(";")
+    if said and _TYPE.fullmatch(kind.strip()):
+        return kind.strip().lower(), said.strip()
+    return "", value.strip().removeprefix(";").strip()
 
 
 def _recipient(value: str) -> str | None:

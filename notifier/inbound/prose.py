@@ -28,11 +28,15 @@ _EXPANDED = re.compile(
     r"\((?:expanded|generated|forwarded|redirected|alias) (?:from|to|by)[:\s]\s{0,4}([^()\n]{1,300})\)?",
     re.IGNORECASE,
 )
-_BEHIND = re.compile(r"^[>\"')\]]{0,3}\s{0,4}(?:[:;,]|\.\.\.|$|\(|-{1,2}\s|=>|\bwas\b|\bis\b|\bhas\b|\t|<)")
+_BEHIND = re.compile(
+    r"^[>\"')\]]{0,3}\s{0,4}(?:[:;,]|\.\.\.|$|\(|-{1,2}\s|=>|\bwas\b|\bon\b|\bis\b|\bhas\b|\t|<)"
+)
 _LEAD = re.compile(r"[\W_]{0,12}")
+_TO = re.compile(r"\W{0,12}(?:to|for|an|para|à)\W{0,12}", re.IGNORECASE)
+_NAME = re.compile(r"\s{0,20}(?:[^\s:.,;@]{1,30}[ \t,]{1,2}){1,4}[(<\[][ \t]{0,2}(?:mailto:)?")
 _COMMAND = re.compile(r"rcpt to:?\s{0,3}<?$", re.IGNORECASE)
 
-_ALONE, _BEGINS, _LABELLED, _ANSWERED, _COMMANDED, _SPOKEN, _INLINE = 5, 5, 5, 4, 4, 4, 2
+_BEGINS, _LABELLED, _ANSWERED, _COMMANDED, _SPOKEN, _SENT_TO, _INLINE = 5, 5, 4, 4, 4, 3, 2
 _IS_ORIGINAL, _IS_OWN, _IS_ROLE, _IS_OTHERS = 3, -7, -5, -6
 _ENOUGH = 4
 _SURE = 7
@@ -141,6 +145,8 @@ def mentions(text: str, *, original: tuple[str, ...], own: tuple[str, ...]) -> l
                 if len(seen) < _RECIPIENTS:
                     seen[key] = _Seen(address, number, score, shape)
             else:
+                if shape > held.shape:
+                    held.line, held.shape = number, shape
                 held.score = max(held.score, score)
             last = key
     chosen = _chosen(list(seen.values()))
@@ -167,19 +173,22 @@ def _is_alias(line: str, start: int, before: str) -> bool:
 def _shape(line: str, found: re.Match[str]) -> int:
     """Score how a line names an address."""
     before, behind = line[: found.start()], line[found.end() :]
-    lead = _LEAD.sub("", before)
     if _COMMAND.search(before):
         return _COMMANDED
     if _other_label().search(before):
         return _IS_OTHERS
-    if not lead:
-        return (
-            _ALONE
-            if not behind.strip(" \t<>\"')]*.,;|")
-            else (_BEGINS if _BEHIND.match(behind) else _ANSWERED)
-        )
+    is_last = not behind.strip(" \t<>\"')]*.,;|")
+    if not _LEAD.sub("", before):
+        return _BEGINS if is_last or _BEHIND.match(behind) else _ANSWERED
     if _label().search(before):
-        return _LABELLED
+        return _SENT_TO if _TO.fullmatch(before) else _LABELLED
+    if is_last and _NAME.fullmatch(before):
+        return _BEGINS
+    return _shape_within(line)
+
+
+def _shape_within(line: str) -> int:
+    """Score a line that names an address somewhere inside."""
     if _REPLY_CODE.search(line):
         return _ANSWERED
     return _SPOKEN if has_sign("opening", line) else _INLINE
@@ -199,7 +208,7 @@ def _chosen(seen: list[_Seen]) -> list[_Seen]:
     best = max((one.score for one in seen), default=0)
     if best < _ENOUGH:
         # A message to oneself: the failed address is ours as well.
-        return [one for one in seen if one.shape >= _ANSWERED and one.score > _IS_ROLE]
+        return [one for one in seen if one.shape >= _SENT_TO and one.score > _IS_ROLE]
     floor = max(_ENOUGH, best - 2) if best >= _SURE else _ENOUGH
     return sorted((one for one in seen if one.score >= floor), key=lambda one: one.line)
 

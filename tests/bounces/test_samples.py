@@ -8,11 +8,19 @@ import pytest
 import yaml
 
 from notifier.inbound.reading import read_report
+from notifier.inbound.reasons import Evidence, ordinary, rules
+from notifier.inbound.smtp_words import codes_in, phase_in
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 SAMPLES: list[dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parent / "samples.yaml").read_text(encoding="utf-8")
 )
+
+REPLIES = [
+    tuple(line.split("|", 1))
+    for line in (Path(__file__).parent / "replies.txt").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+]
 
 
 def mail_of(sample: dict[str, Any]) -> bytes:
@@ -30,3 +38,13 @@ def test_a_report_is_read(sample: dict[str, Any], line_end: bytes) -> None:
 
     assert report.kind == sample.get("kind", "bounce")
     assert {one.address: one.reason for one in report.recipients} == sample["want"]
+
+
+@pytest.mark.parametrize(("reason", "said"), REPLIES, ids=[said for _, said in REPLIES])
+def test_a_servers_words_have_a_reason(reason: str, said: str) -> None:
+    """Those of well-known hosts, each by itself."""
+    code, status = codes_in(said)
+
+    evidence = Evidence(said=ordinary(said), status=status, code=code, phase=phase_in(said))
+
+    assert rules().reason(evidence) == reason

@@ -84,6 +84,7 @@ class HttpServer(Generic[KeptT]):
         self.requests = 0
         self.clients: set[tuple[str, int]] = set()
         """The connections the requests came over."""
+        self.connections: list[socket.socket] = []
         self.stopping = threading.Event()
         self.silent = threading.Event()
         """Set once a client is being kept waiting by a :class:`Silence`."""
@@ -139,6 +140,14 @@ class HttpServer(Generic[KeptT]):
         with self._lock:
             self._always = act
 
+    def hang_up(self) -> None:
+        """Close the connections that are kept alive."""
+        with self._lock:
+            open_, self.connections = self.connections, []
+        for connection in open_:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     def is_slamming(self) -> bool:
         """Say whether the next request's body is not to be read."""
         with self._lock:
@@ -189,6 +198,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.owner.connections.append(self.connection)
 
     def do_POST(self) -> None:
         owner = self.server.owner

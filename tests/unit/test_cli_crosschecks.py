@@ -237,6 +237,44 @@ def test_mail_without_a_relay_beside_a_gateway(tmp_path: Path) -> None:
     assert "add `relays:`" in (found.mend or "")
 
 
+def test_a_provider_serves_its_channel(tmp_path: Path) -> None:
+    """And no other: what is left names where to add one."""
+    rules = "rules:\n" + "".join(
+        f"  - notify: {name}\n    on: door.code\n    recipients: [to]\n    channels: [{name}]\n"
+        for name in ("email", "sms", "webhook", "apprise")
+    )
+    providers = {"post": {"kind": "postmark"}, "hook": {"kind": "webhook"}, "odd": {"kind": "odd"}}
+    config = Config(tmp_path, rules, relays={}, sms=None, providers=providers)
+
+    found = config.unsendable()
+
+    assert [one.problem.partition(":")[0] for one in found] == [
+        "nothing is configured that sends sms", "nothing is configured that sends apprise",
+    ]  # fmt: skip
+    assert "add `providers:`" in (found[1].mend or "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "severities"),
+    [
+        ({}, []),
+        ({"plain_http_allowed": True, "base_url": "http://127.0.0.1:9"}, []),
+        ({"plain_http_allowed": True, "base_url": "http://sandbox.example.org"}, ["error"]),
+    ],
+)
+def test_a_type_that_needs_tls_and_a_provider_without(
+    changes: dict[str, object], severities: list[str], tmp_path: Path
+) -> None:
+    """Only a stand-in is spoken to in the clear."""
+    providers = {"post": {"kind": "postmark", **changes}}
+    config = Config(tmp_path, CODE_RULE, relays={}, providers=providers, relay="post")
+
+    found = config.unencrypted()
+
+    assert [one.severity for one in found] == severities
+    assert all("providers.post.base_url" in (one.mend or "") for one in found)
+
+
 def test_where_relay_and_gateway_are_left_to_the_environment(tmp_path: Path) -> None:
     """Without either, only a plan that no relay can help is wrong: the files alone may still be whole."""
     rules = f"{CODE_RULE}  - notify: alarm\n    on: door.opened\n    recipients: [to]\n    channels: [sms]\n"

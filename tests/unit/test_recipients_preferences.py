@@ -6,6 +6,7 @@ from notifier.decisions import ChannelStep, Contact
 from notifier.events import Recipient, Urgency
 from notifier.messages import ChannelName, MessageClass, Preference
 from notifier.recipients.preferences import can_opt_out, is_opted_out, plan_channels, plan_reachable
+from notifier.recipients.resolve import address_on
 
 EMAIL, SMS, PORTAL = ChannelName.EMAIL, ChannelName.SMS, ChannelName.PORTAL
 TRANSACTIONAL, OPERATIONAL = MessageClass.TRANSACTIONAL, MessageClass.OPERATIONAL
@@ -188,3 +189,22 @@ def test_a_channel_needs_an_address(
 
     assert [step.channel for step in plan.steps] == expected
     assert plan.reasons == reasons
+
+
+@pytest.mark.parametrize(
+    ("recipient", "expected"),
+    [
+        (Recipient(endpoint="crm"), [ChannelName.WEBHOOK, ChannelName.APPRISE]),
+        (Recipient(email="a@example.com", endpoint="crm"), [ChannelName.WEBHOOK, ChannelName.APPRISE, EMAIL]),
+        (Recipient(email="a@example.com"), [EMAIL]),
+    ],
+)
+def test_a_webhook_needs_an_endpoint(recipient: Recipient, expected: list[ChannelName]) -> None:
+    """Its name in the settings; no person's address leads there."""
+    steps = tuple(ChannelStep(channel=one) for one in (ChannelName.WEBHOOK, ChannelName.APPRISE, EMAIL))
+
+    plan = plan_reachable(steps, recipient)
+
+    assert [step.channel for step in plan.steps] == expected
+    assert address_on(recipient, ChannelName.WEBHOOK) == (recipient.endpoint or "")
+    assert Recipient.from_json(recipient.to_json()) == recipient
