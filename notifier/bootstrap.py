@@ -73,6 +73,7 @@ from notifier.pipeline.throttling import Throttling
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Tools
 from notifier.pipeline.track import Track
+from notifier.pipeline.tracking import Tracker
 from notifier.recipients.budgets import read_budgets
 from notifier.recipients.lists import read_list
 from notifier.recipients.safe_mode import SafeMode
@@ -434,6 +435,7 @@ class Services:
             zone=settings.zone,
             links=self.ack_links,
             person_links=self.person_links,
+            tracker=self.tracker,
             safe_mode=self.safe_mode,
             suppression=settings.suppression,
         )
@@ -471,6 +473,20 @@ class Services:
         if settings.public_url is None:
             return None
         return PersonLinks(self.keyring, public_url=settings.public_url, lifetime=settings.link_lifetime)
+
+    @cached_property
+    def tracker(self) -> Tracker | None:
+        """What lets mails tell that they were opened; none where nobody wants to know."""
+        settings = self.settings
+        if settings.public_url is None or not settings.tracking:
+            return None
+        return Tracker(
+            self.database,
+            self.keyring,
+            settings.tracking,
+            public_url=settings.public_url,
+            lifetime=settings.link_lifetime,
+        )
 
     @cached_property
     def link_requests(self) -> LinkRequests:
@@ -516,6 +532,11 @@ class Services:
         )
 
     @cached_property
+    def lost_messages(self) -> LostMessages:
+        """What sees to people whose message did not arrive."""
+        return LostMessages(self.composer, self.recorder)
+
+    @cached_property
     def track(self) -> Track:
         """The track stage."""
         return Track(
@@ -523,7 +544,7 @@ class Services:
             keyring=self.keyring,
             aftermath=Aftermath(
                 keyring=self.keyring,
-                lost=LostMessages(self.composer, self.recorder),
+                lost=self.lost_messages,
                 events=DeliveryEvents(decider=self.decider, rules=self.rules, catalog=self.catalog),
                 suppression=self.settings.suppression,
             ),

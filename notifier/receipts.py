@@ -12,6 +12,9 @@ from uuid import UUID
 
 from notifier.events import Json
 
+LINK = "link"
+"""The source of what people did by a link of ours: what follows from it was carried out already."""
+
 
 class ReceiptKind(StrEnum):
     """What happened to a message."""

@@ -17,7 +17,7 @@ from notifier.embedded.stack import provision
 from notifier.embedded.valkey import ValkeyServer
 from notifier.store.roles import ROLES
 
-pytest_plugins = ["tests.services"]
+pytest_plugins = ["tests.services", "tests.tracking"]
 
 ROLE_PASSWORD = "test"
 MASTER_KEY = MasterKeys.new_line("test")

@@ -26,7 +26,7 @@ LINK = re.compile(rf"{PUBLIC}(/[up]/[A-Za-z0-9_-]+)")
 TYPES = """
 events:
   - {type: news.made, title: News, category: news, class: subscription, schema: {type: object}, sample: {},
-     sample_subject: x}
+     sample_subject: x, secret: [reset_url]}
   - {type: offer.made, title: Offer, category: offers, class: marketing, schema: {type: object}, sample: {},
      sample_subject: x}
   - {type: club.made, title: Club, category: club, class: marketing, preference: opt_in, schema: {type: object},

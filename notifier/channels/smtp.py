@@ -78,8 +78,8 @@ class SmtpChannel:
         try:
             return Prepared(
                 outgoing=message,
-                wire=self._signed(serialize(message, date=now), message.sender, now),
-                to=validate_address(message.to, "To"),
+                wire=self._signed(serialize(message, date=now, is_utf8_taken=True), message.sender, now),
+                to=validate_address(message.to, "To", is_utf8_taken=True),
                 sender=validate_address(path, "From"),
             )
         except HeaderError as error:

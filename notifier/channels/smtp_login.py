@@ -28,6 +28,11 @@ class Features:
         return "PIPELINING" in self.keywords
 
     @property
+    def has_smtputf8(self) -> bool:
+        """Say whether addresses need not be ASCII (RFC 6531)."""
+        return "SMTPUTF8" in self.keywords
+
+    @property
     def has_dsn(self) -> bool:
         """Say whether reports may be asked for (RFC 3461)."""
         return "DSN" in self.keywords

@@ -11,12 +11,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from notifier.channels.base import Prepared
+from notifier.channels.base import Prepared, refuse_locally
 from notifier.channels.smtp_connection import Cut, network, not_smtp, unknown
 from notifier.channels.smtp_login import log_in
 from notifier.channels.smtp_relay import SmtpRelay
 from notifier.delivery.replies import ReplyRules, packaged
-from notifier.errors import Fault, PermanentFailure, Phase, Reply
+from notifier.errors import Fault, Phase, Reply
 from notifier.messages import Accepted
 
 _DOT = b".\r\n"
@@ -90,7 +90,7 @@ class SmtpSession:
             raise network(Phase.MAIL, "session-closed")
         if self._is_worn():
             self._reconnect()
-        self._check_size(message)
+        self._check_fit(message)
         try:
             reply = self._transact(message)
         except _Stale:
@@ -120,13 +120,16 @@ class SmtpSession:
         self._is_usable, self._needs_reset, self._served = True, False, 0
         self._used_at = time.monotonic()
 
-    def _check_size(self, message: Prepared) -> None:
+    def _check_fit(self, message: Prepared) -> None:
+        if not message.to.isascii() and not self._features.has_smtputf8:
+            raise refuse_locally(
+                "smtputf8-not-offered", Fault.RECIPIENT,
+                "the part before the @ is not ASCII, and the relay does not offer SMTPUTF8",
+            )  # fmt: skip
         limit = self._features.size
         if limit is not None and len(message.wire) > limit:
-            raise PermanentFailure(
-                f"the message has {len(message.wire)} bytes, the relay takes {limit}",
-                fault=Fault.CONTENT, reply=Reply(phase=Phase.LOCAL), reason="too-large",
-            )  # fmt: skip
+            problem = f"the message has {len(message.wire)} bytes, the relay takes {limit}"
+            raise refuse_locally("too-large", Fault.CONTENT, problem)
 
     def _transact(self, message: Prepared) -> Reply:
         # Until a whole answer is in, whatever happens ends this connection.
@@ -169,10 +172,12 @@ class SmtpSession:
 
     def _commands(self, message: Prepared) -> list[tuple[Phase, bytes]]:
         size = f" SIZE={len(message.wire)}" if self._features.has_size else ""
-        of_mail, of_rcpt = ("", "")
+        is_ascii = message.to.isascii()
+        of_mail, of_rcpt = ("" if is_ascii else " SMTPUTF8", "")
         if message.outgoing.notify and self._features.has_dsn:
-            of_mail = f" RET=HDRS ENVID={message.outgoing.id.hex}"
-            of_rcpt = f" NOTIFY=FAILURE,DELAY ORCPT=rfc822;{xtext(message.to)}"
+            of_mail += f" RET=HDRS ENVID={message.outgoing.id.hex}"
+            original = f" ORCPT=rfc822;{xtext(message.to)}" if is_ascii else ""
+            of_rcpt = f" NOTIFY=FAILURE,DELAY{original}"
         commands = [
             (Phase.MAIL, f"MAIL FROM:<{message.sender}>{size}{of_mail}\r\n".encode()),
             (Phase.RCPT, f"RCPT TO:<{message.to}>{of_rcpt}\r\n".encode()),

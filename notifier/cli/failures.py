@@ -20,6 +20,7 @@ _CODES: Final[Mapping[str, int]] = {
     "TemplateError": USAGE,
     "EventRefused": REFUSED,
     "ResendRefused": REFUSED,
+    "NotUnknown": REFUSED,
     "NotRevived": REFUSED,
     "SilenceRefused": REFUSED,
     "DatabaseUnavailable": UNAVAILABLE,

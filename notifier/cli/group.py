@@ -43,13 +43,16 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
     },
     "Act": {
         "resend": Lazy("notifier.cli.resend:resend", "Send a message again, or decide about a held one."),
+        "unknown": Lazy(
+            "notifier.cli.unknown:unknown", "Settle mails of which nobody knows whether they arrived."
+        ),
         "silence": Lazy("notifier.cli.silence:silence", "Mute alerts for a while."),
         "dead": Lazy("notifier.cli.dead:dead", "See and retry events that were not accepted."),
         "relay": Lazy("notifier.cli.relay:relay", "See which relays work; let one rest, wake it."),
         "tenant": Lazy("notifier.cli.tenant:tenant", "Add tenants, pause and resume their sending."),
         "contact": Lazy("notifier.cli.contact:contact", "Keep the address book."),
         "address": Lazy("notifier.cli.address:address", "Judge addresses before anybody writes to them."),
-        "suppress": Lazy("notifier.cli.people:suppress", "Keep whom nothing may be sent to."),
+        "suppression": Lazy("notifier.cli.suppression:suppression", "Keep whom nothing may be sent to."),
         "consent": Lazy("notifier.cli.consent:consent", "Record and prove what people allowed."),
         "erase": Lazy("notifier.cli.people:erase", "Forget a person for good."),
     },

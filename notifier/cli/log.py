@@ -10,6 +10,7 @@ import click
 from notifier.cli.arguments import moment
 from notifier.cli.opening import opened
 from notifier.cli.output import Column, json_option, say, show_lines, show_table
+from notifier.delivery.fate import Fate
 from notifier.messages import ChannelName, MessageStatus
 from notifier.reports.naming import NotFound, read_id
 from notifier.reports.search import LIMIT, LogQuery, LogRow, search
@@ -25,6 +26,8 @@ _COLUMNS = (
     Column("tries", 5, is_optional=True),
     Column("why", 20, is_optional=True),
 )
+# How a message stands, and what became of it after it left; deferred is both.
+_STATUSES = list(dict.fromkeys([one.value for one in (*MessageStatus, *Fate)]))
 
 
 @click.command()
@@ -32,7 +35,7 @@ _COLUMNS = (
 @click.option("--subject", metavar="REF", help="What it was about, such as an order's number.")
 @click.option("--type", "type_", metavar="TYPE", help="The event's type.")
 @click.option(
-    "--status", "statuses", type=click.Choice([one.value for one in MessageStatus]), multiple=True,
+    "--status", "statuses", type=click.Choice(_STATUSES), multiple=True,
     help="How it stands; several times for any of them.",
 )  # fmt: skip
 @click.option("--channel", type=click.Choice([one.value for one in ChannelName]))
@@ -94,5 +97,6 @@ def _message(text: str | None, token_key: bytes) -> UUID | None:
 def _cells(row: LogRow) -> tuple[object, ...]:
     made = f"{row.created_at:%m-%d %H:%M:%S}"
     return (
-        row.id, made, row.to, row.status, row.channel, row.type, row.subject, row.attempts, row.reason,
+        row.id, made, row.to, row.fate or row.status, row.channel, row.type, row.subject, row.attempts,
+        row.fate_reason or row.reason,
     )  # fmt: skip

@@ -28,7 +28,8 @@ _STYLES = {
     "sent": "green", "pass": "green", "fine": "green", "fired": "green", "notified": "green",
     "queued": "yellow", "deferred": "yellow", "pending": "yellow", "warn": "yellow", "warning": "yellow",
     "waiting": "yellow", "unknown": "magenta", "failed": "red", "fail": "red", "error": "red",
-    "expired": "red", "refused": "red", "poison": "red", "stale": "red",
+    "delivered": "green", "bounced": "red", "complained": "red", "rejected": "red", "expired": "red",
+    "refused": "red", "poison": "red", "stale": "red",
 }  # fmt: skip
 
 

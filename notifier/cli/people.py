@@ -1,21 +1,16 @@
-"""``notifier inbox | suppress | erase``: what a person reads, may not be sent, and is forgotten of."""
-
-from datetime import datetime
+"""``notifier inbox | erase``: what a person reads, and is forgotten of."""
 
 import click
 
-from notifier.cli.arguments import moment as moment_type
 from notifier.cli.arguments import tenant_option
 from notifier.cli.failures import FINDING
 from notifier.cli.opening import opened, who
-from notifier.cli.output import Column, json_option, say, show_fields, show_json, show_lines, show_table
+from notifier.cli.output import json_option, say, show_fields, show_json, show_lines
 from notifier.crypto import blind_index
-from notifier.errors import ConfigError
 from notifier.logs import get_logger
 from notifier.pipeline.erase import Erased, Eraser
-from notifier.reports.people import knows, list_suppressions
+from notifier.reports.people import knows
 from notifier.reports.timeline import moment
-from notifier.store import suppressions
 
 log = get_logger("cli")
 
@@ -40,69 +35,6 @@ def inbox(*, address: str, limit: int, tenant: str, is_json: bool) -> None:
         say(f"{moment(entry.at)}  {entry.id}  {entry.subject}".rstrip())
         for line in entry.text.rstrip().splitlines():
             say(f"  | {line}")
-
-
-@click.group()
-def suppress() -> None:
-    """Keep whom nothing may be sent to: by a keyed hash, never the address itself."""
-
-
-@suppress.command()
-@click.argument("address")
-@click.option("--reason", default="asked for by a person", show_default=True)
-@click.option(
-    "--scope", default="*", show_default=True, metavar="CATEGORY", help="Only this category; * = all."
-)
-@click.option("--until", type=moment_type, metavar="TIME", help="Until then; for good otherwise.")
-@tenant_option
-@json_option
-def add(*, address: str, reason: str, scope: str, until: datetime | None, tenant: str, is_json: bool) -> None:
-    """Send nothing more to an address."""
-    with opened() as services:
-        if scope != "*" and scope not in {entry.category for entry in services.catalog}:
-            raise ConfigError(f"{scope!r} is no category of the catalogue", field="--scope")
-        index = blind_index(services.keyring.index_key, tenant, address)
-        with services.database.connection() as connection:
-            suppressions.suppress(connection, tenant, index, reason, scope=scope, until=until)
-    log.info("suppression.added", address_hash=index.hex(), scope=scope, by=who())
-    _report({"did": "suppressed", "address_hash": index.hex(), "scope": scope}, is_json=is_json)
-
-
-@suppress.command()
-@click.argument("address")
-@tenant_option
-@json_option
-def release(*, address: str, tenant: str, is_json: bool) -> None:
-    """Allow sending to an address again."""
-    with opened() as services:
-        index = blind_index(services.keyring.index_key, tenant, address)
-        with services.database.connection() as connection:
-            count = suppressions.release(connection, tenant, index)
-    log.info("suppression.released", address_hash=index.hex(), entries=count, by=who())
-    did = "released" if count else "was not suppressed"
-    _report({"did": did, "address_hash": index.hex(), "entries": count}, is_json=is_json)
-    if not count:
-        click.get_current_context().exit(FINDING)
-
-
-@suppress.command("list")
-@click.argument("address", required=False)
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
-@tenant_option
-@json_option
-def list_(*, address: str | None, limit: int, tenant: str, is_json: bool) -> None:
-    """List what is suppressed, newest first, or one address's entries."""
-    with opened() as services, services.database.connection() as connection:
-        entries = list_suppressions(connection, services.keyring, tenant, address=address, limit=limit)
-    if is_json:
-        show_lines(entries)
-        return
-    columns = (
-        Column("hash of the address", 32, is_whole=True), Column("scope", 8), Column("why", 16),
-        Column("since (UTC)", 19, is_whole=True), Column("until (UTC)", 19, is_optional=True),
-    )  # fmt: skip
-    rows = [(one.address_hash, one.scope, one.reason, one.since, one.until) for one in entries]
-    show_table(columns, rows, empty="nothing is suppressed")
 
 
 @click.command()

@@ -99,7 +99,8 @@ def _show_lines(lines: list[Line]) -> None:
 
 
 def _show_message(message: MessageHistory, *, with_body: bool) -> None:
-    say(f"  message {message.id} by {message.channel} to {message.to}: {message.status}")
+    became = f", {message.fate}" if message.fate else ""
+    say(f"  message {message.id} by {message.channel} to {message.to}: {message.status}{became}")
     if message.message_id:
         say(f"    Message-ID {message.message_id}")
     if message.live:

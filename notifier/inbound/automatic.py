@@ -14,6 +14,11 @@ _FIELDS = (
 _AUTO_PRECEDENCE = frozenset({"auto_reply", "auto-reply", "autoreply"})
 
 
+def has_automatic_subject(fields: Fields) -> bool:
+    """Say whether the subject is one of automatic replies."""
+    return pattern("automatic_subject", before=_START).search(fields.words("subject")[:500]) is not None
+
+
 def is_automatic(fields: Fields, text: str) -> bool:
     """Say whether a mail that is no report is a machine's reply for a person."""
     if any(fields.get(name).strip().lower() not in {"", "no", "false", "0"} for name in _FIELDS):
@@ -23,7 +28,7 @@ def is_automatic(fields: Fields, text: str) -> bool:
         return True
     if fields.get("precedence").strip().lower() in _AUTO_PRECEDENCE:
         return True
-    if pattern("automatic_subject", before=_START).search(fields.words("subject")[:500]):
+    if has_automatic_subject(fields):
         return True
     is_marked = bool(submitted and not submitted.startswith("no")) or bool(
         fields.get("x-auto-response-suppress")

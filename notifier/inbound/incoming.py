@@ -8,6 +8,7 @@ from functools import cached_property
 from notifier.inbound.addresses import addresses_in, is_mail_system
 from notifier.inbound.prose import split_at_copy
 from notifier.inbound.signs import has_sign, pattern
+from notifier.inbound.smtp_words import Reply, refusals
 from notifier.inbound.structure import Fields, read_fields, read_mail
 
 _TEXT = 40_000
@@ -68,21 +69,26 @@ class Incoming:
         return pattern("subject", before=_BEGINNING).search(self.subject[:500]) is not None
 
     @cached_property
+    def refusals(self) -> list[Reply]:
+        """The refusals of the SMTP dialogues the report quotes."""
+        return list(refusals(self.text))
+
+    @cached_property
     def listed(self) -> list[str]:
         """The failed recipients a header field lists (Exim, Gmail)."""
         return [one for name in _X_FAILED for one in addresses_in(self.fields.get(name))]
 
     @cached_property
+    def is_named_system(self) -> bool:
+        """Whether the sender calls itself a mail system, or sends what only they send."""
+        return is_mail_system(self.sender) or self.root.type == "multipart/report" or bool(self.listed)
+
+    @cached_property
     def is_from_system(self) -> bool:
-        """Whether a mail system sent it: by its name, its empty return path, or its report's type."""
+        """Whether a mail system sent it, by its name or its empty return path."""
         path = self.fields.get("return-path").strip().lower()
         has_no_path = bool(self.fields.all("return-path")) and (path in _NO_PATH or is_mail_system(path))
-        return (
-            is_mail_system(self.sender)
-            or has_no_path
-            or self.root.type == "multipart/report"
-            or any(self.fields.get(name) for name in _X_FAILED)
-        )
+        return self.is_named_system or has_no_path
 
     @cached_property
     def original_recipients(self) -> tuple[str, ...]:

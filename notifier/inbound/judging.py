@@ -28,7 +28,7 @@ def judged(
         code, status = codes_in(words)
     action = group.action if group is not None and group.action == "delayed" else "failed"
     evidence = Evidence(
-        said=ordinary(said), around=ordinary(words), whole=ordinary(mail.text), status=status, code=code,
+        said=ordinary(said), around=ordinary(words), whole=mail.text, status=status, code=code,
         phase=phase or phase_in(words), action=action, is_local=group is not None and group.is_local,
     )  # fmt: skip
     reason = rules().reason(evidence)
@@ -43,7 +43,7 @@ def _said(mail: Incoming, group: StatusGroup | None, words: str) -> tuple[str, P
     told = (group.diagnostic or group.comment) if group is not None else ""
     if not told and (found := _SENDMAIL_REASON.search(words)):
         told = found[1]
-    replies = list(refusals(mail.text))
+    replies = mail.refusals
     if told:
         start = ordinary(told)[:40]
         for reply in replies:

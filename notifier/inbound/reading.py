@@ -7,7 +7,7 @@ import re
 from datetime import datetime
 
 from notifier.inbound.addresses import address_in, addresses_in, plain, same
-from notifier.inbound.automatic import is_automatic
+from notifier.inbound.automatic import has_automatic_subject, is_automatic
 from notifier.inbound.delivery_status import StatusGroup, groups_in_prose, read_groups
 from notifier.inbound.feedback import read_feedback
 from notifier.inbound.incoming import Incoming
@@ -69,12 +69,14 @@ def _read(mail: Incoming) -> _Reading:
         return ReportKind.COMPLAINT, complained, feedback.type
     if groups := _groups(mail):
         return _of_groups(mail, groups)
-    is_report = mail.is_from_system
-    if not (is_report and mail.has_report_subject) and is_automatic(mail.fields, mail.text):
+    # Exim and Postfix mark their own reports as automatic replies.
+    if mail.is_named_system and not has_automatic_subject(mail.fields) and (found := _from_prose(mail)):
+        return ReportKind.BOUNCE, found, None
+    if is_automatic(mail.fields, mail.text):
         sender = address_in(mail.fields.get("from"))
         replied = (RecipientReport(address=sender, reason="vacation", action="replied"),) if sender else ()
         return ReportKind.AUTO_REPLY, replied, None
-    found = _from_prose(mail) if _may_be_bounce(mail) else ()
+    found = _from_prose(mail)
     return (ReportKind.BOUNCE, found, None) if found else (ReportKind.OTHER, (), None)
 
 
@@ -147,18 +149,21 @@ def _only_recipient(mail: Incoming) -> str | None:
 
 def _may_be_bounce(mail: Incoming) -> bool:
     """Whether a mail without machine-readable fields is a mail system's report, not a person's mail about one."""
-    is_system, has_subject = mail.is_from_system, mail.has_report_subject
-    is_answer = _REPLIED.match(mail.subject) is not None
-    if is_answer and not is_system:
+    if _REPLIED.match(mail.subject) and not mail.is_from_system:
         return False
     says_so = has_sign("opening", mail.text)
-    if is_system:
-        return says_so or has_subject
+    if mail.is_named_system:
+        return says_so or mail.has_report_subject
+    if mail.is_from_system:
+        return says_so and (mail.has_report_subject or bool(mail.copy.items))
     is_thread = bool(mail.fields.get("in-reply-to") or mail.fields.get("references"))
     return says_so and not is_thread and mail.begins_like_report
 
 
 def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
+    """Return the recipients a report for people names; nobody where a mail is none."""
+    if not _may_be_bounce(mail):
+        return ()
     listed = mail.listed
     named = mentions(mail.text, original=(*mail.original_recipients, *listed), own=mail.own_addresses)
     if listed:

@@ -66,7 +66,7 @@ class Evidence:
     around: str = ""
     """The paragraph about the recipient."""
     whole: str = ""
-    """All the report says."""
+    """All the report says, as it stands; the others are :func:`ordinary`."""
     status: str | None = None
     code: int | None = None
     phase: Phase | None = None
@@ -92,6 +92,10 @@ class Rules:
                 if pattern not in self._number:
                     self._number[pattern] = _added(self._filter, options, pattern)
         self._filter.Compile()
+        self._asked = {
+            name: [(rule, frozenset(self._number[pattern] for pattern in rule.text)) for rule in rules]
+            for name, rules in lists.items()
+        }
 
     def reason(self, evidence: Evidence) -> str:
         """Return why the mail came back."""
@@ -109,14 +113,14 @@ class Rules:
             order = [("texts", around), ("statuses", around), ("hints", around)]
         if reason := self._first(evidence, *order, ("vague", near)):
             return reason
-        whole = near | self._found(evidence.whole)
+        whole = near | self._found(ordinary(evidence.whole))
         last = self._first(evidence, ("texts", whole), ("hints", whole), ("vague", whole), ("codes", whole))
         return last or ("onhold" if evidence.said or evidence.around else "undefined")
 
     def _first(self, evidence: Evidence, *order: tuple[str, set[int]]) -> str | None:
         for name, found in order:
-            for rule in self.lists[name]:
-                if self._holds(rule, evidence, found):
+            for rule, patterns in self._asked[name]:
+                if (not patterns or not patterns.isdisjoint(found)) and _holds(rule, evidence):
                     return rule.reason
         return None
 
@@ -135,15 +139,16 @@ class Rules:
     def _found(self, text: str) -> set[int]:
         return set(self._filter.Match(text) or ()) if text else set()
 
-    def _holds(self, rule: Rule, evidence: Evidence, found: set[int]) -> bool:
-        return (
-            (rule.phase is None or evidence.phase in rule.phase)
-            and (rule.action is None or rule.action == evidence.action)
-            and (rule.is_local is None or rule.is_local == evidence.is_local)
-            and (rule.status is None or rule.status.fullmatch(evidence.status or "") is not None)
-            and (rule.code is None or rule.code.fullmatch(str(evidence.code or "")) is not None)
-            and (not rule.text or any(self._number[pattern] in found for pattern in rule.text))
-        )
+
+def _holds(rule: Rule, evidence: Evidence) -> bool:
+    """Say whether all conditions but the words hold."""
+    return (
+        (rule.phase is None or evidence.phase in rule.phase)
+        and (rule.action is None or rule.action == evidence.action)
+        and (rule.is_local is None or rule.is_local == evidence.is_local)
+        and (rule.status is None or rule.status.fullmatch(evidence.status or "") is not None)
+        and (rule.code is None or rule.code.fullmatch(str(evidence.code or "")) is not None)
+    )
 
 
 def said_anything(evidence: Evidence) -> bool:
@@ -158,7 +163,10 @@ def bounce_class(reason: str, *, hard: bool) -> BounceClass:
 
 def ordinary(text: str) -> str:
     """Return a text as the rules ask it: lower case, one blank, addresses as ``@``, no codes in between."""
-    text = _NAMED.sub("@", text[: _TEXT * 2]).replace("\u2019", "'")
+    text = text[: _TEXT * 2]
+    if "@" in text:
+        text = _NAMED.sub("@", text)
+    text = text.replace("\u2019", "'")
     return _CONTINUED.sub(" ", _SPACE.sub(" ", text)).strip().lower()[:_TEXT]
 
 

@@ -37,6 +37,14 @@ _NO_CHARSETS = frozenset(
     {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem"}
 )
 """Codecs of Python that are no character sets, or slow."""
+# In this order: a text of one is seldom valid in those before it, and never has their words.
+_UNNAMED = (
+    ("euc_jp", re.compile("[\u3040-\u30ff]{3}")),
+    ("cp932", re.compile("[\u3040-\u30ff]{3}")),
+    ("euc_kr", re.compile("[\uac00-\ud7a3]{3}")),
+    ("gb18030", re.compile("[\u4e00-\u9fff]{6}")),
+    ("koi8_r", re.compile("[\u0430-\u044f]{5}")),
+)
 _REPORTS = frozenset({"message/delivery-status", "message/global-delivery-status"})
 
 
@@ -184,12 +192,26 @@ def _as_text(body: bytes, charset: str) -> str:
         first = charset
     if charset.lower().replace("-", "_") in _NO_CHARSETS:
         charset = "latin-1"
-    for name, errors in ((first, "strict"), ("utf-8", "strict"), (charset, "strict"), (charset, "replace")):
+    elif charset.lower() in {"gb2312", "gbk"}:
+        charset = "gb18030"  # a superset, which senders mean
+    for name in (first, charset):
         try:
-            return body.decode(name, errors)[:TEXT]
+            return body.decode(name)[:TEXT]
         except (LookupError, ValueError):
             continue
-    return body.decode("latin-1")[:TEXT]
+    return _guessed(body) or body.decode("latin-1")[:TEXT]
+
+
+def _guessed(body: bytes) -> str | None:
+    """Return a text in a charset nobody named, where the words it makes are those of its language."""
+    for name, word in _UNNAMED:
+        try:
+            text = body.decode(name)[:TEXT]
+        except ValueError:
+            continue
+        if word.search(text):
+            return text
+    return None
 
 
 def _seen(markup: str) -> str:

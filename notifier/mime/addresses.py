@@ -20,11 +20,17 @@ _DOT_ATOM = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 # RFC 5321 §4.1.2 Quoted-string, less the blank: too many servers split a path there.
 _QUOTED = re.compile(r'"(?:[!#-\[\]-~]|\\[!-~])*"')
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def validate_address(address: str, field: str = "To") -> str:
+def validate_address(address: str, field: str = "To", *, is_utf8_taken: bool = False) -> str:
     """Return the address as it goes on the wire: the local part as given, the domain as A-labels.
+
+    Args:
+        address: ``local@domain``.
+        field: What errors name.
+        is_utf8_taken: The way may speak SMTPUTF8 (RFC 6531): then the local part need not be ASCII.
 
     Raises:
         HeaderError: naming ``field`` and the rule it breaks, never the address.
@@ -34,23 +40,26 @@ def validate_address(address: str, field: str = "To") -> str:
     local, at, domain = address.rpartition("@")
     if not at or not local:
         raise HeaderError(field, "the address must have the form local@domain")
-    _check_local(local, field)
+    _check_local(local, field, is_utf8_taken=is_utf8_taken)
     wire = f"{local}@{_wire_domain(domain, field)}"
-    if len(wire) > ADDRESS_LIMIT:
+    if len(wire.encode("utf-8", "replace")) > ADDRESS_LIMIT:
         raise HeaderError(field, f"the address is longer than {ADDRESS_LIMIT} octets")
     return wire
 
 
 def needs_smtputf8(local: str) -> bool:
-    """Say whether this local part can only travel with SMTPUTF8 (RFC 6531), which we do not speak."""
+    """Say whether this local part can only travel with SMTPUTF8 (RFC 6531)."""
     return not local.isascii()
 
 
-def _check_local(local: str, field: str) -> None:
-    if needs_smtputf8(local):
+def _check_local(local: str, field: str, *, is_utf8_taken: bool) -> None:
+    if needs_smtputf8(local) and not is_utf8_taken:
         raise HeaderError(field, "the part before the @ is not ASCII; SMTPUTF8 is not supported")
-    if len(local) > LOCAL_LIMIT:
+    if len(local.encode("utf-8", "replace")) > LOCAL_LIMIT:
         raise HeaderError(field, f"the part before the @ is longer than {LOCAL_LIMIT} octets")
+    # RFC 6531 §3.3 takes what is not ASCII wherever an atom may stand; what nobody sees is not taken.
+    if local.isprintable():
+        local = _NOT_ASCII.sub("x", local)
     if _DOT_ATOM.fullmatch(local) or _QUOTED.fullmatch(local):
         return
     raise HeaderError(field, "the part before the @ holds a character or dot that is not allowed there")

@@ -30,20 +30,24 @@ _OPAQUE = frozenset({
 })  # fmt: skip
 
 
-def serialize(outgoing: Outgoing, *, date: datetime) -> bytes:
+def serialize(outgoing: Outgoing, *, date: datetime, is_utf8_taken: bool = False) -> bytes:
     """Return the mail as 7-bit bytes with CRLF line ends, not dot-stuffed.
+
+    Only where ``is_utf8_taken`` and the recipient's local part is not ASCII, the header To is UTF-8 (RFC 6532).
 
     Raises:
         HeaderError: naming the header that cannot be written, never its value.
     """
-    return "".join(_headers(outgoing, date)).encode("ascii") + _body(outgoing)
+    to = validate_address(outgoing.to, "To", is_utf8_taken=is_utf8_taken)
+    charset = "ascii" if to.isascii() else "utf-8"
+    return "".join(_headers(outgoing, date, to)).encode(charset) + _body(outgoing)
 
 
-def _headers(outgoing: Outgoing, date: datetime) -> list[str]:
+def _headers(outgoing: Outgoing, date: datetime, to: str) -> list[str]:
     lines = [
         _date(date.replace(microsecond=0)),
         _house("From", outgoing.sender_name, outgoing.sender),
-        headers.mailbox("To", outgoing.to_name, validate_address(outgoing.to, "To")),
+        headers.mailbox("To", outgoing.to_name, to),
         headers.prose("Subject", outgoing.content.subject),
         f"Message-ID: {_message_id(outgoing.message_id)}\r\n",
     ]

@@ -27,7 +27,7 @@ from notifier.messages import MessageStatus
 from notifier.pipeline.delivery_events import DeliveryEvents
 from notifier.pipeline.lost_messages import LostMessages
 from notifier.pipeline.soft_rests import weigh
-from notifier.receipts import ReceiptKind
+from notifier.receipts import LINK, ReceiptKind
 from notifier.recipients.suppression import ALL, Cause
 from notifier.settings import Suppression
 from notifier.store import receipts, soft_bounces, suppressions
@@ -153,6 +153,9 @@ class Aftermath:
 
     def _blame_of(self, report: MessageReport) -> Blame | None:
         told, message = report.receipt, report.message
+        # Who unsubscribed by a link of ours may have thought better of it meanwhile.
+        if told.source == LINK:
+            return None
         is_about_another = bool(told.recipient) and (
             blind_index(self._keyring.index_key, message.tenant, told.recipient or "")
             != message.address_index

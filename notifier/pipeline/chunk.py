@@ -36,7 +36,7 @@ from notifier.pipeline.settle import Settler
 from notifier.pipeline.throttling import Taken
 from notifier.pipeline.tools import Report, Tools
 from notifier.pipeline.turns import Turns
-from notifier.store import messages, person_links, relays, throttles, work
+from notifier.store import messages, person_links, relays, throttles, tracked, work
 from notifier.store.database import Connection, Cursor, DatabaseUnavailable
 from notifier.store.jobs import load_jobs
 from notifier.store.messages import AttemptRow
@@ -188,6 +188,7 @@ class Chunk:
                     connection, [(one.job.row.message_id, one.job.row.tenant, one.body) for one in ready]
                 )
                 person_links.save_links(connection, [one.link for one in ready if one.link is not None])
+                tracked.save_tracked(connection, [one.tracked for one in ready if one.tracked is not None])
                 self._send_each(connection, unsent)
         except DatabaseUnavailable:
             # The answer to a mark may be lost, and with it the knowledge that nothing was sent.

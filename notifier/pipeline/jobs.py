@@ -37,6 +37,7 @@ from notifier.pipeline.attachments import fetch_files
 from notifier.pipeline.lookups import ChunkLookups
 from notifier.pipeline.person_links import Addressee, PersonLinks, PersonWays
 from notifier.pipeline.plans import read_plan
+from notifier.pipeline.tracking import Tracker, TrackPlan
 from notifier.recipients import suppression as suppressed
 from notifier.recipients.may_we import GateFacts, GateVerdict, may_we
 from notifier.recipients.paths import look_up
@@ -50,6 +51,7 @@ from notifier.store.contacts import open_wishes
 from notifier.store.jobs import JobRow
 from notifier.store.messages import pack
 from notifier.store.person_links import PersonLink
+from notifier.store.tracked import TrackedMessage
 from notifier.store.work import Claim
 from notifier.tokens import mint_message_id, mint_return_path
 
@@ -115,6 +117,8 @@ class Composed:
     body: bytes
     link: PersonLink | None = None
     """What stands in the mail for its reader to say what they want; to be kept before it leaves."""
+    tracked: TrackedMessage | None = None
+    """Likewise, what a hit on its links needs to know."""
 
 
 class Unopenable(PermanentFailure):
@@ -141,6 +145,7 @@ class Composer:
         zone: str,
         links: AckLinks | None = None,
         person_links: PersonLinks | None = None,
+        tracker: Tracker | None = None,
         safe_mode: SafeMode | None = None,
         suppression: SuppressionSettings | None = None,
     ) -> None:
@@ -150,6 +155,7 @@ class Composer:
         self._brand: Mapping[str, Json] = brand.model_dump()
         self._locale, self._zone = locale, zone
         self._links, self._person_links, self._safe_mode = links, person_links, safe_mode
+        self._tracker = tracker
 
     def open(self, row: JobRow, claim: Claim) -> Job:
         """Unseal what the message needs.
@@ -269,6 +275,9 @@ class Composer:
         live = lookups.live(job.entry, job.event)
         locale = job.recipient.locale or self._locale
         ways, own = self._ways(job, locale), self._own_ways(job, locale)
+        plan = self._track_plan(job) if own is not None else None
+        if own is not None and plan is not None:
+            own = replace(own, tracking=plan)
         try:
             content = self._templates.render(
                 job.row.template, job.channel, locale, self._context(job, live, locale, ways, own)
@@ -286,7 +295,8 @@ class Composer:
         to = destination(self._safe_mode, job.channel, address_on(job.recipient, job.channel))
         if to != address_on(job.recipient, job.channel):
             content = marked(content, job.channel)
-        prepared = adapter.prepare(self._outgoing(job, content, locale, to, own))
+        sent, tracked = self._tracked(job, content, ways, own)
+        prepared = adapter.prepare(self._outgoing(job, sent, locale, to, own))
         if len(prepared.wire) > self._limits.message_bytes:
             most = self._limits.message_bytes
             problem = f"the message has {len(prepared.wire)} bytes, limits.message_bytes is {most}"
@@ -306,7 +316,39 @@ class Composer:
             template_version=version,
             body=job.person_key.seal(body, b"body"),
             link=own.link if own is not None else None,
+            tracked=tracked,
         )
+
+    def _track_plan(self, job: Job) -> TrackPlan | None:
+        if self._tracker is None or not self._is_itself(job):
+            return None
+        return self._tracker.plan(job.row.tenant, job.row.person_id, job.entry.message_class)
+
+    def _tracked(
+        self, job: Job, content: Rendered, ways: AckWays | None, own: PersonWays | None
+    ) -> tuple[Rendered, TrackedMessage | None]:
+        """Return the mail with what tells that it is opened, as far as its reader agreed to it."""
+        if self._tracker is None or own is None or own.tracking is None:
+            return content, None
+        # Who agreed can withdraw from the very mail; one whose template shows no such link tells nothing.
+        if own.preferences not in (content.html or ""):
+            return content, None
+        secrets = [value for path in job.entry.secret for value in _secrets(job.event, path)]
+        found = self._tracker.apply(
+            own.tracking,
+            content,
+            secrets=[*secrets, *([ways.url] if ways is not None else [])],
+            tenant=job.row.tenant,
+            person=job.row.person_id,
+            message=job.row.message_id,
+            made_at=job.row.message_created_at,
+        )
+        return found if found is not None else (content, None)
+
+    def _is_itself(self, job: Job) -> bool:
+        """Tell whether the mail goes to its own recipient, not where safe mode sends it."""
+        to = address_on(job.recipient, job.channel)
+        return destination(self._safe_mode, job.channel, to) == to
 
     def _own_ways(self, job: Job, locale: str) -> PersonWays | None:
         """Return how the reader may refuse more of it: of a mail that can be refused."""

@@ -14,6 +14,7 @@ from notifier.logs import get_logger
 from notifier.pipeline.choices import Chooser
 from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS
 from notifier.pipeline.preference_pages import PreferencePages
+from notifier.receipts import LINK, Receipt, ReceiptKind
 from notifier.recipients.refusals import category_rules, refusable
 from notifier.recipients.suppression import Cause
 from notifier.recipients.wishes_form import WishesRefused
@@ -22,6 +23,7 @@ from notifier.store import choices, person_links, suppressions
 from notifier.store.choices import Change
 from notifier.store.database import Connection, Database, DatabaseUnavailable
 from notifier.store.person_links import LinkAsk
+from notifier.store.reports import NotReady, hand_in_within
 from notifier.tokens import link_seal_key, message_of_tag, mint_person_token
 
 log = get_logger("consent")
@@ -42,7 +44,7 @@ class LinkRequests:
         clock: Clock,
         tracking: Mapping[str, Tracking],
     ) -> None:
-        self._database, self._keyring = database, keyring
+        self._database, self._keyring, self._clock = database, keyring, clock
         self._rules = category_rules(catalog)
         self._chooser = Chooser(keyring, self._rules)
         self._pages = PreferencePages(keyring, self._chooser, self._rules, tracking, clock)
@@ -92,11 +94,27 @@ class LinkRequests:
 
     def _unsubscribe(self, connection: Connection, ask: LinkAsk) -> str:
         self._refuse(connection, ask, [ask.category])
+        self._report(connection, ask)
         return "unsubscribed"
 
     def _all(self, connection: Connection, ask: LinkAsk) -> str:
         self._refuse(connection, ask, refusable(self._rules))
+        self._report(connection, ask)
         return "all"
+
+    def _report(self, connection: Connection, ask: LinkAsk) -> None:
+        """Let it be known of the message the link stood in, and to rules that wait for it."""
+        message = self._message(ask)
+        if message is None:
+            return
+        told = Receipt(
+            kind=ReceiptKind.UNSUBSCRIBED, at=self._clock.now(), source=LINK,
+            key=f"unsubscribed:{message}", message=message,
+        )  # fmt: skip
+        try:
+            hand_in_within(connection, LINK, [told])
+        except NotReady:  # it is carried out all the same
+            log.warning("consent.unreported", message_id=str(message))
 
     def _refuse(self, connection: Connection, ask: LinkAsk, categories: list[str]) -> None:
         """Refuse in the address book, and by the address's keyed hash, which also holds for who is not in it."""

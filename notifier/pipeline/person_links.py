@@ -10,6 +10,7 @@ from uuid import UUID
 
 from notifier.crypto import Keyring
 from notifier.events import Json
+from notifier.pipeline.tracking import TrackPlan
 from notifier.store.person_links import PersonLink
 from notifier.tokens import link_digest, mint_person_token, tag_message
 
@@ -33,10 +34,13 @@ class PersonWays:
     link: PersonLink
     unsubscribe: str
     preferences: str
+    tracking: TrackPlan | None = None
+    """What the mail tells; its reader is told so."""
 
     def to_json(self) -> dict[str, Json]:
         """Return what templates see as ``links``."""
-        return {"unsubscribe": self.unsubscribe, "preferences": self.preferences}
+        links = {"unsubscribe": self.unsubscribe, "preferences": self.preferences}
+        return links if self.tracking is None else {**links, "tracking": self.tracking.words}
 
     def headers(self) -> Mapping[str, str]:
         """Return what lets mail programs offer it themselves (RFC 2369, RFC 8058 §3.1).

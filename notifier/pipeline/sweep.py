@@ -31,7 +31,7 @@ from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Report
 from notifier.pipeline.track import WAKE_UP, Track
-from notifier.store import ack_links, heartbeats, person_links, sms_in, throttles, upkeep, work
+from notifier.store import ack_links, heartbeats, person_links, sms_in, throttles, tracked, upkeep, work
 from notifier.store.database import Database, DatabaseUnavailable
 
 log = get_logger("sweep")
@@ -200,6 +200,7 @@ class Sweep:
                 heartbeats.make_partitions(connection)
                 ack_links.prune_links(connection)
                 person_links.prune(connection)
+                tracked.prune(connection)
             # By this process's own clock: a look at the database each second would cost more than it saves.
             if time.monotonic() > self._forget_after:
                 self._forget_after = time.monotonic() + _UPKEEP.total_seconds()

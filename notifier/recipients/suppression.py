@@ -67,12 +67,12 @@ class Asked:
 def forbids(entry: Suppression, asked: Asked) -> bool:
     """Tell whether an entry for the address, and for ``*`` or the message's category, forbids it.
 
-    An unsubscribe cannot touch what a person may not refuse. Neither can a complaint, unless the tenant wants
-    that: who called a newsletter spam must still be able to reset a password.
+    An unsubscribe, or an entry for one category, cannot touch what a person may not refuse. Neither can a
+    complaint, unless the tenant wants that: who called a newsletter spam must still be able to reset a password.
     """
     if entry.cause in _OF_THE_ADDRESS and asked.channel in _OWN_PLACES:
         return False
-    if entry.cause is Cause.UNSUBSCRIBE:
+    if entry.cause is Cause.UNSUBSCRIBE or entry.scope != ALL:
         return can_opt_out(asked.message_class, asked.urgency, asked.preference)
     if entry.cause is Cause.COMPLAINT and asked.complaints != "all":
         return is_refusable(asked.message_class, asked.preference)

@@ -51,7 +51,8 @@ LEFT JOIN tenant ON tenant.id = message.tenant
 LEFT JOIN relay_pause ON relay_pause.relay = work.relay AND relay_pause.until > now()
 WHERE message.notification_id = ANY (%(ids)s) ORDER BY message.id"""
 _TRIES = "SELECT * FROM attempt WHERE message_id = ANY (%(ids)s) ORDER BY id"
-_RECEIPTS = "SELECT message_id, kind, at FROM receipt WHERE message_id = ANY (%(ids)s) ORDER BY id"
+_RECEIPTS = """SELECT message_id, kind, at, source, bounce, reason, status, code, sealed FROM receipt
+               WHERE message_id = ANY (%(ids)s) ORDER BY id"""
 
 _EVENT_FIELDS = (
     "id", "tenant", "source", "external_id", "type", "subject", "time", "received_at", "lane", "rules_hash",
@@ -62,8 +63,9 @@ _NOTIFICATION_FIELDS = (
 )  # fmt: skip
 _MESSAGE_FIELDS = (
     "id", "channel", "status", "reason", "position", "resend_of", "template_version", "created_at",
-    "settled_at",
+    "settled_at", "fate", "fate_at", "fate_reason",
 )  # fmt: skip
+_RECEIPT_FIELDS = ("kind", "at", "source", "bounce", "reason", "status", "code")
 _TRY_FIELDS = (
     "number", "relay", "started_at", "finished_at", "outcome", "reason", "phase", "code", "enhanced",
 )  # fmt: skip
@@ -161,7 +163,7 @@ class Histories:
             message_id=mint_message_id(self._keyring.token_key, row["id"], self._domain) if is_mail else None,
             waiting=_waiting(row) if row["state"] is not None else None,
             tries=tuple(self._try(one, key) for one in tries),
-            receipts=tuple(ReceiptRecord(kind=one["kind"], at=one["at"]) for one in receipts),
+            receipts=tuple(self._receipt(one, key) for one in receipts),
             live=live,
             content=content,
         )
@@ -172,6 +174,13 @@ class Histories:
             reply = unseal(self._keyring, key, row["sealed"], b"reply")
         text = reply.value if isinstance(reply, Withheld) else reply.decode("utf-8", "replace")
         return TryRecord(**{name: row[name] for name in _TRY_FIELDS}, reply=text)
+
+    def _receipt(self, row: Row, key: bytes | None) -> ReceiptRecord:
+        text = ""
+        if row["sealed"] is not None:
+            said = unseal_json(self._keyring, key, row["sealed"], b"receipt")
+            text = said.value if isinstance(said, Withheld) else said.get("text", "")
+        return ReceiptRecord(**{name: row[name] for name in _RECEIPT_FIELDS}, text=text)
 
     def _body(self, key: bytes | None, sealed: bytes | None) -> tuple[Json, Content | str | None]:
         """Return the live data and the content."""

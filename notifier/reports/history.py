@@ -32,6 +32,15 @@ class ReceiptRecord:
 
     kind: str
     at: datetime
+    source: str | None = None
+    """Who reported it: a provider's name, or ``mail``."""
+    bounce: str | None = None
+    reason: str | None = None
+    status: str | None = None
+    """The enhanced status code."""
+    code: int | None = None
+    text: str = ""
+    """What the other side said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +84,10 @@ class MessageHistory:
     template_version: str | None
     created_at: datetime
     settled_at: datetime | None
+    fate: str | None = None
+    """What became of it after it left, as far as anybody has said."""
+    fate_at: datetime | None = None
+    fate_reason: str | None = None
     waiting: Waiting | None
     tries: tuple[TryRecord, ...]
     receipts: tuple[ReceiptRecord, ...]

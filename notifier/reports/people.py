@@ -1,8 +1,7 @@
-"""List whom we know: contacts with their addresses, and whom nothing may be sent to."""
+"""List whom we know: contacts with their addresses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from notifier.crypto import Keyring, blind_index
 from notifier.decisions import Contact
@@ -26,17 +25,6 @@ class ContactEntry:
     opt_outs: tuple[str, ...]
     wishes: Mapping[str, Json]
     """Quiet hours, least severities, digests and consent, in their JSON form."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuppressionEntry:
-    """An address that gets nothing; the list knows it only as a keyed hash."""
-
-    address_hash: str
-    scope: str
-    reason: str
-    since: datetime
-    until: datetime | None
 
 
 def contact_entry(contact: Contact) -> ContactEntry:
@@ -84,22 +72,6 @@ def list_contacts(
 
 def _wishes(opened: Json) -> Mapping[str, Json]:
     return {} if isinstance(opened, Withheld) else dict(opened)
-
-
-def list_suppressions(
-    connection: Connection, keyring: Keyring, tenant: str, *, address: str | None, limit: int
-) -> list[SuppressionEntry]:
-    """Return what must not be sent, of one address or the newest of all."""
-    index = blind_index(keyring.index_key, tenant, address) if address is not None else None
-    rows = connection.execute(
-        """SELECT address_index, scope, reason, since, until FROM suppression
-           WHERE tenant = %s AND (%s::bytea IS NULL OR address_index = %s) ORDER BY since DESC LIMIT %s""",
-        [tenant, index, index, limit],
-    ).fetchall()
-    return [
-        SuppressionEntry(address_hash=row[0].hex(), scope=row[1], reason=row[2], since=row[3], until=row[4])
-        for row in rows
-    ]
 
 
 def knows(connection: Connection, keyring: Keyring, tenant: str, address: str) -> bool:

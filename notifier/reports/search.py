@@ -34,7 +34,7 @@ class LogQuery:
     subject: str | None = None
     type: str | None = None
     statuses: tuple[str, ...] = ()
-    """Any of these; all where empty."""
+    """Any of these, as it was sent or as it became; all where empty."""
     channel: str | None = None
     tenant: str | None = None
     since: datetime | None = None
@@ -59,6 +59,9 @@ class LogRow:
     """The address it went to; ``[erased]`` once the person is forgotten."""
     status: str
     reason: str | None
+    fate: str | None
+    """What became of it after it left: delivered, deferred, rejected, bounced, complained."""
+    fate_reason: str | None
     attempts: int
     relay: str | None
     rule: str | None
@@ -127,7 +130,7 @@ _STATEMENT = sql.SQL(
 )
 _PAGE = sql.SQL(
     """SELECT id, tenant, notification_id, event_id, type, subject, channel, person_id, resend_of, status,
-              reason, attempts, relay, created_at, settled_at
+              reason, fate, fate_reason, attempts, relay, created_at, settled_at
        FROM message {where} ORDER BY id DESC LIMIT %(limit)s"""
 )
 
@@ -142,7 +145,6 @@ def _conditions(query: LogQuery) -> tuple[list[sql.Composable], dict[str, object
     wanted = {
         "subject": ("subject = {}", query.subject),
         "type": ("type = {}", query.type),
-        "statuses": ("status = ANY({})", list(query.statuses) or None),
         "channel": ("channel = {}", query.channel),
         "message": ("id = {}", query.message),
         "after": ("id < {}", query.after),
@@ -153,7 +155,11 @@ def _conditions(query: LogQuery) -> tuple[list[sql.Composable], dict[str, object
     conditions: list[sql.Composable] = [
         sql.SQL(f"message.{test}").format(sql.Placeholder(name)) for name, (test, _) in held.items()
     ]
-    return conditions, {name: value for name, (_, value) in held.items()}
+    parameters: dict[str, object] = {name: value for name, (_, value) in held.items()}
+    if query.statuses:
+        conditions.append(sql.SQL("(message.status = ANY(%(statuses)s) OR message.fate = ANY(%(statuses)s))"))
+        parameters["statuses"] = list(query.statuses)
+    return conditions, parameters
 
 
 def _floor(moment: datetime | None) -> UUID | None:

@@ -7,9 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from notifier.delivery.fate import LOST
 from notifier.ids import uuid7_time
 from notifier.messages import MessageStatus, NotificationState
-from notifier.reports.history import EventHistory, MessageHistory, NotificationHistory, TryRecord, Waiting
+from notifier.reports.history import (
+    EventHistory,
+    MessageHistory,
+    NotificationHistory,
+    ReceiptRecord,
+    TryRecord,
+    Waiting,
+)
 
 _UNDECIDED = frozenset({MessageStatus.QUEUED, MessageStatus.DEFERRED})
 
@@ -69,7 +77,7 @@ def _of_message(one: NotificationHistory, message: MessageHistory) -> Iterator[L
             at=attempt.finished_at, what=f"attempt.{attempt.outcome}", text=tried(attempt), id=str(message.id)
         )
     for receipt in message.receipts:
-        yield Line(at=receipt.at, what=f"receipt.{receipt.kind}", text="", id=str(message.id))
+        yield Line(at=receipt.at, what=f"receipt.{receipt.kind}", text=reported(receipt), id=str(message.id))
     if message.status not in _UNDECIDED and message.settled_at is not None:
         why = (
             message.reason or f"taken over by {message.tries[-1].relay}" if message.tries else message.reason
@@ -94,14 +102,24 @@ def tried(attempt: TryRecord) -> str:
     )
 
 
+def reported(receipt: ReceiptRecord) -> str:
+    """Describe in one line what was reported, with the other side's words."""
+    about = " ".join(part for part in (receipt.bounce, receipt.reason) if part)
+    status = " ".join(str(part) for part in (receipt.code, receipt.status) if part is not None)
+    said = " ".join(receipt.text.split())
+    by = f"reported by {receipt.source}" if receipt.source else ""
+    return ": ".join(part for part in (about, " ".join(part for part in (status, said) if part), by) if part)
+
+
 def standing(one: NotificationHistory) -> str:
     """Say where a notification stands, and why: what its messages came to, what the last one waits for."""
     state = f"{one.state}: {one.state_reason}" if one.state_reason else one.state
-    sent = next((message for message in one.messages if message.status == MessageStatus.SENT), None)
+    sent = next((message for message in one.messages if has_left(message)), None)
     if sent is not None:
         before = [message for message in one.messages if message.position < sent.position]
-        lost = [f"{message.channel} {message.status}: {message.reason}" for message in before]
-        state = "; ".join([f"{state} by {sent.channel}", *lost])
+        lost = [f"{message.channel} {outcome(message)}" for message in before]
+        arrived = f", {sent.fate}" if sent.fate else ""
+        state = "; ".join([f"{state} by {sent.channel}{arrived}", *lost])
     message = one.messages[-1] if one.messages else None
     if message is None or message.waiting is None:
         return state
@@ -110,6 +128,18 @@ def standing(one: NotificationHistory) -> str:
         return f"{state}; {message.channel}: {waits(message.waiting)}"
     because = f", after: {message.reason}" if message.reason else ""
     return f"{state}: {waits(message.waiting)} ({message.channel}){because}"
+
+
+def has_left(message: MessageHistory) -> bool:
+    """Tell whether it was taken over, and did not come back."""
+    return message.status == MessageStatus.SENT and message.fate not in LOST
+
+
+def outcome(message: MessageHistory) -> str:
+    """Say what a message came to, and why."""
+    if message.fate in LOST:
+        return f"{message.fate}: {message.fate_reason}" if message.fate_reason else str(message.fate)
+    return f"{message.status}: {message.reason}"
 
 
 def waits(waiting: Waiting) -> str:

@@ -64,6 +64,15 @@ class ReportDesk:
         return self._database.retrying(lambda connection: _hand_in(connection, source, receipts, kept))
 
 
+def hand_in_within(connection: Connection, source: str, receipts: Sequence[Receipt]) -> int:
+    """Store what was found out within the caller's transaction; return how many were new.
+
+    Raises:
+        NotReady: there is no key to seal to yet.
+    """
+    return _hand_in(connection, source, receipts, None)
+
+
 def _hand_in(connection: Connection, source: str, receipts: Sequence[Receipt], raw: bytes | None) -> int:
     row = connection.execute("SELECT notifier_sealing_key()").fetchone()
     if row is None or row[0] is None:

@@ -137,3 +137,53 @@ def release(
 def _now(connection: Connection) -> Any:
     row = connection.execute("SELECT now()").fetchone()
     return row[0] if row else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which entries of a tenant; everything that is set must hold."""
+
+    address_index: bytes | None = None
+    cause: Cause | None = None
+    scope: str | None = None
+    since: datetime | None = None
+    """Made since then."""
+    before: datetime | None = None
+    """Made before then."""
+
+
+_CHOSEN = """tenant = %(tenant)s
+    AND (%(index)s::bytea IS NULL OR address_index = %(index)s) AND (%(cause)s::text IS NULL OR cause = %(cause)s)
+    AND (%(scope)s::text IS NULL OR scope = %(scope)s) AND (%(since)s::timestamptz IS NULL OR since >= %(since)s)
+    AND (%(before)s::timestamptz IS NULL OR since < %(before)s)"""
+
+
+def count_chosen(connection: Connection, tenant: str, chosen: Selection) -> int:
+    """Return how many entries a selection has."""
+    row = connection.execute(
+        "SELECT count(*) FROM suppression WHERE " + _CHOSEN, _values(tenant, chosen)
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def lift_chosen(connection: Connection, tenant: str, chosen: Selection, *, limit: int) -> list[bytes]:
+    """Remove up to so many entries; return the address of each."""
+    rows = connection.execute(
+        f"""DELETE FROM suppression WHERE (tenant, address_index, scope, cause) IN (
+              SELECT tenant, address_index, scope, cause FROM suppression WHERE {_CHOSEN}
+              ORDER BY address_index, scope, cause LIMIT %(limit)s FOR UPDATE)
+            RETURNING address_index""",
+        {**_values(tenant, chosen), "limit": limit},
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def _values(tenant: str, chosen: Selection) -> dict[str, object]:
+    return {
+        "tenant": tenant,
+        "index": chosen.address_index,
+        "cause": chosen.cause.value if chosen.cause else None,
+        "scope": chosen.scope,
+        "since": chosen.since,
+        "before": chosen.before,
+    }

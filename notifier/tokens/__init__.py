@@ -12,8 +12,10 @@ from notifier.tokens.person_links import (
 )
 from notifier.tokens.references import message_id_of_reference, reference_of
 from notifier.tokens.return_paths import message_of_return_path, mint_return_path
+from notifier.tokens.tracking import TRAP, mint_tracking_token, split_tracked_link
 
 __all__ = [
+    "TRAP",
     "ack_digest",
     "link_digest",
     "link_seal_key",
@@ -25,7 +27,9 @@ __all__ = [
     "mint_message_id",
     "mint_person_token",
     "mint_return_path",
+    "mint_tracking_token",
     "reference_of",
     "split_person_link",
+    "split_tracked_link",
     "tag_message",
 ]

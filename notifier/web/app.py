@@ -21,6 +21,7 @@ from notifier.store.migrate import newest
 from notifier.store.person_links import PersonLinkDesk
 from notifier.store.reports import ReportDesk
 from notifier.store.sms_in import SmsDesk
+from notifier.store.tracked import TrackDesk
 from notifier.web.acknowledge import ack_router
 from notifier.web.believing import callback_desk
 from notifier.web.broker import BrokerProbe
@@ -31,6 +32,7 @@ from notifier.web.metrics import render
 from notifier.web.preferences import preference_router
 from notifier.web.probes import Probe
 from notifier.web.readiness import judge
+from notifier.web.tracking import tracking_router
 from notifier.web.unsubscribe import unsubscribe_router
 
 _PATIENCE = 2.0
@@ -68,6 +70,7 @@ def create_app(services: Services, *, openapi: bool = False) -> FastAPI:
     app.include_router(ack_router(LinkDesk(database)))
     app.include_router(unsubscribe_router(PersonLinkDesk(database), settings))
     app.include_router(preference_router(PersonLinkDesk(database), settings))
+    app.include_router(tracking_router(TrackDesk(database), ReportDesk(database), settings.brand))
     if (gateway := Gateway.of(settings)) is not None:
         app.include_router(sms_router(SmsDesk(database), gateway))
     return app

@@ -315,7 +315,9 @@ def test_a_mail_larger_than_the_relay_takes_is_not_sent() -> None:
 @pytest.mark.parametrize(
     ("to", "reason"),
     [
-        ("ü@b.example", "address: the part before the @ is not ASCII; SMTPUTF8 is not supported"),
+        ("\u2003ü@b.example",
+         "address: the part before the @ holds a character or dot that is not allowed there"),
+        ("ü" * 33 + "@b.example", "address: the part before the @ is longer than 64 octets"),
         ('"q q"@b.example',
          "address: the part before the @ holds a character or dot that is not allowed there"),
         ("a@[127.0.0.1]", "address: the domain is not a valid host name"),
@@ -341,7 +343,7 @@ def test_a_sender_that_cannot_be_sent_is_told_from_the_recipient(field: str, wor
 
 
 @pytest.mark.parametrize(
-    "to", ["bob", "bob@example.org>\r\nRCPT TO:<eve@example.net", "b\x00b@example.org", "böb@x.example"]
+    "to", ["bob", "bob@example.org>\r\nRCPT TO:<eve@example.net", "b\x00b@example.org", "bö b@x.example"]
 )
 def test_a_bad_address_is_refused_locally(to: str) -> None:
     """Neither envelope nor header may carry it; the recipient's fault, never repeated."""

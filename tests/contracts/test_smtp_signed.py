@@ -131,15 +131,40 @@ def test_an_international_domain_travels_as_a_labels(server: SmtpServer) -> None
     assert b"\r\nTo: bob@xn--bcher-kva.example\r\n" in received.data
 
 
-def test_a_local_part_that_needs_smtputf8_is_refused_here(server: SmtpServer) -> None:
-    """For good, with the reason, and nobody is asked."""
-    with pytest.raises(PermanentFailure) as refused:
-        smtp_channel(server).prepare(mail(to="jürgen@example.org"))
+def test_a_local_part_that_needs_smtputf8_goes_where_it_is_offered(server: SmtpServer) -> None:
+    """RFC 6531: told at MAIL; the signature covers the header as it travels."""
+    server.always(At.EHLO, Say("250-test.example\r\n250-DSN\r\n250-8BITMIME\r\n250 SMTPUTF8"))
+    relay = SmtpRelay(name="test", host="127.0.0.1", port=server.port, security="none")
+    channel = SmtpChannel(relay, signer=Signer([RSA]))
+    session = channel.open()
 
+    session.send(channel.prepare(mail(to="jürgen@bücher.example", notify=True)))
+    session.send(channel.prepare(mail()))
+
+    session.close()
+    first, second = server.received
+    assert "To: jürgen@xn--bcher-kva.example\r\n".encode() in first.data
+    assert verdicts(first.data, records_of(RSA)) == [True]
+    mails = [line for _, line in server.commands if line.startswith("MAIL")]
+    assert [" SMTPUTF8" in line for line in mails] == [True, False]
+    assert second.recipient == TO
+
+
+def test_a_local_part_that_needs_smtputf8_is_refused_where_it_is_not_offered(server: SmtpServer) -> None:
+    """For good, with the reason; the relay is not asked, and takes the next mail."""
+    channel = smtp_channel(server)
+    session = channel.open()
+
+    with pytest.raises(PermanentFailure) as refused:
+        session.send(channel.prepare(mail(to="jürgen@example.org")))
+    session.send(channel.prepare(mail()))
+
+    session.close()
     assert refused.value.reply.phase is Phase.LOCAL
     assert refused.value.fault is Fault.RECIPIENT
-    assert "SMTPUTF8" in refused.value.reason
+    assert refused.value.reason == "smtputf8-not-offered"
     assert "jürgen" not in str(refused.value)
+    assert [received.recipient for received in server.received] == [TO]
 
 
 def test_an_http_provider_that_takes_mime_gets_it_signed() -> None:

@@ -155,20 +155,20 @@ def test_a_contact_is_kept_changed_and_listed(run: Run) -> None:
 
 def test_suppression_keeps_mail_back_until_released(flow: Flow, run: Run) -> None:
     """The list holds a hash, a reason and a scope, never an address."""
-    run("suppress", "add", CUSTOMER, "--reason", "complained")
+    run("suppression", "add", CUSTOMER, "--reason", "complained")
     flow.ingest(shipped(flow, "A-1"))
     flow.deliver()
 
-    (entry,) = lines(run("suppress", "list", CUSTOMER, "--json"))
-    shown = run("suppress", "list").stdout
-    released, again = run("suppress", "release", CUSTOMER), run("suppress", "release", CUSTOMER)
+    (entry,) = lines(run("suppression", "list", CUSTOMER, "--json"))
+    shown = run("suppression", "list").stdout
+    released, again = run("suppression", "remove", CUSTOMER), run("suppression", "remove", CUSTOMER)
 
     assert not flow.smtp.received
     assert (entry["scope"], entry["reason"]) == ("*", "complained")
     assert entry["address_hash"] in shown
     assert CUSTOMER not in shown
     assert (released.exit_code, again.exit_code) == (0, 1)
-    assert run("suppress", "add", CUSTOMER, "--scope", "nothing").exit_code == 2
+    assert run("suppression", "add", CUSTOMER, "--scope", "nothing").exit_code == 2
 
 
 def test_the_inbox_shows_what_the_portal_got(flow: Flow, run: Run) -> None:

@@ -26,7 +26,7 @@ def run(flow: Flow) -> Iterator[Run]:
 
 def test_a_resend_is_a_new_message_with_a_fresh_deadline(flow: Flow, run: Run) -> None:
     """A new id, so a new Message-ID; the same notification and channel; the log says who asked."""
-    flow.smtp.on(At.RCPT, Say("550 5.1.1 unknown user"))
+    flow.smtp.on(At.RCPT, Say("550 5.7.1 not from you"))
     flow.ingest(shipped(flow, "A-1"))
     flow.deliver()
     (failed,) = lines(run("log", "--subject", "A-1", "--channel", "email", "--json"))
@@ -94,9 +94,9 @@ def test_a_resend_asks_the_gate(flow: Flow, run: Run) -> None:
     flow.ingest(flow.sample("returns.refunded"))
     flow.deliver()
 
-    run("suppress", "add", CUSTOMER, "--reason", "complained")
+    run("suppression", "add", CUSTOMER, "--reason", "complained")
     suppressed, superseded = run("resend", order), run("resend", stage)
-    run("suppress", "release", CUSTOMER)
+    run("suppression", "remove", CUSTOMER)
     run("erase", CUSTOMER, "--yes")
     erased = run("resend", order)
 

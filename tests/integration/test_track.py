@@ -1,7 +1,6 @@
 """What becomes known of a message after it left: its fate, who is not written to, and what follows (B3, O8, S5)."""
 
 import random
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -9,22 +8,12 @@ import pytest
 
 from notifier.delivery.fate import Fate
 from notifier.receipts import BounceClass, Receipt, ReceiptKind
-from notifier.store.database import Database
 from notifier.store.receipts import MessageReport, ReceiptRow
-from notifier.store.reports import ReportDesk
 from notifier.store.tenants import add_tenant
 from notifier.tokens import mint_message_id
 from tests.contracts.smtp_server import At, Say
-from tests.integration.tracking import SOURCE, Tracking, bounced, told
-from tests.services import Flow, MakeFlow
-
-
-@pytest.fixture
-def tracking(flow: Flow, web_url: str) -> Iterator[Tracking]:
-    """A notifier with the shipped configuration, and the web role's desk."""
-    database = Database(web_url, size=2)
-    yield Tracking(flow, ReportDesk(database))
-    database.dispose()
+from tests.services import MakeFlow
+from tests.tracking import SOURCE, Tracking, bounced, told
 
 
 @pytest.mark.parametrize("known_by", ["message", "message_id", "remote_id"])

@@ -62,3 +62,19 @@ def test_the_gateway_gets_its_times_and_connections() -> None:
     assert (provider.connections, provider.connect_seconds, provider.read_seconds) == (3, 2.0, 7.0)
     assert provider.auth_token == "hidden"
     assert "hidden" not in repr(provider)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_rewriting"),
+    [
+        ("email-smtp.eu-central-1.amazonaws.com", True),
+        ("Email-SMTP-fips.us-east-1.amazonaws.com", True),
+        ("relay.example.com", False),
+        ("email-smtp.eu-central-1.amazonaws.com.example.com", False),
+    ],
+)
+def test_a_relay_of_amazon_ses_is_known_to_write_headers_anew(host: str, is_rewriting: bool) -> None:  # noqa: FBT001
+    """Its Date and Message-ID stay out of our signature."""
+    relay = smtp_relay("one", Relay(host=host), settings())
+
+    assert ("message-id" in relay.rewritten) is is_rewriting

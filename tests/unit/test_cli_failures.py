@@ -159,7 +159,7 @@ def test_an_unknown_type_is_refused_with_its_field() -> None:
     assert (told(result)["field"], told(result)["code"]) == ("type", "unknown_type")
 
 
-@pytest.mark.parametrize("args", [["tenant", "list"], ["dead", "list"], ["suppress", "list"]])
+@pytest.mark.parametrize("args", [["tenant", "list"], ["dead", "list"], ["suppression", "list"]])
 def test_the_database_away_is_an_object_too(args: list[str]) -> None:
     """Exit code 4; nothing of the password."""
     result = run(*args, "--json", **AWAY)

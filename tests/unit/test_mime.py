@@ -298,12 +298,31 @@ def test_a_bad_address_is_refused_without_being_quoted(address: str) -> None:
     assert not address or address not in str(refused.value)
 
 
-def test_a_local_part_beyond_ascii_needs_an_extension_we_do_not_speak() -> None:
-    """RFC 6531 is refused with a reason that names it."""
+def test_a_local_part_beyond_ascii_needs_an_extension() -> None:
+    """Where that is not spoken, it is refused with a reason that names it (RFC 6531)."""
     assert needs_smtputf8("böb")
     assert not needs_smtputf8("bob")
     with pytest.raises(HeaderError, match="SMTPUTF8"):
         validate_address("böb@example.org")
+    assert validate_address("böb@bücher.example", is_utf8_taken=True) == "böb@xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize("local", ["b\u202eb", "b\u00a0b", "\u200b", "\ud800", "ö b", ".ö", "ö" * 33])
+def test_not_everything_beyond_ascii_is_a_local_part(local: str) -> None:
+    """Invisible characters, halves of one, blanks, and more than 64 octets."""
+    with pytest.raises(HeaderError):
+        validate_address(f"{local}@example.org", is_utf8_taken=True)
+
+
+def test_only_the_header_to_is_utf8_and_only_where_it_must() -> None:
+    """RFC 6532; all else stays 7 bit."""
+    wire = serialize(outgoing(to="böb@example.org", to_name="Bö Bö"), date=DATE, is_utf8_taken=True)
+
+    head = wire.partition(b"\r\n\r\n")[0].decode()
+    assert [line for line in head.split("\r\n") if not line.isascii()] == [
+        "To: =?utf-8?b?QsO2IELDtg==?= <böb@example.org>"
+    ]
+    assert serialize(outgoing(), date=DATE, is_utf8_taken=True).isascii()
 
 
 @given(st.text(max_size=80))

@@ -132,6 +132,13 @@ VARIANTS: Mapping[str, tuple[Mapping[str, Json], ...]] = {
 }
 
 # What only feeds a rule that watches it: nobody is told of one reading.
+OUTCOMES = {
+    f"email.{what}"
+    for what in (
+        "delivered", "deferred", "bounced", "complained", "opened", "clicked", "replied", "unsubscribed",
+    )
+}  # fmt: skip
+"""What became of mails: made where a rule of the user's own asks for them."""
 READINGS = {"account.balance", "inventory.level"}
 
 # What no rule is for: the engine makes these events itself, and tells them with these templates.
@@ -265,7 +272,7 @@ def test_every_type_has_a_rule_and_every_rule_its_templates() -> None:
     """A type nobody is told of, or a channel without words, would be a silent hole."""
     told = {entry.type for entry, _, _ in used()} | set(SENT_BY_THE_ENGINE)
 
-    assert told | READINGS == set(TYPES)
+    assert told | READINGS | OUTCOMES == set(TYPES)
     for _, rule, name in used():
         for step in rule.telling.steps:
             assert templates().has(name, step.channel), (rule.name, name, step.channel)

@@ -1,14 +1,17 @@
 """A notifier whose mails are out, and the desk where others report what became of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from notifier.crypto import blind_index
 from notifier.receipts import BounceClass, Receipt, ReceiptKind
+from notifier.store.database import Database
 from notifier.store.reports import ReportDesk
 from tests.services import Flow
 
@@ -79,3 +82,11 @@ def bounced(message: UUID | None = None, bounce: BounceClass = BounceClass.HARD,
     return told(
         ReceiptKind.BOUNCED, message, bounce=bounce, **{"reason": "userunknown", "status": "5.1.1", **values}
     )
+
+
+@pytest.fixture
+def tracking(flow: Flow, web_url: str) -> Iterator[Tracking]:
+    """A notifier with the shipped configuration, and the web role's desk."""
+    database = Database(web_url, size=2)
+    yield Tracking(flow, ReportDesk(database))
+    database.dispose()

@@ -1,0 +1,196 @@
+"""``notifier suppression import | export``: lists as CSV (RFC 4180), with a word for each line that is wrong."""
+
+import csv
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+import click
+
+from notifier.bootstrap import Services
+from notifier.cli.arguments import iso_moment, tenant_option
+from notifier.cli.failures import FINDING
+from notifier.cli.opening import opened, who
+from notifier.cli.output import json_option, say, show_json, show_lines
+from notifier.crypto import blind_index
+from notifier.errors import ConfigError
+from notifier.logs import get_logger
+from notifier.recipients.suppression import Cause
+from notifier.reports.suppressions import all_suppressions
+from notifier.store import suppressions
+from notifier.store.suppressions import SuppressionRow
+
+log = get_logger("cli")
+
+_COLUMNS = ("address", "address_hash", "scope", "cause", "reason", "since", "until", "note")
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+|\+[1-9][0-9]{6,14}")
+_HASH = re.compile(r"[0-9a-f]{32}")
+_BATCH = 1000
+_SHOWN = 100
+"""Lines that are wrong, as far as they are shown one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    """A line that cannot be taken."""
+
+    line: int
+    field: str
+    problem: str
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.option("--reason", default="imported", show_default=True, help="Where the list says none.")
+@click.option("--dry-run", is_flag=True, help="Only check.")
+@tenant_option
+@json_option
+def import_(*, file: Path, reason: str, dry_run: bool, tenant: str, is_json: bool) -> None:
+    """Add the addresses of a CSV file, - for standard input; what is wrong is said with its line, the rest is added.
+
+    The first line names the columns: address (or address_hash, from an export of this server), and any of scope,
+    cause, reason, since, until, note.
+    """
+    with opened() as services, _opened(file) as text:
+        reader = csv.DictReader(text)
+        _check_header(reader.fieldnames, file)
+        categories = frozenset({entry.category for entry in services.catalog} | {"*"})
+        lines = _Reader(services, tenant, reason, categories)
+        rows, wrong, added, new = list[SuppressionRow](), list[_Wrong](), 0, 0
+        for values in reader:
+            read = lines.read(values, reader.line_num)
+            if isinstance(read, _Wrong):
+                wrong.append(read)
+                continue
+            rows.append(read)
+            if len(rows) == _BATCH:
+                added, new, rows = added + len(rows), new + _add(services, rows, is_dry=dry_run), []
+        added, new = added + len(rows), new + _add(services, rows, is_dry=dry_run)
+    log.info("suppression.imported", tenant=tenant, entries=added, new=new, wrong=len(wrong), by=who())
+    _report(added, new, wrong, is_dry=dry_run, is_json=is_json)
+    if wrong:
+        click.get_current_context().exit(FINDING)
+
+
+@click.command()
+@tenant_option
+@json_option
+def export(*, tenant: str, is_json: bool) -> None:
+    """Write all entries to standard output, as CSV: keyed hashes, which only this server can use again."""
+    with opened() as services, services.database.connection() as connection:
+        entries = all_suppressions(connection, tenant)
+        if is_json:
+            show_lines(entries)
+            return
+        writer = csv.writer(sys.stdout)
+        writer.writerow(_COLUMNS[1:])
+        for one in entries:
+            until = one.until.isoformat() if one.until else ""
+            writer.writerow(
+                [
+                    one.address_hash,
+                    one.scope,
+                    one.cause,
+                    one.reason,
+                    one.since.isoformat(),
+                    until,
+                    one.note or "",
+                ]
+            )
+
+
+def _opened(file: Path) -> IO[str]:
+    # A spreadsheet's byte order mark is not part of the first column's name.
+    return click.open_file(str(file), encoding="utf-8-sig", errors="replace")
+
+
+def _check_header(names: object, file: Path) -> None:
+    found = list(names) if isinstance(names, list | tuple) else []
+    unknown = [name for name in found if name not in _COLUMNS]
+    if not {"address", "address_hash"} & set(found) or unknown:
+        raise ConfigError(
+            f"has no column {unknown[0]!r} we know" if unknown else "names no column 'address'",
+            file=file, line=1, mend=f"the first line names the columns: {', '.join(_COLUMNS)}",
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads lines for one tenant."""
+
+    services: Services
+    tenant: str
+    reason: str
+    categories: frozenset[str]
+
+    def read(self, values: Mapping[str, str], line: int) -> SuppressionRow | _Wrong:
+        """Return one entry, or what is wrong with it; an address is never repeated."""
+        cells = {name: value.strip() for name, value in values.items() if name in _COLUMNS and value}
+        index = _index(cells, self.tenant, self.services)
+        if index is None:
+            return _Wrong(line, "address", "is neither an address nor a number such as +491701234567")
+        scope = cells.get("scope") or "*"
+        if scope not in self.categories:
+            return _Wrong(line, "scope", "is no category of the catalogue")
+        cause = cells.get("cause") or Cause.IMPORT.value
+        if cause not in {one.value for one in Cause}:
+            return _Wrong(line, "cause", f"is none of {', '.join(one.value for one in Cause)}")
+        try:
+            since = _moment(cells, "since") or self.services.clock.now()
+            until = _moment(cells, "until")
+        except ConfigError as error:
+            return _Wrong(line, str(error.field), error.problem)
+        return SuppressionRow(
+            tenant=self.tenant, address_index=index, scope=scope, cause=cause, since=since, until=until,
+            reason=cells.get("reason") or self.reason, note=cells.get("note") or None,
+        )  # fmt: skip
+
+
+def _index(cells: Mapping[str, str], tenant: str, services: Services) -> bytes | None:
+    if address := cells.get("address"):
+        return (
+            blind_index(services.keyring.index_key, tenant, address) if _ADDRESS.fullmatch(address) else None
+        )
+    digest = cells.get("address_hash", "")
+    return bytes.fromhex(digest) if _HASH.fullmatch(digest) else None
+
+
+def _moment(cells: Mapping[str, str], name: str) -> datetime | None:
+    return iso_moment(cells[name], name) if cells.get(name) else None
+
+
+def _add(services: Services, rows: list[SuppressionRow], *, is_dry: bool) -> int:
+    if is_dry or not rows:
+        return 0
+    new = services.database.retrying(lambda connection: suppressions.suppress_all(connection, rows))
+    suppressions.revoke(services.database, {(row.tenant, row.address_index) for row in rows})
+    return new
+
+
+def _report(added: int, new: int, wrong: list[_Wrong], *, is_dry: bool, is_json: bool) -> None:
+    if is_json:
+        show_json({"read": added, "new": new, "dry_run": is_dry, "wrong": [_plain(one) for one in wrong]})
+        return
+    for line in _lines(wrong):
+        say(line, is_error=True)
+    say(
+        f"{added} entries would be added"
+        if is_dry
+        else f"added {new} entries; {added - new} were there already"
+    )
+    if wrong:
+        say(f"{len(wrong)} lines were left out", is_error=True)
+
+
+def _plain(one: _Wrong) -> dict[str, object]:
+    return {"line": one.line, "field": one.field, "problem": one.problem}
+
+
+def _lines(wrong: list[_Wrong]) -> Iterator[str]:
+    yield from (f"line {one.line}: {one.field}: {one.problem}" for one in wrong[:_SHOWN])
+    if len(wrong) > _SHOWN:
+        yield f"… and {len(wrong) - _SHOWN} more"

@@ -1,0 +1,95 @@
+"""Allow sending to addresses again, one or many, and queue what was held back from them, as long as it is of use.
+
+Sends nothing: what is queued passes the gate again, where another entry may still stand.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from notifier.clock import Clock
+from notifier.delivery.outcome import channel_deadlines
+from notifier.logs import get_logger
+from notifier.pipeline.flows import Flows
+from notifier.pipeline.jobs import Composer, Job, Unopenable, Unready
+from notifier.pipeline.rows import work_row
+from notifier.recipients.resolve import address_on
+from notifier.store import suppressions, work
+from notifier.store.database import Connection, Database
+from notifier.store.held_back import held_back, reopen
+from notifier.store.jobs import JobRow, load_jobs
+from notifier.store.suppressions import Selection
+from notifier.store.work import Claim, WorkRow
+
+log = get_logger("suppression")
+
+_BATCH = 500
+_HELD_BACK = "the address is suppressed since "
+"""How the gate begins its reason (notifier.recipients.may_we)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifted:
+    """How much was allowed again, and how many messages were queued for it."""
+
+    entries: int
+    addresses: int
+    queued: int
+
+
+class Lifter:
+    """Lifts suppressions."""
+
+    def __init__(self, *, database: Database, composer: Composer, flows: Flows, clock: Clock) -> None:
+        self._database, self._composer, self._flows, self._clock = database, composer, flows, clock
+
+    def lift(self, tenant: str, chosen: Selection, *, is_retried: bool, by: str) -> Lifted:
+        """Remove the chosen entries, some at a time; with ``is_retried`` queue what they held back.
+
+        A message is queued again where it ended as suppressed, its notification's deadline is still to come, and
+        nobody told the person otherwise.
+        """
+        entries, queued, addresses = 0, 0, set[bytes]()
+        while True:
+            found, again = self._database.retrying(
+                lambda connection: self._some(connection, tenant, chosen, is_retried=is_retried)
+            )
+            entries, queued = entries + len(found), queued + again
+            addresses.update(found)
+            if len(found) < _BATCH:
+                break
+        log.info("suppression.lifted", tenant=tenant, entries=entries, queued=queued, by=by)
+        return Lifted(entries=entries, addresses=len(addresses), queued=queued)
+
+    def _some(
+        self, connection: Connection, tenant: str, chosen: Selection, *, is_retried: bool
+    ) -> tuple[list[bytes], int]:
+        found = suppressions.lift_chosen(connection, tenant, chosen, limit=_BATCH)
+        return found, self._queue(connection, tenant, sorted(set(found))) if found and is_retried else 0
+
+    def _queue(self, connection: Connection, tenant: str, addresses: Sequence[bytes]) -> int:
+        now = self._clock.now()
+        ids = held_back(connection, tenant, addresses, reason=_HELD_BACK, now=now)
+        rows = load_jobs(connection, ids)
+        waiting: dict[UUID, WorkRow] = {}
+        for message in ids:
+            if message in rows and (job := self._open(rows[message])) is not None:
+                waiting.setdefault(job.row.notification_id, self._row(job, now))
+        work.insert_work(connection, waiting.values())
+        reopen(connection, [row.message_id for row in waiting.values()])
+        return len(waiting)
+
+    def _open(self, row: JobRow) -> Job | None:
+        """Unseal it; None where the person was erased since."""
+        try:
+            return self._composer.open(row, Claim(row.message_id, uuid4(), 0, row.deadline))
+        except (Unopenable, Unready):
+            return None
+
+    def _row(self, job: Job, now: datetime) -> WorkRow:
+        row = job.row
+        way = self._flows.way(
+            job.channel, job.urgency, row.tenant, row.message_id, address_on(job.recipient, job.channel)
+        )
+        return work_row(row, way, channel_deadlines(now, row.deadline, job.steps[row.position :])[0])

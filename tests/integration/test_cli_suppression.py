@@ -1,0 +1,205 @@
+"""Whom nothing is sent to, as operators see and change it; and mails nobody knows about (O8, B5)."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.command import Run, command, lines
+from tests.contracts.smtp_server import At, Say
+from tests.services import Flow
+from tests.tracking import Tracking, bounced
+
+CUSTOMER = "jo@example.com"
+
+
+@pytest.fixture
+def run(flow: Flow) -> Iterator[Run]:
+    """The command, on the services of the test."""
+    with capture_logs():
+        yield command(flow.services)
+
+
+def test_an_entry_says_why_since_when_and_what_to_do(tracking: Tracking, run: Run) -> None:
+    """Every cause is an entry of its own, and names the message that led to it."""
+    message = tracking.send()
+    email = tracking.flow.services.catalog["order.shipped"].sample["customer"]["email"]
+    tracking.report(bounced(message))
+    run("suppression", "add", email, "--reason", "asked by phone", "--note", "call 17")
+
+    shown = run("suppression", "show", email)
+    listed = lines(run("suppression", "list", email, "--json"))
+    none = run("suppression", "show", "nobody@example.com")
+
+    assert "hard_bounce: hard bounce: userunknown (5.1.1)" in shown.stdout
+    assert str(message) in shown.stdout
+    assert "ask for another address" in shown.stdout
+    assert "call 17" in shown.stdout
+    assert sorted(one["cause"] for one in listed) == ["hard_bounce", "manual"]
+    assert email not in shown.stdout + str(listed)
+    assert (none.exit_code, none.stdout) == (1, "not suppressed\n")
+
+
+def test_lifting_one_cause_leaves_the_others(tracking: Tracking, run: Run) -> None:
+    """A bounce that was a mistake is lifted in bulk; what people asked for stays (postal#60)."""
+    for number in range(3):
+        mail = {"name": "Ann", "email": f"ann{number}@example.org"}
+        data = {**tracking.flow.services.catalog["order.shipped"].sample, "customer": mail}
+        tracking.report(bounced(tracking.send(subject=f"A-{number}", data=data)))
+    run("suppression", "add", "ann1@example.org", "--reason", "asked by phone")
+
+    dry = run("suppression", "remove", "--cause", "hard_bounce", "--since", "1h", "--dry-run")
+    kept = len(tracking.suppressions())
+    done = run("suppression", "remove", "--cause", "hard_bounce", "--since", "1h")
+    again = run("suppression", "remove", "--cause", "hard_bounce")
+    nothing = run("suppression", "remove")
+
+    assert dry.stdout == "3 entries would be removed\n"
+    assert kept == 4
+    assert "removed 3 entries of 3 addresses" in done.stdout
+    assert tracking.suppressions() == [("manual", "*")]
+    assert (again.exit_code, nothing.exit_code) == (1, 2)
+
+
+def test_what_was_held_back_is_sent_once_the_address_may_be_written_to_again(
+    tracking: Tracking, run: Run
+) -> None:
+    """As long as it is of use, and nobody was told otherwise (postal#1973)."""
+    flow = tracking.flow
+    customer = {
+        **flow.services.catalog["order.shipped"].sample,
+        "customer": {"name": "Jo", "email": CUSTOMER},
+    }
+    run("suppression", "add", CUSTOMER)
+    for subject in ("A-1", "A-2"):
+        flow.ingest(flow.sample("order.shipped", subject=subject, data=customer))
+    with flow.services.database.connection() as connection:
+        connection.execute("""UPDATE notification SET plan = '[{"channel": "email", "within": null}]'""")
+    flow.deliver()
+    before = flow.messages()
+    with flow.services.database.connection() as connection:
+        connection.execute("UPDATE notification SET deadline = now() WHERE subject = 'A-2'")
+
+    done = run("suppression", "remove", CUSTOMER, "--retry", "--json")
+    tracking.flow.deliver()
+
+    assert [row[:2] for row in before] == [("email", "suppressed")] * 2
+    assert '"queued": 1' in done.stdout
+    assert tracking.flow.query("SELECT subject, status FROM message ORDER BY subject") == [
+        ("A-1", "sent"), ("A-2", "suppressed"),
+    ]  # fmt: skip
+    assert tracking.flow.query("SELECT state FROM notification ORDER BY subject") == [
+        ("sent",),
+        ("suppressed",),
+    ]
+
+
+LIST = """address,scope,cause,reason,until
+ann@example.org,,,left in 2024,
+bob@example.org,orders,complaint,,2031-01-01
+no address,,,,
+cay@example.org,nothing,,,
+dan@example.org,,because,,
+eve@example.org,,,,tomorrow
++491701234567,,,,
+"""
+
+
+def test_a_list_is_imported_and_each_wrong_line_named(flow: Flow, run: Run, tmp_path: Path) -> None:
+    """The rest is added; no address is repeated in what is said of it; read again, nothing is new."""
+    file = tmp_path / "list.csv"
+    file.write_text("\ufeff" + LIST, encoding="utf-8")
+
+    dry = run("suppression", "import", str(file), "--dry-run")
+    before = flow.query("SELECT count(*) FROM suppression")
+    first = run("suppression", "import", str(file), "--json")
+    again = run("suppression", "import", str(file))
+    rows = flow.query("SELECT cause, scope, reason, until IS NULL FROM suppression ORDER BY cause, reason")
+
+    assert (dry.exit_code, before) == (1, [(0,)])
+    assert '"new": 3' in first.stdout
+    assert [
+        line in again.stderr
+        for line in ("line 4: address", "line 5: scope", "line 6: cause", "line 7: until")
+    ]
+    assert "example.org" not in again.stdout + again.stderr
+    assert "added 0 entries; 3 were there already" in again.stdout
+    assert rows == [
+        ("complaint", "orders", "imported", False), ("import", "*", "imported", True),
+        ("import", "*", "left in 2024", True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", "name,reason\n", "address,email\n"])
+def test_a_file_that_is_no_list_is_refused(run: Run, tmp_path: Path, text: str) -> None:
+    """With the line, and the columns there may be."""
+    file = tmp_path / "list.csv"
+    file.write_text(text, encoding="utf-8")
+
+    refused = run("suppression", "import", str(file))
+
+    assert refused.exit_code == 2
+    assert "the first line names the columns" in refused.stderr
+
+
+def test_an_export_is_imported_again(flow: Flow, run: Run, tmp_path: Path) -> None:
+    """Hashes, causes and times as they were."""
+    run("suppression", "add", CUSTOMER, "--reason", "asked, by phone", "--until", "2031-01-01")
+    file = tmp_path / "list.csv"
+    file.write_text(run("suppression", "export").stdout, encoding="utf-8")
+    entries = flow.query("SELECT * FROM suppression")
+    run("suppression", "remove", "--all")
+
+    done = run("suppression", "import", str(file))
+
+    assert done.exit_code == 0
+    assert flow.query("SELECT * FROM suppression") == entries
+
+
+@pytest.fixture
+def lost_answer(tracking: Tracking) -> Callable[[], str]:
+    """Send a mail whose connection is cut behind its last byte."""
+
+    def send() -> str:
+        tracking.flow.smtp.on(At.DOT, Say(""))
+        return str(tracking.send())
+
+    return send
+
+
+def test_unknown_mails_are_listed_with_what_to_do(
+    tracking: Tracking, run: Run, lost_answer: Callable[[], str]
+) -> None:
+    """The list says what each waits for; settled by a person, it is not sent again."""
+    message = lost_answer()
+
+    listed = run("unknown", "list")
+    (entry,) = lines(run("unknown", "list", "--json"))
+    settled = run("unknown", "settle", message, "--arrived")
+    again = run("unknown", "settle", message, "--arrived")
+
+    assert message in listed.stdout
+    assert "unknown settle ID --arrived" in listed.stdout
+    assert entry["waits_for"] == "retry"
+    assert settled.exit_code == 0
+    assert again.exit_code == 3
+    assert tracking.flow.messages()[0][:2] == ("email", "sent")
+    assert tracking.flow.query("SELECT count(*) FROM work") == [(0,)]
+    assert run("unknown", "list").stdout == "nothing is unknown\n"
+
+
+def test_a_mail_that_was_lost_goes_another_way(
+    tracking: Tracking, run: Run, lost_answer: Callable[[], str]
+) -> None:
+    """The person found out that it never arrived: the next channel has its turn."""
+    message = lost_answer()
+
+    done = run("unknown", "settle", message, "--lost")
+    tracking.flow.deliver()
+
+    assert "now by sms" in done.stdout
+    assert tracking.flow.states() == ["sent"]
+    assert [row[:2] for row in tracking.flow.messages()] == [("email", "failed"), ("sms", "sent")]
+    assert run("unknown", "settle", message).exit_code == 2
+    assert run("unknown", "settle", "nonsense", "--lost").exit_code == 1
