@@ -158,7 +158,7 @@ def connect(host: str, port: int, deadline: float) -> Connection:
     Raises:
         TemporaryFailure: nobody answers.
     """
-    reason = "unreachable"
+    reason, phase = "unreachable", Phase.CONNECT
     try:
         found = look_up(host, port, deadline)
     except TimeoutError as error:
@@ -170,8 +170,11 @@ def connect(host: str, port: int, deadline: float) -> Connection:
             return Connection(_dial(socket.socket(family, kind, protocol), address, deadline))
         except OSError as error:
             # Also a family this machine does not speak, and no descriptor being left: not the mail's fault.
-            reason = "timeout" if isinstance(error, TimeoutError) else "unreachable"
-    raise network(Phase.CONNECT, reason)
+            reason, phase = "timeout" if isinstance(error, TimeoutError) else "unreachable", Phase.CONNECT
+            # Somebody answered, and dropped the line before it said a word, or before we could listen.
+            if isinstance(error, ConnectionResetError):
+                reason, phase = "disconnected", Phase.GREETING
+    raise network(phase, reason)
 
 
 def _dial(sock: socket.socket, address: Place, deadline: float) -> socket.socket:

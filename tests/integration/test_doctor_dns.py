@@ -148,6 +148,7 @@ def record(raw: bytes, extra: str = "") -> list[str]:
         (['"v=DKIM1; p=%%%"'], der(KEY), State.FAIL, "cannot be read"),
         ([], der(KEY), State.FAIL, "0 key records"),
     ],
+    ids=["rsa", "ed25519", "another", "short", "testing", "revoked", "unreadable", "none"],
 )
 def test_the_published_key_is_the_one_we_sign_with(
     records: list[str], key: bytes, state: State, words: str

@@ -25,7 +25,6 @@ from notifier.pipeline import attachments, ingest
 from notifier.pipeline.attachments import fetch_files
 from notifier.pipeline.download import Download
 from notifier.pipeline.lookups import Lookups
-from notifier.pipeline.sweep import Sweep
 from notifier.settings import Limits, LookupSource
 from notifier.store import persons
 from notifier.store.database import Connection, DatabaseUnavailable
@@ -434,23 +433,9 @@ def test_what_the_sweep_settles_is_counted(flow: Flow) -> None:
             [flow.one_id()],
         )
     sweep = services.sweep
+    sweep._grace = 0.0
 
-    Sweep(
-        database=services.database,
-        intake=services.intake,
-        wake_ups=services.wake_ups,
-        ingest=services.ingest,
-        settler=services.deliver.settler,
-        timers=sweep._timers,
-        lapses=services.lapses,
-        groups=services.groups,
-        releases=services.releases,
-        ack_requests=sweep._ack_requests,
-        inbound_sms=sweep._inbound_sms,
-        link_requests=sweep._link_requests,
-        grace=timedelta(0),
-        counters=services.counters,
-    ).run()
+    sweep.run()
 
     counts, _ = services.counters.read()
     (_, ended, _), (_, vanished, _) = flow.messages()[:2]

@@ -76,7 +76,7 @@ def test_every_process_of_the_architecture_is_there(services: dict[str, dict[str
     """And the servers they need."""
     assert set(services) == {
         "postgres", "valkey", "migrate", "core", "urgent", "deliver", "beat", "web", "flower", "mailpit",
-        "certificate",
+        "certificate", "mail-in",
     }  # fmt: skip
 
 
