@@ -468,11 +468,21 @@ def test_a_text_beyond_the_gsm_alphabet_is_sent_as_unicode() -> None:
         assert server.received[0]["type"] == "unicode"
 
 
+def test_postmark_keeps_our_message_id_and_tracks_nobody() -> None:
+    """It would write one of its own, and its server may be set to track."""
+    case = CASES["postmark"]
+
+    written = json.loads(case.channel("postmark", "https://api.example.com").prepare(case.message()).wire)
+
+    assert {"Name": "X-PM-KeepID", "Value": "true"} in written["Headers"]
+    assert (written["TrackOpens"], written["TrackLinks"]) == (False, "None")
+
+
 def test_postmark_takes_a_name_with_anything_in_it() -> None:
     """Quoted, so that a comma makes no second recipient."""
     case = CASES["postmark"]
     message = case.message(to_name='Bob "B." Größe, GmbH')
 
-    wire = case.channel("postmark", "https://api.example.com").prepare(message).wire
+    written = json.loads(case.channel("postmark", "https://api.example.com").prepare(message).wire)
 
-    assert json.loads(wire)["To"] == f'"Bob \\"B.\\" Größe, GmbH" <{message.to}>'
+    assert written["To"] == f'"Bob \\"B.\\" Größe, GmbH" <{message.to}>'

@@ -57,38 +57,56 @@ def snapshot(stage: Stage) -> str:
 
 
 @pytest.mark.parametrize(
-    ("type_", "is_offered"),
+    ("type_", "can_refuse", "can_choose"),
     [
-        ("news.made", True),
-        ("offer.made", True),
-        ("disk.full", True),
-        ("fire.seen", False),
-        ("password.reset", False),
-        ("order.made", False),
-        ("law.changed", False),
+        ("news.made", True, True),
+        ("offer.made", True, True),
+        ("disk.full", True, True),
+        ("fire.seen", False, True),
+        ("law.changed", False, True),
+        ("password.reset", False, False),
+        ("order.made", False, False),
     ],
 )
-def test_what_may_be_refused_says_how(stage: Stage, type_: str, *, is_offered: bool) -> None:
-    """In its headers (RFC 8058) and its footer; what may not be refused has neither."""
+def test_what_may_be_refused_says_how(
+    stage: Stage, type_: str, *, can_refuse: bool, can_choose: bool
+) -> None:
+    """In its headers (RFC 8058) and its footer; what may not be refused says at most where to choose."""
     mail = stage.tell(type_)
 
     assert mail is not None
     raw = stage.flow.smtp.received[-1].data
-    if is_offered:
-        header = mail["List-Unsubscribe"]
-        assert header == f"<{PUBLIC}{path_of(mail)}>"
+    html = mail.get_body(("html",))
+    assert html is not None
+    assert ("/p/" in html.get_content()) == can_choose
+    if can_refuse:
+        assert mail["List-Unsubscribe"] == f"<{PUBLIC}{path_of(mail)}>"
         assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
         assert f"<{PUBLIC}{path_of(mail)}>".encode() in raw  # on one line, in no encoded word
         assert len(path_of(mail)) < 75
-        html = mail.get_body(("html",))
-        assert html is not None
         assert path_of(mail) in html.get_content()
-        assert path_of(mail, "p") in html.get_content()
     else:
         assert mail["List-Unsubscribe"] is None
         assert mail["List-Unsubscribe-Post"] is None
         assert b"/u/" not in raw
-        assert b"/p/" not in raw
+
+
+def test_who_refused_everything_elsewhere_takes_one_thing_back(stage: Stage, web: httpx.Client) -> None:
+    """A provider's own list knows no categories; here the rest stays refused."""
+    path = path_of(stage.tell("news.made"))
+    with stage.flow.services.database.connection() as connection:
+        suppress(connection, "default", stage.index(), "unsubscribed", cause=Cause.UNSUBSCRIBE)
+    is_stopped = stage.tell("news.made") is None
+
+    shown = web.get(path)
+    web.post(path, data={"do": "undo"})
+    stage.flow.services.link_requests.run()
+
+    assert is_stopped
+    assert title(shown) == "You are unsubscribed"
+    assert stage.tell("news.made") is not None
+    assert stage.tell("offer.made") is None
+    assert "*" not in {scope for scope, _ in stage.suppressed()}
 
 
 def test_over_plain_http_one_click_is_not_announced(make_flow: MakeFlow, tmp_path: Path) -> None:
