@@ -151,6 +151,21 @@ def test_a_relay_that_takes_no_mail_is_refused(tmp_path: Path, text: str, said: 
     assert said in str(error)
 
 
+def test_a_route_to_what_sends_another_channel_is_refused(tmp_path: Path) -> None:
+    """Its messages would wait there until their time is over."""
+    text = (
+        "relay: pm\nproviders:\n  pm: {kind: postmark, server_token: x}\n"
+        "  text: {kind: vonage, api_key: x, api_secret: y, sender: z, limits: {rate: 1/s}}\n"
+        "routes:\n  - {channel: email, use: [pm]}\n  - {channel: email, use: [pm], failover: [text]}\n"
+    )
+
+    [error] = wrong(tmp_path, text)
+
+    assert (error.field, error.line) == ("routes[1].failover", 7)
+    assert "'text' sends sms, the route is for email" in str(error)
+    assert error.mend == "one of pm"
+
+
 def test_secrets_come_from_variables_and_files_as_they_stand_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
