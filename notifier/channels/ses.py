@@ -156,6 +156,7 @@ KIND = Kind(
         cannot=(
             "keep our Date and Message-ID: a signature of ours over them would break",
             "recognise a message it was handed twice",
+            "use our return path: bounces come by callback",
             "send receipts without a configuration set that publishes to SNS",
             "take the credentials of a machine's role: it needs an access key",
         ),
