@@ -42,9 +42,14 @@ def unencrypted(catalog: Catalog, rules: RuleSet, settings: Settings, places: Pl
         if not entry.is_tls_required:
             continue
         mailed = [rule for rule in _telling(rules.rules_for(entry.type)) if ChannelName.EMAIL in _plan(rule)]
-        usual = {_relay(settings, rule.telling.urgency or entry.urgency) for rule in mailed}
+        usual = {
+            relay for rule in mailed for relay in _relays(settings, rule.telling.urgency or entry.urgency)
+        }
         # Without an urgency of the rule's own, an event may say any.
-        other = {_relay(settings, one) for rule in mailed if not rule.telling.urgency for one in Urgency}
+        other = {
+            relay for rule in mailed if not rule.telling.urgency
+            for one in Urgency for relay in _relays(settings, one)
+        }  # fmt: skip
         for name in sorted(usual | other):
             if not _has_tls(settings, name):
                 yield _unencrypted(entry, name, settings, places, is_usual=name in usual)
@@ -123,8 +128,16 @@ def _plan(rule: Rule) -> list[ChannelName]:
     return [step.channel for step in rule.telling.steps]
 
 
-def _relay(settings: Settings, urgency: Urgency) -> str:
-    return settings.urgent_relay or settings.relay if urgency is Urgency.URGENT else settings.relay
+def _relays(settings: Settings, urgency: Urgency) -> set[str]:
+    """Return who may get a mail of the urgency, of whichever tenant: up to a route that is for all of them."""
+    found: set[str] = set()
+    for route in settings.routes:
+        if route.channel is ChannelName.EMAIL and (not route.urgency or urgency in route.urgency):
+            found |= {*route.use, *route.failover}
+            if not route.tenants:
+                return found
+    usual = settings.urgent_relay or settings.relay if urgency is Urgency.URGENT else settings.relay
+    return found | {usual}
 
 
 def _has_tls(settings: Settings, relay: str) -> bool:

@@ -66,8 +66,9 @@ class _Reader:
     async def end(self) -> int:
         """Kill it, unless it is dead; return the signal that ended it, 0 for none."""
         if self._process.returncode is None:
+            # Not by Process.kill(), which looks whether it still runs, and so takes its end from under whoever waits.
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+                os.kill(self._process.pid, signal.SIGKILL)
         return -min(await self._process.wait(), 0)
 
     @property

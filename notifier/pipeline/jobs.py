@@ -30,7 +30,7 @@ from notifier.errors import (
     TemplateError,
 )
 from notifier.events import Event, Json, Recipient, Urgency, read_private
-from notifier.messages import ChannelName, Outgoing, Rendered
+from notifier.messages import ChannelName, MessageClass, Outgoing, Rendered
 from notifier.mime import class_headers
 from notifier.pipeline.ack_links import AckLinks, AckWays, Reader
 from notifier.pipeline.attachments import fetch_files
@@ -308,7 +308,7 @@ class Composer:
             )
         # Whoever may read what was said may not take charge in another's name.
         links = [ways.url] if ways is not None else []
-        links += [own.unsubscribe, own.preferences] if own is not None else []
+        links += own.addresses() if own is not None else []
         body = pack(orjson.dumps(_kept(job, content, live, version, links)))
         return Composed(
             job=job,
@@ -351,11 +351,11 @@ class Composer:
         return destination(self._safe_mode, job.channel, to) == to
 
     def _own_ways(self, job: Job, locale: str) -> PersonWays | None:
-        """Return how the reader may refuse more of it: of a mail that can be refused."""
+        """Return how the reader may say what they want; of what they cannot refuse, about the rest only."""
         row, entry = job.row, job.entry
         if self._person_links is None or job.channel is not ChannelName.EMAIL:
             return None
-        if not can_opt_out(entry.message_class, job.urgency, entry.preference):
+        if entry.message_class is MessageClass.TRANSACTIONAL:
             return None
         to = Addressee(
             tenant=row.tenant,
@@ -364,6 +364,7 @@ class Composer:
             category=row.category,
             message=row.message_id,
             locale=locale,
+            can_refuse=can_opt_out(entry.message_class, job.urgency, entry.preference),
         )
         return self._person_links.of(to, row.message_created_at)
 

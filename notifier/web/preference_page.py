@@ -55,7 +55,7 @@ def preference_page(
             for purpose, is_on in view["consents"].items()
         )
     body += f'<form method="post">{form}<p class="row"><button>{escape(words["save"])}</button></p></form>'
-    if unsubscribe:
+    if unsubscribe and view["is_refusable"]:
         body += f'<hr><p><a href="{escape(unsubscribe)}">{escape(words["stop"])}</a></p>'
     return frame(words["title"], body, language=language, brand=brand)
 

@@ -26,6 +26,7 @@ from notifier.store.database import Connection, Cursor
 from notifier.store.receipts import Waiting
 from notifier.store.timers import TimerRow
 from notifier.store.work import Claim, WorkRow
+from tests.faults import sabotage_flows as flows
 from tests.faults import sabotage_lines as lines
 from tests.faults.switching import Put
 
@@ -263,4 +264,6 @@ SABOTAGES: dict[str, Callable[[Put], None]] = {
     "flag_for_an_hour": lines.flag_for_an_hour,
     "no_new_group": lines.no_new_group,
     "group_from_now": lines.group_from_now,
+    "hand_over_all": flows.hand_over_all,
+    "rate_costs_tries": flows.rate_costs_tries,
 }

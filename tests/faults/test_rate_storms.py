@@ -12,6 +12,7 @@ from tests.command import shipped
 from tests.contracts.sms_server import Act as SmsAct
 from tests.contracts.sms_server import Answer, SmsServer
 from tests.contracts.smtp_server import Act, At, Say, SmtpServer, _Script
+from tests.faults.sabotage import apply
 from tests.services import Flow, MakeFlow
 
 pytestmark = [pytest.mark.faults, pytest.mark.servers]
@@ -132,3 +133,18 @@ def test_a_storm_of_429_costs_sms_nothing_but_time(make_flow: MakeFlow) -> None:
         assert gateway.quota.refused > 0
         assert {row[0] for row in one.query("SELECT destination FROM throttle")} == {"*"}
         assert min(rates) >= 1
+
+
+@pytest.mark.parametrize("sabotage", ["", "rate_costs_tries"])
+def test_a_refusal_for_the_rate_is_no_try(
+    make_flow: MakeFlow, smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch, sabotage: str
+) -> None:
+    """Else a storm would end in failures nobody is to blame for."""
+    apply(sabotage, monkeypatch.setattr)
+    flow = make_flow()
+    smtp.on(At.RCPT, Say(SES))
+    flow.ingest(shipped(flow, "o-1", "c1@example.org"))
+
+    flow.services.deliver.run(ChannelName.EMAIL, "normal")
+
+    assert flow.query("SELECT attempt FROM work") == [(1 if sabotage else 0,)]

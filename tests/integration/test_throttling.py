@@ -13,7 +13,7 @@ from notifier.broker.buckets import Ask, Buckets
 from notifier.broker.connection import BrokerUnavailable
 from notifier.messages import ChannelName
 from notifier.store import work
-from tests.command import shipped
+from tests.command import command, shipped
 from tests.contracts.smtp_server import At, Say
 from tests.services import Flow, MakeFlow
 
@@ -59,6 +59,8 @@ def test_a_refusal_for_the_rate_rests_the_flow_and_spends_nothing(flow: Flow) ->
     assert send(flow) == 1
 
     assert flow.query("SELECT attempt, state, due_at <= now() FROM work") == [(0, 0, True)] * 3
+    told = command(flow.services)("show", flow.query("SELECT id FROM message ORDER BY id")[0][0]).stdout
+    assert "its flow slows down" in told
     assert flow.query("SELECT count(*) FROM attempt WHERE outcome = 'deferred'") == [(1,)]
     assert list(throttles(flow)) == ["gmail"]
     rested(flow)

@@ -192,6 +192,15 @@ def test_variables_of_others_are_left_alone(
         ("- a", 1, None, "mapping of settings"),
         ("relay: other\nrelays: {default: {host: a}}", 1, "relay", "no relay 'other'"),
         (
+            "relays: {default: {host: a}}\nroutes:\n  - {channel: email, use: [defualt]}",
+            3,
+            "routes[0].use",
+            "nothing is called 'defualt' (mend: one of default)",
+        ),
+        ("routes:\n  - {channel: email, use: {a: 0}}", 2, "routes[0].use.a", "greater than or equal to 1"),
+        ("routes:\n  - {channel: email, use: []}", 2, "routes[0].use", "at least 1 item"),
+        ("relays: {default: {host: a, limits: {rate: 14}}}", 1, "relays.default.limits.rate", "such as 14/s"),
+        (
             "relays: {default: {host: a, username: u, password: p, security: none}}",
             1,
             "relays.default",
