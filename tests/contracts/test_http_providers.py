@@ -421,6 +421,17 @@ def test_a_mail_goes_out_as_it_was_signed(kind: str, case: Case, server: HttpSer
     assert verdicts(mail, records_of(key)) == [True]
 
 
+def test_ses_takes_temporary_credentials_and_a_configuration_set() -> None:
+    """The token is signed with the rest; the set is where events come from."""
+    case = CASES["ses"]
+    with case.server() as server:
+        send(case.channel("ses", server.url, session_token="temporary", configuration_set="notifier"), case)
+
+        [sent] = server.received
+        assert sent.token == "temporary"
+        assert sent.wanted["ConfigurationSetName"] == "notifier"
+
+
 def test_a_webhook_is_signed_by_both_secrets_and_told_in_the_same_words_again() -> None:
     """While a receiver changes over, either verifies; the id lets it drop a second copy."""
     from tests.contracts.webhook_server import OTHER, SECRET, notice
