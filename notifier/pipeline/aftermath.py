@@ -18,6 +18,7 @@ from notifier.delivery.fate import (
     ARRIVED,
     TAKEN,
     Blame,
+    Fate,
     blame_of,
     fate_of,
 )
@@ -117,7 +118,11 @@ class Aftermath:
         taken, rejected = set[UUID](), set[UUID]()
         for one in reports:
             kind, message = one.receipt.kind, one.message
-            if message.is_sending or not (message.is_queued or message.may_have_arrived):
+            if message.is_sending:
+                continue
+            if kind in TAKEN and message.status == MessageStatus.FAILED and message.fate == Fate.REJECTED:
+                taken.add(message.id)  # the rejection came first, and settled it
+            if not (message.is_queued or message.may_have_arrived):
                 continue
             if kind is ReceiptKind.REJECTED and message.may_have_arrived:
                 rejected.add(message.id)

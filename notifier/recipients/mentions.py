@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from notifier.crypto.blind_index import normalise
+from notifier.crypto.blind_index import normalise, spellings
 from notifier.events import Json
 
 ERASED = "[erased]"
@@ -64,7 +64,8 @@ class Known:
     @cached_property
     def _within(self) -> re.Pattern[str] | None:
         """Mail addresses, full names and numbers, as they stand within a longer text."""
-        words = [re.escape(text) for text in sorted(self._whole) if "@" in text or " " in text]
+        whole = self._whole.union(*map(spellings, self.addresses))
+        words = [re.escape(text) for text in sorted(whole) if "@" in text or " " in text]
         numbers = [text for text in map(normalise, sorted(self.addresses)) if _NUMBER.fullmatch(text)]
         forms = [rf"(?<![\w.+-])(?:{word})(?![\w-])" for word in words]
         forms += [rf"(?<![\d+]){_BETWEEN.join(map(re.escape, number))}(?!\d)" for number in numbers]

@@ -223,7 +223,10 @@ def set_fates(connection: Connection, fates: Iterable[tuple[UUID, Verdict]]) -> 
 def settle_messages(
     connection: Connection, messages: Sequence[UUID], status: str, reason: str | None
 ) -> None:
-    """End messages of which a report says that they were taken over, or never will be: they are not sent again."""
+    """End messages of which a report says that they were taken over, or never will be: they are not sent again.
+
+    What a message that will never be sent means for its notification is decided by whoever looks for another channel.
+    """
     ids = list(messages)
     if not ids:
         return
@@ -231,11 +234,13 @@ def settle_messages(
     connection.execute(
         """WITH settled AS (
              UPDATE message SET status = %s, reason = %s, settled_at = now()
-             WHERE id = ANY (%s) AND status IN ('queued', 'deferred', 'unknown') RETURNING notification_id)
+             WHERE id = ANY (%s) AND (status IN ('queued', 'deferred', 'unknown')
+                                      OR (status = 'failed' AND fate = 'rejected'))
+             RETURNING notification_id, fate)
            UPDATE notification SET state = %s, state_reason = %s, settled_at = now()
            FROM settled WHERE notification.id = settled.notification_id
-             AND notification.state IN ('pending', 'unknown')""",
-        [status, reason, ids, status, reason],
+             AND notification.state IN ('pending', 'unknown') AND %s = 'sent' AND fate IS DISTINCT FROM 'rejected'""",
+        [status, reason, ids, status, reason, status],
     )
 
 
@@ -260,7 +265,7 @@ def reopen_notification(connection: Connection, notification: UUID, reason: str)
     """Have a notification wait again: what told it came back, and another channel has its turn."""
     connection.execute(
         """UPDATE notification SET state = 'pending', state_reason = %s, settled_at = NULL
-           WHERE id = %s AND state IN ('sent', 'unknown', 'failed')""",
+           WHERE id = %s AND state IN ('sent', 'unknown', 'failed', 'pending')""",
         [reason, notification],
     )
 

@@ -228,6 +228,27 @@ def test_a_report_settles_what_nobody_knew(tracking: Tracking, kind: ReceiptKind
     assert tracking.flow.states() == [state]
 
 
+@pytest.mark.parametrize("first", [ReceiptKind.REJECTED, ReceiptKind.SENT])
+@pytest.mark.parametrize("type_", ["order.shipped", "order.delivered"])
+def test_a_rejection_and_the_taking_over_settle_alike_in_either_order(
+    tracking: Tracking, first: ReceiptKind, type_: str
+) -> None:
+    """Nobody knew of the message: whichever is told first, it was sent, rejected then, and told otherwise or not."""
+    tracking.flow.smtp.on(At.DOT, Say(""))
+    message = tracking.send(type_)
+    told_of = [told(ReceiptKind.REJECTED, message, reason="virus"), told(ReceiptKind.SENT, message)]
+
+    for one in sorted(told_of, key=lambda one: one.kind is not first):
+        tracking.report(one)
+
+    assert tracking.fates()[0] == ("sent", "rejected", "virus")
+    assert tracking.flow.query("SELECT count(*) FROM work WHERE message_id = %s", message) == [(0,)]
+    has_fallback = len(tracking.fates()) > 1
+    ((state, reason),) = tracking.flow.query("SELECT state, state_reason FROM notification")
+    words = "the provider rejected it: virus"
+    assert (state, reason) == (("pending", f"{words}; now by sms") if has_fallback else ("failed", words))
+
+
 def everything(message: UUID, start: datetime) -> list[Receipt]:
     """Return many reports of one message, some of which contradict each other."""
     kinds = [

@@ -82,6 +82,15 @@ def test_the_blind_index_forgives_spelling_and_separates_tenants() -> None:
     assert blind_index(key, "a", "jane@example.com") != blind_index(new_key(), "a", "jane@example.com")
 
 
+@pytest.mark.parametrize("domain", ["bücher.example", "xn--bcher-kva.example", "XN--Bcher-KVA.example"])
+def test_a_domain_is_the_same_as_people_write_it_and_as_it_stands_on_the_wire(domain: str) -> None:
+    """A bounce names the A-labels (RFC 5890); what it suppresses is the address as it was typed."""
+    key = new_key()
+
+    assert blind_index(key, "a", f"jo@{domain}") == blind_index(key, "a", "jo@BÜCHER.example")
+    assert blind_index(key, "a", "jo@xn--nonsense--.example") != blind_index(key, "a", "jo@bücher.example")
+
+
 def test_a_message_id_is_believed_only_when_we_minted_it() -> None:
     """A bounce that names another id, or another MAC, finds nothing."""
     key, message = new_key(), uuid7()

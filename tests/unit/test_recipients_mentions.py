@@ -51,6 +51,13 @@ def test_others_are_not_taken_for_the_person(value: Json) -> None:
     assert not ADA.is_in(value)
 
 
+@pytest.mark.parametrize("known", ["jo@bücher.example", "jo@xn--bcher-kva.example"])
+@pytest.mark.parametrize("text", ["from Jo@Bücher.example", "from jo@xn--bcher-kva.example, today"])
+def test_a_domain_is_found_in_both_its_spellings(known: str, text: str) -> None:
+    """As people write it, and as mail servers do."""
+    assert Known(addresses=frozenset({known})).is_in({"note": text})
+
+
 def test_a_whole_number_can_be_a_reference() -> None:
     """And true is no number."""
     known = Known().plus({"reference": "1"})
