@@ -320,7 +320,7 @@ class Composer:
         )
 
     def _track_plan(self, job: Job) -> TrackPlan | None:
-        if self._tracker is None or not self._is_itself(job):
+        if self._tracker is None or not self.is_itself(job):
             return None
         return self._tracker.plan(job.row.tenant, job.row.person_id, job.entry.message_class)
 
@@ -345,7 +345,7 @@ class Composer:
         )
         return found if found is not None else (content, None)
 
-    def _is_itself(self, job: Job) -> bool:
+    def is_itself(self, job: Job) -> bool:
         """Tell whether the mail goes to its own recipient, not where safe mode sends it."""
         to = address_on(job.recipient, job.channel)
         return destination(self._safe_mode, job.channel, to) == to

@@ -253,9 +253,9 @@ def outcome_word(failure: SendError) -> str:
 
 
 def finish(
-    database: Database, claim: Claim, notification: UUID | None, status: MessageStatus, words: str | None
+    database: Database, claim: Claim, notification: UUID | None, status: MessageStatus, words: str
 ) -> bool:
-    """End a message without a try: one that cannot be opened, or did arrive; False where another worker has it."""
+    """End a message that cannot be opened; False where another worker has it."""
 
     def write(connection: Connection) -> bool:
         if not work.finish(connection, claim):

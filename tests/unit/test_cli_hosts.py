@@ -90,7 +90,7 @@ def test_doctor_goes_on_where_nobody_finds_a_host(
     assert found.pop("DNS")["state"] == "warn"
     assert {one["state"] for one in found.values()} == {"fail"}
     assert set(found) == {
-        "database", "keyring", "rules", "redis", "intake", "queue", "relay default", "sms"
+        "database", "keyring", "rules", "redis", "intake", "queue", "relay default", "sms", "reports"
     }  # fmt: skip
     for name, host in (
         ("database", "db"), ("keyring", "db"), ("rules", "db"), ("queue", "db"), ("redis", "cache")
