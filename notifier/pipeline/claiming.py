@@ -94,4 +94,6 @@ class Claimer:
             self._waiting |= taken.exhausted
             if taken.shares or not taken.exhausted:
                 break
+            # A destination had none; what the relay gave for it is for the others.
+            self.throttling.give_back(taken, ())
         return taken

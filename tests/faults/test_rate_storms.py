@@ -92,7 +92,7 @@ def storm(flows: list[Flow], channel: ChannelName, lane: str, *, seconds: float 
     return rates
 
 
-@pytest.mark.parametrize(("at", "refusal"), [(At.DOT, SES), (At.MAIL, SES), (At.RCPT, GMAIL)])
+@pytest.mark.parametrize(("at", "refusal"), [(At.DOT, SES), (At.MAIL, GMAIL)])
 def test_a_storm_of_refusals_costs_mail_nothing_but_time(
     make_flow: MakeFlow, smtp: SmtpServer, at: At, refusal: str
 ) -> None:
@@ -101,13 +101,13 @@ def test_a_storm_of_refusals_costs_mail_nothing_but_time(
     smtp.script = script = LimitedScript()
     script.limit(at, quota, refusal)
     flows = [make_flow(), make_flow()]
-    flows[0].ingest(*(shipped(flows[0], f"o-{n}", f"c{n}@example.org") for n in range(70)))
+    flows[0].ingest(*(shipped(flows[0], f"o-{n}", f"c{n}@example.org") for n in range(50)))
 
     rates = storm(flows, ChannelName.EMAIL, "normal")
 
-    assert Counter(one.recipient for one in smtp.received) == Counter(f"c{n}@example.org" for n in range(70))
+    assert Counter(one.recipient for one in smtp.received) == Counter(f"c{n}@example.org" for n in range(50))
     assert set(flows[0].states()) == {"sent"}
-    assert 0 < quota.refused < 35
+    assert 0 < quota.refused < 30
     settled = rates[len(rates) // 2 :]
     assert PER_SECOND * 0.1 <= min(settled) <= max(settled) <= PER_SECOND * 1.5
 
