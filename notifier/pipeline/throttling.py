@@ -16,7 +16,7 @@ from notifier.delivery.limits import configured, effective
 from notifier.delivery.shares import Due, shares, wanted
 from notifier.errors import Phase, SendError, TemporaryFailure
 from notifier.logs import get_logger
-from notifier.settings import RateLimits
+from notifier.setting_tables import RateLimits
 from notifier.store import moves, throttles
 from notifier.store.database import Connection
 from notifier.store.throttles import Standing

@@ -14,7 +14,7 @@ from notifier.crypto import DataKey, Keyring
 from notifier.logs import get_logger
 from notifier.messages import MessageClass, Rendered
 from notifier.rendering.tracked import add_marks, rewrite_links
-from notifier.settings import Tracking
+from notifier.setting_tables import Tracking
 from notifier.store import consents
 from notifier.store.database import Database, DatabaseSlow, DatabaseUnavailable
 from notifier.store.tracked import TrackedMessage

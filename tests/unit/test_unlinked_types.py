@@ -7,7 +7,8 @@ import pytest
 from notifier.catalog import Catalog
 from notifier.cli.crosschecks import unlinked, untold
 from notifier.cli.places import Places
-from notifier.settings import Settings, Tracking, read_document
+from notifier.setting_tables import Tracking
+from notifier.settings import Settings, read_document
 
 EVENTS = """
 events:
