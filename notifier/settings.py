@@ -237,7 +237,7 @@ class MailIn(Strict):
     socket: Path | None = None
     """A Unix socket to listen on instead of host and port."""
     key: SecretStr | None = None
-    """What return paths are checked with: ``notifier mail-in key`` prints it."""
+    """What return paths are checked with: ``notifier keys return-path`` prints it."""
     complaints: tuple[Address, ...] = ()
     """Where mailbox providers send complaints (feedback loops); taken besides return paths."""
     max_bytes: int = Field(default=10_485_760, ge=65_536)
