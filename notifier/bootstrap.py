@@ -81,7 +81,8 @@ from notifier.rendering.templates import Templates
 from notifier.rules.files import RuleFiles
 from notifier.rules.load import compile_rules
 from notifier.rules.ruleset import RuleSet
-from notifier.settings import LookupSource, Settings, explained, load_settings
+from notifier.setting_tables import LookupSource
+from notifier.settings import Settings, explained, load_settings
 from notifier.store import relays
 from notifier.store.database import Database
 from notifier.store.keyrings import open_keyring

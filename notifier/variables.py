@@ -14,6 +14,8 @@ from notifier.errors import ConfigError
 
 PREFIX: Final = "NOTIFIER_"
 _LEVEL: Final = "__"
+# Tables whose form only their part knows, but none of whose fields ends in _file.
+_CLOSED: Final = (["providers"],)
 _FILE: Final = "_FILE"
 
 # What other parts read: the client, the first provisioning, the logs, the SMS stand-in, Compose.
@@ -51,7 +53,8 @@ def secret_file_of(name: str, model: type[BaseModel]) -> str | None:
         return None
     *parents, last = _parts(name)
     # A field may itself end so, as ca_file does; a key of a table never does.
-    is_field = any(last in _fields(place) or place is Any for place in _places(parents, model))
+    is_open = parents[:1] not in _CLOSED
+    is_field = any(last in _fields(place) or (place is Any and is_open) for place in _places(parents, model))
     return None if is_field else target
 
 

@@ -136,6 +136,7 @@ KIND = Kind(
         max_bytes=MAX_BYTES,
         cannot=(
             "recognise a message it was handed twice",
+            "use our return path: bounces come by callback",
             "sign what its callbacks say: only their time and token are signed",
         ),
         documentation=(

@@ -177,6 +177,7 @@ KIND = Kind(
         cannot=(
             "take our own MIME or a signature of ours",
             "recognise a message it was handed twice",
+            "use our return path: bounces come by callback",
             "sign its callbacks: they log in with a user and a password",
         ),
         documentation=(

@@ -61,7 +61,7 @@ def read_providers(settings: Settings) -> dict[str, ProviderSettings]:
         except ConfigError as wrong:
             errors.append(wrong)
     if not errors:
-        errors += _wrong_relays(settings, read)
+        errors += [*_wrong_relays(settings, read), *_wrong_routes(settings, read)]
     if errors:
         raise ConfigErrors(errors)
     return read
@@ -117,3 +117,18 @@ def _wrong_relays(settings: Settings, read: Mapping[str, ProviderSettings]) -> I
             document = read_document(settings.config_path / "notifier.yaml")
             problem = f"{name!r} takes no mail" if is_other else f"no relay or provider {name!r} takes mail"
             yield placed(document, (field,), problem, f"one of {', '.join([*settings.relays, *mail])}")
+
+
+def _wrong_routes(settings: Settings, read: Mapping[str, ProviderSettings]) -> Iterator[ConfigError]:
+    """Find routes of a channel to what sends another: their messages would wait there for ever."""
+    sends = dict.fromkeys(settings.relays, ChannelName.EMAIL) | {"sms": ChannelName.SMS}
+    sends |= {name: channel_of(one) for name, one in read.items()}
+    for number, route in enumerate(settings.routes):
+        for field in ("use", "failover"):
+            for name in getattr(route, field):
+                if sends.get(name, route.channel) is not route.channel:
+                    document = read_document(settings.config_path / "notifier.yaml")
+                    problem = f"{name!r} sends {sends[name].value}, the route is for {route.channel.value}"
+                    fitting = [other for other, channel in sends.items() if channel is route.channel]
+                    where: tuple[str | int, ...] = ("routes", number, field)
+                    yield placed(document, where, problem, f"one of {', '.join(fitting)}")

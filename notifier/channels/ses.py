@@ -154,8 +154,9 @@ KIND = Kind(
         has_attachments=True,
         max_bytes=MAX_BYTES,
         cannot=(
-            "keep our Date and Message-ID: a signature of ours over them would break",
+            "keep our Date and Message-ID: our signature leaves them out",
             "recognise a message it was handed twice",
+            "use our return path: bounces come by callback",
             "send receipts without a configuration set that publishes to SNS",
             "take the credentials of a machine's role: it needs an access key",
         ),

@@ -10,10 +10,11 @@ from notifier.channels.provider import is_private_to_us
 from notifier.channels.registry import KINDS
 from notifier.cli.findings import Finding, finding_of
 from notifier.cli.places import Places
+from notifier.documents import Document
 from notifier.events import DEFAULT_TENANT, Urgency
 from notifier.messages import ChannelName, MessageClass
 from notifier.rules.ruleset import Rule, RuleSet, Schedule
-from notifier.settings import Settings
+from notifier.settings import Settings, placed
 
 # Ours, for digests: no entry of ``lookups`` is needed for it.
 _OWN_SOURCE = "notifier"
@@ -42,9 +43,14 @@ def unencrypted(catalog: Catalog, rules: RuleSet, settings: Settings, places: Pl
         if not entry.is_tls_required:
             continue
         mailed = [rule for rule in _telling(rules.rules_for(entry.type)) if ChannelName.EMAIL in _plan(rule)]
-        usual = {_relay(settings, rule.telling.urgency or entry.urgency) for rule in mailed}
+        usual = {
+            relay for rule in mailed for relay in _relays(settings, rule.telling.urgency or entry.urgency)
+        }
         # Without an urgency of the rule's own, an event may say any.
-        other = {_relay(settings, one) for rule in mailed if not rule.telling.urgency for one in Urgency}
+        other = {
+            relay for rule in mailed if not rule.telling.urgency
+            for one in Urgency for relay in _relays(settings, one)
+        }  # fmt: skip
         for name in sorted(usual | other):
             if not _has_tls(settings, name):
                 yield _unencrypted(entry, name, settings, places, is_usual=name in usual)
@@ -90,6 +96,16 @@ def unlinked(catalog: Catalog, settings: Settings, places: Places) -> Iterator[F
         yield finding_of(place.error(problem, "set public_url: https://… in notifier.yaml"), "warning")
 
 
+def untold(settings: Settings, document: Document) -> Iterator[Finding]:
+    """Find tenants that want opens or clicks told where nothing could tell of them."""
+    if settings.public_url is not None:
+        return
+    for tenant, one in settings.tracking.items():
+        if one.opens or one.clicks:
+            problem, mend = "nothing is tracked: public_url is not set", "set public_url: https://…"
+            yield finding_of(placed(document, ("tracking", tenant), problem, mend), "warning")
+
+
 def foreign_schedules(rules: RuleSet) -> list[Schedule]:
     """Return the schedules whose tenant only the database knows: the default one is there from the start."""
     return [one for one in rules.schedules if one.is_enabled and one.tenant != DEFAULT_TENANT]
@@ -123,8 +139,16 @@ def _plan(rule: Rule) -> list[ChannelName]:
     return [step.channel for step in rule.telling.steps]
 
 
-def _relay(settings: Settings, urgency: Urgency) -> str:
-    return settings.urgent_relay or settings.relay if urgency is Urgency.URGENT else settings.relay
+def _relays(settings: Settings, urgency: Urgency) -> set[str]:
+    """Return who may get a mail of the urgency, of whichever tenant: up to a route that is for all of them."""
+    found: set[str] = set()
+    for route in settings.routes:
+        if route.channel is ChannelName.EMAIL and (not route.urgency or urgency in route.urgency):
+            found |= {*route.use, *route.failover}
+            if not route.tenants:
+                return found
+    usual = settings.urgent_relay or settings.relay if urgency is Urgency.URGENT else settings.relay
+    return found | {usual}
 
 
 def _has_tls(settings: Settings, relay: str) -> bool:

@@ -15,9 +15,9 @@ from notifier.cli.opening import opened
 from notifier.cli.output import Column, json_option, say, show_lines, show_table
 from notifier.errors import NotifierError
 from notifier.messages import ChannelName
-from notifier.pipeline import checks, provider_checks, rule_checks
+from notifier.pipeline import checks, provider_checks, return_checks, rule_checks
 from notifier.pipeline.checks import Check, State
-from notifier.settings import Sms
+from notifier.setting_tables import Sms
 
 _NAME_SECONDS = 5.0
 
@@ -25,7 +25,7 @@ _NAME_SECONDS = 5.0
 @click.command()
 @json_option
 def doctor(*, is_json: bool) -> None:
-    """Check database, keys, Redis, relays, gateway, clock, sweep, queue, the workers' rules and our DNS names.
+    """Check database, keys, Redis, relays, gateway, clock, sweep, queue, rules, reports, DNS names.
 
     Exit code 1 where a check fails; a warning is none.
     """
@@ -61,6 +61,9 @@ def examine(services: Services) -> Iterator[Check]:
     yield from _unless(lost, "queue", lambda: checks.check_queue(database))
     yield from _unless(lost, "rules", lambda: rule_checks.check_rules(database))
     yield from _providers(services)
+    yield from _unless(lost, "reports", lambda: return_checks.check_returns(database))
+    if settings.mail_in.key is not None:
+        yield return_checks.check_listener(settings.mail_in)
     yield from check_names(settings)
     yield from _safe_mode(services)
 

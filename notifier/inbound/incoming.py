@@ -81,7 +81,18 @@ class Incoming:
     @cached_property
     def is_named_system(self) -> bool:
         """Whether the sender calls itself a mail system, or sends what only they send."""
-        return is_mail_system(self.sender) or self.root.type == "multipart/report" or bool(self.listed)
+        is_report = self.root.type == "multipart/report" and self.report_type in {"", "delivery-status"}
+        return is_report or is_mail_system(self.sender) or bool(self.listed)
+
+    @cached_property
+    def report_type(self) -> str:
+        """What kind of report the mail declares itself to be (RFC 6522); read receipts are one (RFC 8098)."""
+        return self.root.parameters.get("report-type", "").lower()
+
+    @cached_property
+    def is_of_thread(self) -> bool:
+        """Whether it answers another mail, as people's do."""
+        return bool(self.fields.get("in-reply-to") or self.fields.get("references"))
 
     @cached_property
     def is_from_system(self) -> bool:

@@ -22,9 +22,9 @@ _REPLIED = re.compile(
     r"^\s{0,4}(?:re|aw|sv|antw|vs|odp|r[eé]f?|回复|答复|回信)\s{0,3}(?:\[\d+\])?\s{0,3}[:\uff1a]",
     re.IGNORECASE,
 )
-_FORWARDED = re.compile(r"^\s{0,4}(?:fwd?|wg|tr|rv|enc|i|vb|doorst|转发|轉寄)\s{0,3}[:\uff1a]", re.IGNORECASE)
 _CLEAR = 4
 """What a mention needs in a mail that no mail system sent, and that brings no copy of ours."""
+_FORWARDED = re.compile(r"\s{0,4}(?:fwd?|wg|tr|rv|enc)\s{0,3}:", re.IGNORECASE)
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,250}>")
 
 
@@ -59,6 +59,8 @@ _Reading = tuple[ReportKind, tuple[RecipientReport, ...], str | None]
 
 
 def _read(mail: Incoming) -> _Reading:
+    if mail.report_type == "disposition-notification":
+        return ReportKind.OTHER, (), None
     if notice := read_notice(mail.full_text):
         return _of_notice(mail, notice)
     if feedback := read_feedback(mail.root, mail.parts, mail.copy):
@@ -69,15 +71,24 @@ def _read(mail: Incoming) -> _Reading:
         return ReportKind.COMPLAINT, complained, feedback.type
     if groups := _groups(mail):
         return _of_groups(mail, groups)
+    return _of_prose(mail)
+
+
+def _of_prose(mail: Incoming) -> _Reading:
+    """Read a mail without machine-readable fields."""
     # Exim and Postfix mark their own reports as automatic replies.
-    if mail.is_named_system and not has_automatic_subject(mail.fields) and (found := _from_prose(mail)):
+    is_reply = is_automatic(mail.fields, mail.text)
+    if is_reply and (has_automatic_subject(mail.fields) or not mail.is_named_system):
+        return _of_reply(mail)
+    if found := _from_prose(mail):
         return ReportKind.BOUNCE, found, None
-    if is_automatic(mail.fields, mail.text):
-        sender = address_in(mail.fields.get("from"))
-        replied = (RecipientReport(address=sender, reason="vacation", action="replied"),) if sender else ()
-        return ReportKind.AUTO_REPLY, replied, None
-    found = _from_prose(mail)
-    return (ReportKind.BOUNCE, found, None) if found else (ReportKind.OTHER, (), None)
+    return _of_reply(mail) if is_reply else (ReportKind.OTHER, (), None)
+
+
+def _of_reply(mail: Incoming) -> _Reading:
+    sender = address_in(mail.fields.get("from"))
+    replied = (RecipientReport(address=sender, reason="vacation", action="replied"),) if sender else ()
+    return ReportKind.AUTO_REPLY, replied, None
 
 
 def _of_notice(mail: Incoming, notice: Notice) -> _Reading:
@@ -98,9 +109,9 @@ def _groups(mail: Incoming) -> list[StatusGroup]:
             return found
     if _REPLIED.match(mail.subject):
         return []
-    if _FORWARDED.match(mail.subject) and not mail.has_report_subject:
-        return []
-    if not (mail.is_from_system or mail.has_report_subject):
+    # A report somebody forwarded to us is one still; somebody's mail about a report is not.
+    is_somebodys = mail.is_of_thread and not _FORWARDED.match(mail.subject)
+    if not mail.is_from_system and (is_somebodys or not mail.begins_like_report):
         return []
     return groups_in_prose(mail.full_text)
 
@@ -156,8 +167,7 @@ def _may_be_bounce(mail: Incoming) -> bool:
         return says_so or mail.has_report_subject
     if mail.is_from_system:
         return says_so and (mail.has_report_subject or bool(mail.copy.items))
-    is_thread = bool(mail.fields.get("in-reply-to") or mail.fields.get("references"))
-    return says_so and not is_thread and mail.begins_like_report
+    return says_so and not mail.is_of_thread and mail.begins_like_report
 
 
 def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:

@@ -13,7 +13,7 @@ _CODE_AND_STATUS = re.compile(
     r"(?<![\d.])([45][0-7]\d)[ \-:]{1,3}'?\s{0,2}[#(\[]{0,2}([245]\.\d{1,3}\.\d{1,3})(?![\d.])"
 )
 _REPLY = re.compile(
-    r"(?:^[ \t]{0,12}|\n[ \t]{0,12}|[:;\"'(\[<>=,|][ \t]{0,4}\n?[ \t]{0,12}"
+    r"(?:^[ \t]{0,12}|\n[ \t]{0,12}|[:;\"'(\[<>=,|#][ \t]{0,4}\n?[ \t]{0,12}"
     r"|(?:said|was|is|error|reply|response|code)[ \t]{1,4}|[45]\d\d )"
     r"([45][0-7]\d(?:[ -]|: )(?=[ \t]{0,3}[#(\[]{0,2}[245]\.\d|[ \t]{0,3}[<\"'(\[*:]?[A-Za-z\u0080-\uffff@]))"
     r"|([45][0-7]\d-')"
@@ -48,9 +48,14 @@ _WORDED = (
         Phase.CONNECT,
     ),
     (re.compile(r"but my name was rejected", re.IGNORECASE), Phase.HELO),
-    (re.compile(r"but sender was rejected", re.IGNORECASE), Phase.MAIL),
-    (re.compile(r"does not like recipient", re.IGNORECASE), Phase.RCPT),
-    (re.compile(r"failed on data command|failed after i sent the message", re.IGNORECASE), Phase.DATA),
+    (re.compile(r"but sender was rejected|did not like our mail from", re.IGNORECASE), Phase.MAIL),
+    (re.compile(r"does not like recipient|did not like our rcpt to", re.IGNORECASE), Phase.RCPT),
+    (
+        re.compile(
+            r"failed on data command|did not like our data|failed after i sent the message", re.IGNORECASE
+        ),
+        Phase.DATA,
+    ),
 )
 _PHASES = {
     "end": Phase.DATA, "final": Phase.DATA, "message": Phase.DATA, "data": Phase.DATA, "rcpt": Phase.RCPT,

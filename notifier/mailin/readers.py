@@ -19,7 +19,7 @@ from notifier.errors import NotifierError
 from notifier.events import Json
 from notifier.logs import get_logger
 from notifier.mailin.child import HEAD, LARGEST_ANSWER, LENGTH, READY
-from notifier.settings import MailIn
+from notifier.setting_tables import MailIn
 
 log = get_logger("mail_in")
 
@@ -66,8 +66,9 @@ class _Reader:
     async def end(self) -> int:
         """Kill it, unless it is dead; return the signal that ended it, 0 for none."""
         if self._process.returncode is None:
+            # Not by Process.kill(), which looks whether it still runs, and so takes its end from under whoever waits.
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+                os.kill(self._process.pid, signal.SIGKILL)
         return -min(await self._process.wait(), 0)
 
     @property

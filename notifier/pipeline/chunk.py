@@ -6,15 +6,13 @@ what became of it is recorded, and committed, before the next one is touched.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 import psycopg
 
 from notifier.broker.wakeups import WakeUp
 from notifier.channels.base import Channel
-from notifier.delivery.destinations import WHOLE_RELAY
 from notifier.delivery.outcome import GiveUp, Next, PauseFlow, SlowDown, before_try
 from notifier.errors import (
     Fault,
@@ -28,19 +26,17 @@ from notifier.errors import (
 )
 from notifier.logs import get_logger
 from notifier.messages import ChannelName, MessageStatus
+from notifier.pipeline.claiming import Claimer
 from notifier.pipeline.flows import Place
 from notifier.pipeline.jobs import Composed, Job
 from notifier.pipeline.lookups import ChunkLookups
 from notifier.pipeline.record import Try, attempt_of
 from notifier.pipeline.settle import Settler
-from notifier.pipeline.throttling import Taken
 from notifier.pipeline.tools import Report, Tools
-from notifier.pipeline.turns import Turns
-from notifier.store import messages, person_links, relays, throttles, tracked, work
+from notifier.store import messages, person_links, relays, tracked, work
 from notifier.store.database import Connection, Cursor, DatabaseUnavailable
 from notifier.store.jobs import load_jobs
 from notifier.store.messages import AttemptRow
-from notifier.store.throttles import Standing
 from notifier.store.work import Claim
 
 log = get_logger("deliver")
@@ -61,17 +57,11 @@ class Chunk:
     place: Place
     failures: int
     report: Report
-    turns: Turns
-    standing: Standing | None
-    """What is known against flows; None: to be read again."""
+    claimer: Claimer
     are_others_waiting: bool = False
     """Other relays of the channel come after this one: somebody else must see to them if it hangs."""
     is_resting: bool = False
     """The relay is away, hangs, or refused us as a sender: nothing more goes out in this run."""
-    waiting: set[str] = field(default_factory=set)
-    """Destinations that rest, or whose tokens are used up in this run."""
-    went: set[str] = field(default_factory=set)
-    """Destinations of which a message was taken, and none refused, in this chunk."""
 
     @property
     def adapter(self) -> Channel:
@@ -88,8 +78,7 @@ class Chunk:
         # A relay that failed before is tried with one message.
         limit = 1 if self.failures else self.tools.tuning.deliver_chunk
         with self.tools.database.connection() as connection:
-            standing = self._standing(connection)
-            claims, taken = self._claim(connection, standing, channel, lane, limit)
+            claims = self.claimer.claim(connection, channel, lane, limit)
             is_full = len(claims) == limit
             if not claims:
                 return False
@@ -110,51 +99,10 @@ class Chunk:
                 ready.append(composed)
         if ready:
             self._send(ready)
-        if taken.asks and self.went:
-            with self.tools.database.connection() as connection:
-                self.tools.throttling.took(connection, standing, self.relay, taken, self.went)
-            self.standing = None
+        self.claimer.done(self.tools.database)
         # Flows whose tokens are used up must not keep the others waiting until the next wake-up.
-        is_more = is_full or bool(taken.exhausted - {WHOLE_RELAY})
+        is_more = is_full or self.claimer.has_passed_over
         return is_more and not (self.is_resting or self.failures or self.tools.stopping.is_set())
-
-    def _standing(self, connection: Connection) -> Standing:
-        """Return what is known against flows, anew once one of them was refused."""
-        if self.standing is None:
-            self.standing = throttles.standing(connection)
-        self.waiting |= self.tools.throttling.resting(self.standing, self.relay)
-        self.went.clear()
-        return self.standing
-
-    def _claim(
-        self, connection: Connection, standing: Standing, channel: ChannelName, lane: str, limit: int
-    ) -> tuple[list[Claim], Taken]:
-        """Take what is due and may go: tokens first, then as many messages, in turn by tenant."""
-        taken = Taken({})
-        while WHOLE_RELAY not in self.waiting:
-            due = self.turns.next(
-                connection, relay=self.relay, channel=channel.value, lane=lane, limit=limit,
-                resting=sorted(self.waiting),
-            )  # fmt: skip
-            taken = self.tools.throttling.take(standing, self.relay, lane, due, limit)
-            # Stepped over from now on, so that those behind them are found.
-            self.waiting |= taken.exhausted
-            if taken.shares or not taken.exhausted:
-                break
-        if not taken.shares:
-            return [], taken
-        claims = work.claim(
-            connection,
-            relay=self.relay,
-            channel=channel.value,
-            lane=lane,
-            limit=limit,
-            token=uuid4(),
-            lease=self.tools.tuning.claim_lease,
-            shares=taken.shares,
-        )
-        self.tools.throttling.give_back(taken, claims)
-        return claims, taken
 
     def _compose(self, job: Job, lookups: ChunkLookups) -> Composed | None:
         """Write the message, unless its time is over, the gate refuses it, or it cannot be written."""
@@ -255,8 +203,7 @@ class Chunk:
         except (psycopg.OperationalError, psycopg.InterfaceError, DatabaseUnavailable):
             self.tools.insisting(lambda: self._record_anew(one, attempt))
             raise
-        self.tools.throttling.sent(self.relay, job.claim.destination)
-        self.went.add(job.claim.destination)
+        self.claimer.sent(job.claim)
         self.report.sent(job.row.event_id, (attempt.finished_at - job.row.message_created_at).total_seconds())
         if self.failures:
             relays.clear_pause(connection, self.relay)
@@ -268,11 +215,7 @@ class Chunk:
     ) -> None:
         """Let the flow rest of which a message was refused for its rate; give the others of it back at once."""
         claim = job.claim
-        slowed = self.tools.throttling.refused(connection, self.relay, claim, failure, then.hint)
-        self.waiting.add(slowed)
-        self.standing = None
-        self.went.discard(claim.destination)
-        self.is_resting |= slowed == WHOLE_RELAY
+        self.is_resting |= self.claimer.slow_down(connection, claim, failure, then.hint)
         same = [one for one in rest if _is_same(one.job.claim, claim)]
         rest[:] = [one for one in rest if not _is_same(one.job.claim, claim)]
         work.release(connection, _claims(same))

@@ -7,6 +7,7 @@ from notifier.broker.wakeups import WakeUp
 from notifier.logs import get_logger
 from notifier.messages import ChannelName
 from notifier.pipeline.chunk import Chunk
+from notifier.pipeline.claiming import Claimer
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.tools import Report, Tools
 from notifier.pipeline.turns import Turns
@@ -47,10 +48,18 @@ class Deliver:
                 if place is not None and not tools.stopping.is_set():
                     failures = standing.relays.get(relay, _UNTRIED)[1]
                     others = relay != awake[-1]
+                    lease = tools.tuning.claim_lease
+                    claimer = Claimer(relay, tools.throttling, self._turns, lease, standing)
                     chunk = Chunk(
-                        tools, self.settler, relay, place, failures, report, self._turns, standing,
+                        tools,
+                        self.settler,
+                        relay,
+                        place,
+                        failures,
+                        report,
+                        claimer,
                         are_others_waiting=others,
-                    )  # fmt: skip
+                    )
                     end, is_more = time.monotonic() + _STINT_SECONDS, True
                     while is_more and time.monotonic() < end:
                         is_more = chunk.run(channel, lane)

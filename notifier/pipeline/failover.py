@@ -12,7 +12,7 @@ from notifier.logs import get_logger
 from notifier.messages import ChannelName
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.routing import Movable
-from notifier.store import relays, work
+from notifier.store import moves, relays
 from notifier.store.database import Connection, Database
 from notifier.store.relays import RelayState
 
@@ -68,7 +68,7 @@ class Failover:
         self, connection: Connection, relay: str, channel: ChannelName, urgency: Urgency, movable: Movable
     ) -> Counter[str]:
         """Move a batch in the transaction of its locks; nobody can send what moves."""
-        waiting = work.lock_waiting(
+        waiting = moves.lock_waiting(
             connection, relay=relay, channel=channel.value, lane=urgency.value, limit=_BATCH,
             named=movable.named, of_named=movable.of_named, has_others=movable.others,
         )  # fmt: skip
@@ -76,5 +76,5 @@ class Failover:
             message: self._flows.relay(channel, urgency, tenant, message) for message, tenant in waiting
         }
         moved = {message: other for message, other in moved.items() if other != relay}
-        work.move(connection, moved)
+        moves.move(connection, moved)
         return Counter(moved.values())

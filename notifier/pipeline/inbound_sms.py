@@ -63,6 +63,8 @@ class InboundSms:
     ) -> None:
         self._database, self._requests = database, requests
         self._keyring, self._keys, self._locale = keyring, keys, locale
+        self._stopped: set[tuple[str, bytes]] = set()
+        """Whose claimed messages are taken back once the transaction is committed."""
 
     def run(self) -> int:
         """Read what waits, for a stint at most; return how many there were."""
@@ -79,6 +81,7 @@ class InboundSms:
 
         def work(connection: Connection) -> None:
             taken[:] = []
+            self._stopped.clear()
             if (waiting := take_sms(connection)) is not None:
                 taken.append(waiting)
                 read = self._read(connection, waiting)
@@ -87,6 +90,7 @@ class InboundSms:
 
         try:
             self._database.retrying(work)
+            suppressions.revoke(self._database, self._stopped)
         except PROCESSING_ERRORS as error:
             if isinstance(error, (DatabaseUnavailable, *WAITING_ERRORS)) or not taken:
                 raise
@@ -121,9 +125,9 @@ class InboundSms:
 
     def _stop(self, connection: Connection, sender: _Sender) -> Read:
         for tenant in sender.tenants:
-            suppressions.suppress(
-                connection, tenant, self._index(tenant, sender.number), STOPPED, cause=Cause.STOP
-            )
+            index = self._index(tenant, sender.number)
+            suppressions.suppress(connection, tenant, index, STOPPED, cause=Cause.STOP)
+            self._stopped.add((tenant, index))
         return Read(kind=Wish.STOP.value, outcome="stopped", reply=answer("stopped", sender.locale))
 
     def _start(self, connection: Connection, sender: _Sender) -> Read:

@@ -30,7 +30,7 @@ from notifier.errors import (
     TemplateError,
 )
 from notifier.events import Event, Json, Recipient, Urgency, read_private
-from notifier.messages import ChannelName, Outgoing, Rendered
+from notifier.messages import ChannelName, MessageClass, Outgoing, Rendered
 from notifier.mime import class_headers
 from notifier.pipeline.ack_links import AckLinks, AckWays, Reader
 from notifier.pipeline.attachments import fetch_files
@@ -45,8 +45,8 @@ from notifier.recipients.preferences import can_opt_out, lacks_consent
 from notifier.recipients.resolve import address_on, is_addressed
 from notifier.recipients.safe_mode import SafeMode, destination, marked
 from notifier.rendering.templates import Templates
-from notifier.settings import Brand, Limits, Mail, Sender
-from notifier.settings import Suppression as SuppressionSettings
+from notifier.setting_tables import Brand, Limits, Mail, Sender
+from notifier.setting_tables import Suppression as SuppressionSettings
 from notifier.store.contacts import open_wishes
 from notifier.store.jobs import JobRow
 from notifier.store.messages import pack
@@ -308,7 +308,7 @@ class Composer:
             )
         # Whoever may read what was said may not take charge in another's name.
         links = [ways.url] if ways is not None else []
-        links += [own.unsubscribe, own.preferences] if own is not None else []
+        links += own.addresses() if own is not None else []
         body = pack(orjson.dumps(_kept(job, content, live, version, links)))
         return Composed(
             job=job,
@@ -320,7 +320,7 @@ class Composer:
         )
 
     def _track_plan(self, job: Job) -> TrackPlan | None:
-        if self._tracker is None or not self._is_itself(job):
+        if self._tracker is None or not self.is_itself(job):
             return None
         return self._tracker.plan(job.row.tenant, job.row.person_id, job.entry.message_class)
 
@@ -345,17 +345,17 @@ class Composer:
         )
         return found if found is not None else (content, None)
 
-    def _is_itself(self, job: Job) -> bool:
+    def is_itself(self, job: Job) -> bool:
         """Tell whether the mail goes to its own recipient, not where safe mode sends it."""
         to = address_on(job.recipient, job.channel)
         return destination(self._safe_mode, job.channel, to) == to
 
     def _own_ways(self, job: Job, locale: str) -> PersonWays | None:
-        """Return how the reader may refuse more of it: of a mail that can be refused."""
+        """Return how the reader may say what they want; of what they cannot refuse, about the rest only."""
         row, entry = job.row, job.entry
         if self._person_links is None or job.channel is not ChannelName.EMAIL:
             return None
-        if not can_opt_out(entry.message_class, job.urgency, entry.preference):
+        if entry.message_class is MessageClass.TRANSACTIONAL:
             return None
         to = Addressee(
             tenant=row.tenant,
@@ -364,6 +364,7 @@ class Composer:
             category=row.category,
             message=row.message_id,
             locale=locale,
+            can_refuse=can_opt_out(entry.message_class, job.urgency, entry.preference),
         )
         return self._person_links.of(to, row.message_created_at)
 

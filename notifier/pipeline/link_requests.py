@@ -16,9 +16,9 @@ from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS
 from notifier.pipeline.preference_pages import PreferencePages
 from notifier.receipts import LINK, Receipt, ReceiptKind
 from notifier.recipients.refusals import category_rules, refusable
-from notifier.recipients.suppression import Cause
+from notifier.recipients.suppression import ALL, Cause
 from notifier.recipients.wishes_form import WishesRefused
-from notifier.settings import Tracking
+from notifier.setting_tables import Tracking
 from notifier.store import choices, person_links, suppressions
 from notifier.store.choices import Change
 from notifier.store.database import Connection, Database, DatabaseUnavailable
@@ -83,6 +83,8 @@ class LinkRequests:
 
     def _carry_out(self, connection: Connection, ask: LinkAsk) -> None:
         answer = None
+        if ask.kind != "show":
+            self._spell_out(connection, ask)
         if ask.kind in _PAGES:
             outcome = self._save(connection, ask) if ask.kind == "save" else "shown"
             answer = self._pages.show(connection, ask, self._seal_key(ask))
@@ -146,6 +148,13 @@ class LinkRequests:
                 connection, ask, refused=changed.refused, wanted=changed.wanted, fields=changed.fields
             )
         return "saved"
+
+    def _spell_out(self, connection: Connection, ask: LinkAsk) -> None:
+        """Put a refusal of everything, which providers report, as one of each category: some may be taken back."""
+        if ALL not in choices.unsubscribed_scopes(connection, ask.tenant, ask.address_index):
+            return
+        self._suppress(connection, ask, refusable(self._rules))
+        self._release(connection, ask, [ALL])
 
     def _suppress(self, connection: Connection, ask: LinkAsk, categories: Iterable[str]) -> None:
         for category in categories:

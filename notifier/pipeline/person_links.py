@@ -25,6 +25,7 @@ class Addressee:
     category: str
     message: UUID
     locale: str
+    can_refuse: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,21 +33,32 @@ class PersonWays:
     """How a recipient may say what they want: two pages under one token, and the row that knows it."""
 
     link: PersonLink
-    unsubscribe: str
+    unsubscribe: str | None
+    """None of a mail that cannot be refused."""
     preferences: str
     tracking: TrackPlan | None = None
     """What the mail tells; its reader is told so."""
 
     def to_json(self) -> dict[str, Json]:
         """Return what templates see as ``links``."""
-        links = {"unsubscribe": self.unsubscribe, "preferences": self.preferences}
-        return links if self.tracking is None else {**links, "tracking": self.tracking.words}
+        links = {"preferences": self.preferences}
+        if self.unsubscribe is not None:
+            links["unsubscribe"] = self.unsubscribe
+        if self.tracking is not None:
+            links["tracking"] = self.tracking.words
+        return links
+
+    def addresses(self) -> list[str]:
+        """Return what only the reader may have."""
+        return [self.preferences, *([self.unsubscribe] if self.unsubscribe is not None else [])]
 
     def headers(self) -> Mapping[str, str]:
         """Return what lets mail programs offer it themselves (RFC 2369, RFC 8058 §3.1).
 
         One click is announced over HTTPS only, as RFC 8058 has it.
         """
+        if self.unsubscribe is None:
+            return {}
         headers = {"List-Unsubscribe": f"<{self.unsubscribe}>"}
         if self.unsubscribe.startswith("https://"):
             headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
@@ -80,5 +92,7 @@ class PersonLinks:
             expires_at=now + self._lifetime,
         )
         return PersonWays(
-            link=link, unsubscribe=f"{self._public_url}/u/{text}", preferences=f"{self._public_url}/p/{text}"
+            link=link,
+            unsubscribe=f"{self._public_url}/u/{text}" if to.can_refuse else None,
+            preferences=f"{self._public_url}/p/{text}",
         )

@@ -23,8 +23,9 @@ from notifier.recipients.preference_sheet import (
     rows_of,
     settings_of,
 )
-from notifier.recipients.refusals import CategoryRules, Choices
-from notifier.settings import Tracking
+from notifier.recipients.refusals import CategoryRules, Choices, refusable
+from notifier.recipients.suppression import ALL
+from notifier.setting_tables import Tracking
 from notifier.store import choices, consents
 from notifier.store.database import Connection
 from notifier.store.person_links import LinkAsk
@@ -65,6 +66,7 @@ class PreferencePages:
         mine = sheet.mine
         view: dict[str, Json] = {
             "is_known": mine is not None,
+            "is_refusable": ask.category in self._rules and self._rules[ask.category].is_refusable,
             "address": mine.masked if mine is not None else "",
             "zone": mine.entry.zone if mine is not None else None,
             "rows": [row.to_json() for row in rows],
@@ -135,11 +137,12 @@ class PreferencePages:
 
     def _sheet(self, connection: Connection, ask: LinkAsk) -> _Sheet:
         mine = self._chooser.mine(connection, ask)
+        gone = choices.unsubscribed_scopes(connection, ask.tenant, ask.address_index)
         return _Sheet(
             standing=Standing(
                 choices=mine.choices if mine is not None else Choices(wishes={}),
                 is_known=mine is not None,
-                unsubscribed=choices.unsubscribed_scopes(connection, ask.tenant, ask.address_index),
+                unsubscribed=frozenset(refusable(self._rules)) if ALL in gone else gone,
             ),
             mine=mine,
             received=choices.received(connection, ask.tenant, ask.address_index),

@@ -34,7 +34,7 @@ from notifier.recipients.personal import digest_key
 from notifier.recipients.resolve import address_on
 from notifier.recipients.suppression import Cause
 from notifier.recipients.wishes import NO_WISHES
-from notifier.settings import Suppression
+from notifier.setting_tables import Suppression
 from notifier.store import held, messages, notifications, relays, suppressions, work
 from notifier.store.database import Connection, Database
 from notifier.store.messages import AttemptRow
@@ -253,9 +253,9 @@ def outcome_word(failure: SendError) -> str:
 
 
 def finish(
-    database: Database, claim: Claim, notification: UUID | None, status: MessageStatus, words: str | None
+    database: Database, claim: Claim, notification: UUID | None, status: MessageStatus, words: str
 ) -> bool:
-    """End a message without a try: one that cannot be opened, or did arrive; False where another worker has it."""
+    """End a message that cannot be opened; False where another worker has it."""
 
     def write(connection: Connection) -> bool:
         if not work.finish(connection, claim):

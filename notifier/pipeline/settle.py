@@ -14,7 +14,7 @@ from notifier.pipeline.jobs import Job, Unopenable, Unready
 from notifier.pipeline.record import Outcome, Try, attempt_of, blame_for, finish, outcome_word, stay, wait
 from notifier.pipeline.tools import Report, Tools
 from notifier.recipients.may_we import GateVerdict
-from notifier.store import receipts, work
+from notifier.store import work
 from notifier.store.database import Connection
 from notifier.store.jobs import JobRow, load_jobs
 from notifier.store.work import Claim
@@ -77,8 +77,10 @@ class Settler:
         if isinstance(following, Retry) and not following.counts:
             spent -= 1
         attempt = attempt_of(job, tried, failure.reply, outcome_word(failure), failure.reason)
+        # Where safe mode sent it elsewhere, the address it was for was not even asked.
+        blame = blame_for(failure) if self._tools.composer.is_itself(job) else None
         outcome = self._tools.recorder.record(
-            job, following, attempt, spent=spent, relay=tried.relay, blame=blame_for(failure)
+            job, following, attempt, spent=spent, relay=tried.relay, blame=blame
         )
         report.add(job.row.message_id, job.row, outcome)
         self._ring(job, outcome.next_channel)
@@ -166,26 +168,13 @@ class Settler:
             claims = work.claim_unknown(
                 connection, limit=_BATCH, token=uuid4(), lease=self._tools.tuning.claim_lease
             )
-            ids = [one.message_id for one in claims]
-            rows = load_jobs(connection, ids) if claims else {}
-            taken = receipts.unsettled_but_taken(connection, ids) if claims else set()
+            rows = load_jobs(connection, [one.message_id for one in claims]) if claims else {}
         for claim in claims:
-            if claim.message_id in taken:
-                self._arrived(claim, rows, report)
-            elif (job := self.open(claim, rows, report, is_sending=True)) is not None:
+            if (job := self.open(claim, rows, report, is_sending=True)) is not None:
                 now = self._tools.clock.now()
                 tried = Try(number=job.row.tries + 1, relay=job.row.channel, started_at=now, finished_at=now)
                 self.fail(job, _vanished(), tried, report, spent=claim.attempt)
         return report
-
-    def _arrived(self, claim: Claim, rows: Mapping[UUID, JobRow], report: Report) -> None:
-        """End a message whose worker vanished, and of which we have heard since that it was taken over."""
-        row = rows.get(claim.message_id)
-        if finish(
-            self._tools.database, claim, row.notification_id if row else None, MessageStatus.SENT, None
-        ):
-            report.add(claim.message_id, row, Outcome(status=MessageStatus.SENT, is_final=True))
-            log.info("deliver.settled", message_id=str(claim.message_id), status=MessageStatus.SENT.value)
 
     def _ring(self, job: Job, channel: str | None) -> None:
         if channel is not None:

@@ -17,8 +17,8 @@ from notifier.delivery.limits import effective
 from notifier.delivery.shares import Due, shares, wanted
 from notifier.errors import Phase, SendError
 from notifier.logs import get_logger
-from notifier.settings import RateLimits
-from notifier.store import throttles, work
+from notifier.setting_tables import RateLimits
+from notifier.store import moves, throttles
 from notifier.store.database import Connection
 from notifier.store.throttles import Standing
 from notifier.store.turns import Flow
@@ -124,7 +124,7 @@ class Throttling:
             seconds=round(span.total_seconds(), 1), code=failure.reply.code, reason=failure.reason,
         )  # fmt: skip
         if is_small and claim.domain is not None:
-            while work.move_domain(connection, relay, claim.domain, destination, _MOVED) == _MOVED:
+            while moves.move_domain(connection, relay, claim.domain, destination, _MOVED) == _MOVED:
                 pass
         return slowed
 

@@ -42,13 +42,18 @@ LEFT JOIN person ON person.id = notification.person_id
 WHERE """
 _MESSAGES = """
 SELECT message.*, body.sealed AS body_sealed, work.state, work.due_at, work.expires_at, work.attempt,
-       work.is_sending, tenant.paused_at IS NOT NULL AS is_tenant_paused, relay_pause.until,
-       relay_pause.reason AS rests_because
+       work.is_sending, tenant.paused_at IS NOT NULL AS is_tenant_paused,
+       rest.until, rest.reason AS rests_because
 FROM message
 LEFT JOIN body ON body.message_id = message.id
 LEFT JOIN work ON work.message_id = message.id
 LEFT JOIN tenant ON tenant.id = message.tenant
-LEFT JOIN relay_pause ON relay_pause.relay = work.relay AND relay_pause.until > now()
+LEFT JOIN LATERAL (
+    SELECT until, reason FROM relay_pause WHERE relay = work.relay AND until > now()
+    UNION ALL
+    SELECT until, reason || ', its flow slows down' FROM throttle
+    WHERE relay = work.relay AND destination IN ('*', work.destination) AND until > now()
+    ORDER BY until DESC LIMIT 1) AS rest ON true
 WHERE message.notification_id = ANY (%(ids)s) ORDER BY message.id"""
 _TRIES = "SELECT * FROM attempt WHERE message_id = ANY (%(ids)s) ORDER BY id"
 _RECEIPTS = """SELECT message_id, kind, at, source, bounce, reason, status, code, sealed FROM receipt

@@ -20,7 +20,7 @@ KEYS_FOR, UNMATCHED_AFTER, KEPT_FOR = timedelta(days=30), timedelta(days=1), tim
 _LONGEST_WAIT_SECONDS = 3600
 _REMOTE_FOR = timedelta(days=45)
 """How far back a message is looked for by the other side's name for it: beyond every queue's lifetime."""
-_AT_ONCE = 20_000
+_AT_ONCE, _ROUNDS = 20_000, 25
 
 
 class Waiting(NamedTuple):
@@ -239,15 +239,6 @@ def settle_messages(
     )
 
 
-def unsettled_but_taken(connection: Connection, messages: Sequence[UUID]) -> set[UUID]:
-    """Return those of messages of which some report says that they were taken over."""
-    rows = connection.execute(
-        "SELECT DISTINCT message_id FROM receipt WHERE message_id = ANY (%s) AND kind <> 'rejected'",
-        [list(messages)],
-    ).fetchall()
-    return {row[0] for row in rows}
-
-
 def lock_siblings(
     connection: Connection, notifications: Iterable[UUID]
 ) -> dict[UUID, list[tuple[UUID, int, str, str | None]]]:
@@ -285,11 +276,16 @@ def lose_notification(connection: Connection, notification: UUID, reason: str) -
 
 def let_go(connection: Connection) -> int:
     """Delete what need not be known any more, in small numbers; return how much."""
-    gone = connection.execute(
-        """DELETE FROM report_key WHERE digest IN (
-             SELECT digest FROM report_key WHERE seen_at < now() - %s LIMIT %s)""",
-        [KEYS_FOR, _AT_ONCE],
-    ).rowcount
+    gone = 0
+    for _ in range(_ROUNDS):  # a key for each report: in a month there may be millions
+        found = connection.execute(
+            """DELETE FROM report_key WHERE digest IN (
+                 SELECT digest FROM report_key WHERE seen_at < now() - %s LIMIT %s)""",
+            [KEYS_FOR, _AT_ONCE],
+        ).rowcount
+        gone += found
+        if found < _AT_ONCE:
+            break
     gone += connection.execute(
         "DELETE FROM report WHERE id IN (SELECT id FROM report WHERE state > 0 AND received_at < now() - %s LIMIT %s)",
         [KEPT_FOR, _AT_ONCE],

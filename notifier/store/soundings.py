@@ -85,12 +85,13 @@ def sound(url: str, within: timedelta) -> Sounding:
             rules=view_rules(connection),
             alerts=_alerts(connection),
             throttles=throttle_levels(connection),
-            reports=_reports(connection),
-            unreadable=_unreadable(connection),
+            reports=report_totals(connection),
+            unreadable=unreadable_mails(connection),
         )
 
 
-def _unreadable(connection: Connection) -> int | None:
+def unreadable_mails(connection: Connection) -> int | None:
+    """Count the mails that came back and could not be read."""
     row = connection.execute("SELECT notifier_unreadable()").fetchone()
     return row[0] if row else None
 
@@ -100,7 +101,8 @@ def _alerts(connection: Connection) -> AlertTotals | None:
     return AlertTotals(firing=row[0], acknowledged=row[1], late=row[2]) if row else None
 
 
-def _reports(connection: Connection) -> ReportTotals | None:
+def report_totals(connection: Connection) -> ReportTotals | None:
+    """Count the reports that wait, and those that came to nothing."""
     row = connection.execute("SELECT waiting, unmatched, failed, oldest FROM notifier_reports()").fetchone()
     return ReportTotals(waiting=row[0], unmatched=row[1], failed=row[2], oldest=row[3]) if row else None
 

@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from notifier.events import Json
-from notifier.settings import Brand
+from notifier.setting_tables import Brand
 from notifier.web.link_frame import frame, title_of
 from notifier.web.page_words import page_words
 
@@ -55,7 +55,7 @@ def preference_page(
             for purpose, is_on in view["consents"].items()
         )
     body += f'<form method="post">{form}<p class="row"><button>{escape(words["save"])}</button></p></form>'
-    if unsubscribe:
+    if unsubscribe and view["is_refusable"]:
         body += f'<hr><p><a href="{escape(unsubscribe)}">{escape(words["stop"])}</a></p>'
     return frame(words["title"], body, language=language, brand=brand)
 

@@ -53,7 +53,7 @@ def test_a_servers_words_have_a_reason(reason: str, said: str) -> None:
 @pytest.mark.parametrize(
     "subject",
     [
-        "Automaattinen vastaus: Tilaus", "Frånvarande: Order", "Automatikus válasz: Rendelés", "Otomatik Yanıt: Sipariş",
+        "Automaattinen vastaus: Tilaus", "Frånvarande: Order", "Automatikus válasz: Rendelés", "Otomatik cevap: Order",
         "Răspuns automat: Comanda", "Αυτόματη απάντηση: Παραγγελία", "Автоматична відповідь: Замовлення",
         "Automatski odgovor: Narudžba", "Samodejni odgovor: Naročilo", "תשובה אוטומטית: הזמנה", "رد تلقائي: الطلب",
     ],

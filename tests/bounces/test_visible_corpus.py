@@ -21,7 +21,7 @@ def total() -> Score:
 
 
 @pytest.mark.parametrize(
-    ("figure", "least"), [("found", 0.99), ("reason", 0.93), ("hard_precision", 0.92), ("hard_recall", 0.97)]
+    ("figure", "least"), [("found", 0.99), ("reason", 0.94), ("hard_precision", 0.94), ("hard_recall", 0.97)]
 )
 def test_the_figures_are_above_the_targets(figure: str, least: float) -> None:
     """Well above: mails of systems we have not seen are read less well."""

@@ -36,6 +36,8 @@ class Sent:
 
     wanted: dict  # type: ignore[type-arg]
     mail: bytes
+    token: str | None
+    """Of temporary credentials, where the signature covers it."""
 
 
 class SesServer(HttpServer[Sent]):
@@ -64,7 +66,12 @@ class SesServer(HttpServer[Sent]):
     def read(self, request: Request) -> Sent:
         """Return the request and its mail."""
         wanted = json.loads(request.body)
-        return Sent(wanted, base64.b64decode(wanted["Content"]["Raw"]["Data"], validate=True))
+        is_covered = "x-amz-security-token" in request.headers["authorization"]
+        return Sent(
+            wanted,
+            base64.b64decode(wanted["Content"]["Raw"]["Data"], validate=True),
+            request.headers.get("x-amz-security-token") if is_covered else None,
+        )
 
 
 def _is_signed(request: Request) -> bool:

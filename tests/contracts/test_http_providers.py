@@ -421,6 +421,17 @@ def test_a_mail_goes_out_as_it_was_signed(kind: str, case: Case, server: HttpSer
     assert verdicts(mail, records_of(key)) == [True]
 
 
+def test_ses_takes_temporary_credentials_and_a_configuration_set() -> None:
+    """The token is signed with the rest; the set is where events come from."""
+    case = CASES["ses"]
+    with case.server() as server:
+        send(case.channel("ses", server.url, session_token="temporary", configuration_set="notifier"), case)
+
+        [sent] = server.received
+        assert sent.token == "temporary"
+        assert sent.wanted["ConfigurationSetName"] == "notifier"
+
+
 def test_a_webhook_is_signed_by_both_secrets_and_told_in_the_same_words_again() -> None:
     """While a receiver changes over, either verifies; the id lets it drop a second copy."""
     from tests.contracts.webhook_server import OTHER, SECRET, notice
@@ -468,11 +479,21 @@ def test_a_text_beyond_the_gsm_alphabet_is_sent_as_unicode() -> None:
         assert server.received[0]["type"] == "unicode"
 
 
+def test_postmark_keeps_our_message_id_and_tracks_nobody() -> None:
+    """It would write one of its own, and its server may be set to track."""
+    case = CASES["postmark"]
+
+    written = json.loads(case.channel("postmark", "https://api.example.com").prepare(case.message()).wire)
+
+    assert {"Name": "X-PM-KeepID", "Value": "true"} in written["Headers"]
+    assert (written["TrackOpens"], written["TrackLinks"]) == (False, "None")
+
+
 def test_postmark_takes_a_name_with_anything_in_it() -> None:
     """Quoted, so that a comma makes no second recipient."""
     case = CASES["postmark"]
     message = case.message(to_name='Bob "B." Größe, GmbH')
 
-    wire = case.channel("postmark", "https://api.example.com").prepare(message).wire
+    written = json.loads(case.channel("postmark", "https://api.example.com").prepare(message).wire)
 
-    assert json.loads(wire)["To"] == f'"Bob \\"B.\\" Größe, GmbH" <{message.to}>'
+    assert written["To"] == f'"Bob \\"B.\\" Größe, GmbH" <{message.to}>'

@@ -21,10 +21,12 @@ from notifier.pipeline.outbox import Outbox
 from notifier.pipeline.sweep import Sweep
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Tools
-from notifier.store import database, work
+from notifier.store import database, receipts, suppressions, work
 from notifier.store.database import Connection, Cursor
+from notifier.store.receipts import Waiting
 from notifier.store.timers import TimerRow
 from notifier.store.work import Claim, WorkRow
+from tests.faults import sabotage_flows as flows
 from tests.faults import sabotage_lines as lines
 from tests.faults.switching import Put
 
@@ -211,8 +213,29 @@ def _no_second_look(put: Put) -> None:
     put(group_looks, "_LOOK_AGAIN", timedelta(days=9))
 
 
+def _no_revoke(put: Put) -> None:
+    """Leave workers what they claimed for an address that was suppressed since."""
+    put(suppressions, "revoke", lambda *_: 0)
+
+
+def _reports_dropped_first(put: Put) -> None:
+    """Forget reports when they are taken, not when what follows from them is stored."""
+    take = receipts.take_reports
+
+    def take_and_drop(connection: Connection, limit: int) -> list[Waiting]:
+        waiting = take(connection, limit)
+        receipts.drop_reports(connection, [one.id for one in waiting])
+        connection.execute("COMMIT")
+        connection.execute("BEGIN")
+        return waiting
+
+    put(receipts, "take_reports", take_and_drop)
+
+
 SABOTAGES: dict[str, Callable[[Put], None]] = {
     "no_second_look": _no_second_look,
+    "no_revoke": _no_revoke,
+    "reports_dropped_first": _reports_dropped_first,
     "no_mark": _no_mark,
     "no_claim": _no_claim,
     "no_token": _no_token,
@@ -241,4 +264,6 @@ SABOTAGES: dict[str, Callable[[Put], None]] = {
     "flag_for_an_hour": lines.flag_for_an_hour,
     "no_new_group": lines.no_new_group,
     "group_from_now": lines.group_from_now,
+    "hand_over_all": flows.hand_over_all,
+    "rate_costs_tries": flows.rate_costs_tries,
 }

@@ -163,7 +163,7 @@ def _run(stage: str, settings: Settings, sabotage: str) -> None:
     apply(sabotage)
     services = Services(settings, process=f"child-{stage}")
     vars(services)["templates"] = shipped_templates()
-    step = {"deliver": _deliver, "ingest": _ingest, "sweep": _sweep}[stage]
+    step = {"deliver": _deliver, "ingest": _ingest, "sweep": _sweep, "track": _track}[stage]
     threads = [threading.Thread(target=_forever, args=(step, services)) for _ in range(THREADS)]
     for thread in threads:
         thread.start()
@@ -190,3 +190,7 @@ def _ingest(services: Services) -> object:
 
 def _sweep(services: Services) -> object:
     return services.sweep.run()
+
+
+def _track(services: Services) -> object:
+    return services.track.run()

@@ -16,7 +16,7 @@ from notifier.client.sealing import open_private, seal_private
 from notifier.crypto import MasterKeys
 from notifier.embedded.postgres import PostgresServer
 from notifier.events import Urgency
-from notifier.settings import Relay
+from notifier.setting_tables import Relay
 from notifier.store.keyrings import load_keyring
 from notifier.store.migrate import newest
 from notifier.store.roles import MIGRATOR, WORKER
@@ -287,7 +287,8 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(flow: Flow, run: Run) -> No
     assert {one["state"] for one in checks.values()} == {"pass"}
     assert {
         "database", "schema", "clock", "partitions", "keyring", "redis", "redis persistence", "redis memory",
-        "intake", "sweep", "due work", "held", "dead letters", "relay default", "sms",
+        "intake", "sweep", "due work", "held", "dead letters", "relay default", "sms", "retention",
+        "reports",
     } == set(checks)  # fmt: skip
     assert "1 warn, 0 fail" in run("doctor").stdout
 
@@ -315,7 +316,7 @@ def test_doctor_names_what_is_wrong_and_the_mend(changed: Callable[..., Flow]) -
     assert result.exit_code == 1
     assert states == {
         "sweep": "fail", "due work": "fail", "dead letters": "warn", "relay default": "fail",
-        "relay odd": "fail", "DNS": "warn",
+        "relay odd": "fail", "DNS": "warn", "retention": "fail",
     }  # fmt: skip
     assert all(checks[name]["mend"] for name in states)
     assert "554" in checks["relay odd"]["detail"]
@@ -334,7 +335,7 @@ def test_doctor_goes_on_where_the_database_and_redis_are_away(changed: Callable[
     assert result.exit_code == 1
     assert states == {
         "database": "fail", "keyring": "fail", "redis": "fail", "intake": "fail", "queue": "fail",
-        "relay default": "pass", "sms": "pass", "DNS": "warn",
+        "reports": "fail", "relay default": "pass", "sms": "pass", "DNS": "warn",
     }  # fmt: skip
 
 

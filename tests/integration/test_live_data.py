@@ -16,7 +16,7 @@ from notifier.errors import PermanentFailure, TemporaryFailure
 from notifier.events import Attachment
 from notifier.pipeline.attachments import fetch_files
 from notifier.pipeline.lookups import Lookups
-from notifier.settings import Limits, LookupSource
+from notifier.setting_tables import Limits, LookupSource
 from notifier.store.messages import unpack
 from tests.contracts.smtp_server import At, Say
 from tests.services import ROOT, MakeFlow

@@ -140,24 +140,17 @@ def test_a_category_comes_back(stage: Stage, web: httpx.Client) -> None:
     assert stage.tell("news.made") is not None
 
 
-@pytest.mark.parametrize(
-    "chosen",
-    [
-        {"quiet": "all", "from": "07:00", "until": "07:00"},
-        {"quiet": "all", "from": "00:00", "until": "00:00"},
-    ],
-)
-def test_quiet_hours_that_cannot_be_are_refused(
-    stage: Stage, web: httpx.Client, chosen: dict[str, str]
-) -> None:
+def test_quiet_hours_that_cannot_be_are_refused(stage: Stage, web: httpx.Client) -> None:
     """With the reason, and nothing else of the form is taken either."""
     path = path_of(stage.tell("news.made", locale="en"), "p")
     form = form_of(web.get(path))
     del form["c:news:email"]
 
-    answer = web.post(path, data={**form, **chosen})
+    answers = [
+        web.post(path, data={**form, "quiet": "all", "from": at, "until": at}) for at in ("07:00", "00:00")
+    ]
 
-    assert 'role="alert">Not saved' in answer.text
+    assert ['role="alert">Not saved' in answer.text for answer in answers] == [True, True]
     assert wishes(stage) == {"opt_outs": [], "zone": "Europe/Berlin"}
     assert stage.tell("news.made") is not None
 
@@ -219,17 +212,16 @@ def test_nothing_of_it_lies_readable_in_the_database(stage: Stage, web: httpx.Cl
     assert not any(b"rows" in row[1] or "Tokyo" in row[2] for row in rows)
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"zone=../../etc/passwd", b"%ff", b"shown:x=1&c:x:email=1", b"shown:law=1", b"x=1&" * 3000]
-)
-def test_a_form_that_is_none_of_ours_changes_nothing(stage: Stage, web: httpx.Client, body: bytes) -> None:
+def test_a_form_that_is_none_of_ours_changes_nothing(stage: Stage, web: httpx.Client) -> None:
     """What it does not show stays as it is; what is locked stays locked."""
     stage.tell("law.changed")
     path = path_of(stage.tell("news.made"), "p")
+    kind = {"content-type": "application/x-www-form-urlencoded"}
+    bodies = (b"", b"zone=../../etc/passwd", b"%ff", b"shown:x=1&c:x:email=1", b"shown:law=1", b"x=1&" * 3000)
 
-    answer = web.post(path, content=body, headers={"content-type": "application/x-www-form-urlencoded"})
+    codes = {web.post(path, content=body, headers=kind).status_code for body in bodies}
 
-    assert answer.status_code == 200
+    assert codes == {200}
     assert wishes(stage) == {"opt_outs": [], "zone": "Europe/Berlin"}
     assert stage.suppressed() == set()
 

@@ -348,3 +348,27 @@ def test_codes_go_round(stage: Stage) -> None:
     assert given == list(CODES)
     assert full is None
     assert later == [CODES[0], CODES[1]]
+
+
+def test_after_stop_an_sms_that_a_worker_has_at_hand_is_not_sent(stage: Stage, answer: Answer) -> None:
+    """It was claimed and judged before; the claim is taken back."""
+    from uuid import uuid4
+
+    down(stage, "web-1")
+    with stage.flow.services.database.connection() as connection:
+        connection.execute(
+            """INSERT INTO work (message_id, tenant, channel, lane, relay, state, token, lease_until, due_at,
+                                 expires_at)
+               SELECT id, tenant, channel, lane, 'sms', 1, %s, now() + interval '1 minute', now(),
+                      now() + interval '1 hour'
+               FROM message WHERE channel = 'sms' ON CONFLICT DO NOTHING""",
+            [uuid4()],
+        )
+
+    answer(ANN, "STOP")
+
+    states = stage.flow.query(
+        """SELECT DISTINCT work.state FROM work JOIN message ON message.id = message_id
+           JOIN suppression USING (address_index)"""
+    )
+    assert states == [(0,)]

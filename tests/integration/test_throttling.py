@@ -13,7 +13,7 @@ from notifier.broker.buckets import Ask, Buckets
 from notifier.broker.connection import BrokerUnavailable
 from notifier.messages import ChannelName
 from notifier.store import work
-from tests.command import shipped
+from tests.command import command, shipped
 from tests.contracts.smtp_server import At, Say
 from tests.services import Flow, MakeFlow
 
@@ -42,11 +42,11 @@ def rested(flow: Flow) -> None:
     flow.query("UPDATE throttle SET until = now(), refused_at = now() - interval '1 minute' RETURNING 1")
 
 
-def limited(make_flow: MakeFlow, **limits: Any) -> Flow:
+def limited(make_flow: MakeFlow, settings: dict[str, Any] | None = None, /, **limits: Any) -> Flow:
     """Make a notifier whose relay has limits."""
     flow = make_flow()
     relay = flow.services.settings.relays["default"].model_dump() | {"limits": limits}
-    return make_flow(relays={"default": relay})
+    return make_flow(relays={"default": relay}, **(settings or {}))
 
 
 def test_a_refusal_for_the_rate_rests_the_flow_and_spends_nothing(flow: Flow) -> None:
@@ -59,6 +59,8 @@ def test_a_refusal_for_the_rate_rests_the_flow_and_spends_nothing(flow: Flow) ->
     assert send(flow) == 1
 
     assert flow.query("SELECT attempt, state, due_at <= now() FROM work") == [(0, 0, True)] * 3
+    told = command(flow.services)("show", flow.query("SELECT id FROM message ORDER BY id")[0][0]).stdout
+    assert "its flow slows down" in told
     assert flow.query("SELECT count(*) FROM attempt WHERE outcome = 'deferred'") == [(1,)]
     assert list(throttles(flow)) == ["gmail"]
     rested(flow)
@@ -136,6 +138,21 @@ def test_a_limit_for_one_provider_leaves_the_others_alone(make_flow: MakeFlow) -
     taken = Counter(one.recipient.partition("@")[2] for one in flow.smtp.received)
     assert taken["yahoo.com"] == 50
     assert taken["gmail.com"] <= 3
+
+
+def test_a_destination_without_tokens_takes_none_from_the_relay(make_flow: MakeFlow) -> None:
+    """What the relay's bucket gave for it goes to the others in the same turn."""
+    limits = {"rate": "0.1/s", "per_destination": {"gmail": "0.01/s"}}
+    # One at a time, so that a turn meets the destination that has none first, and alone.
+    flow = limited(make_flow, {"tuning": {"deliver_chunk": 1}}, **limits)
+    flow.services.throttling._buckets.take(
+        "urgent", [Ask(relay="default", destination="gmail", rate=0.01, count=1)]
+    )
+    orders(flow, "g@gmail.com", "y@yahoo.com")
+
+    assert send(flow) == 1
+
+    assert [one.recipient for one in flow.smtp.received] == ["y@yahoo.com"]
 
 
 def test_urgent_mail_has_its_turn_before_bulk_that_uses_a_limit_up(make_flow: MakeFlow) -> None:

@@ -2,18 +2,22 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
+from uuid import uuid4
 
 import httpx
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from notifier.clock import VirtualClock
+from notifier.messages import MessageClass
 from notifier.pipeline.erase import Eraser
+from notifier.pipeline.tracking import Tracker
 from notifier.store import consents
+from notifier.store.database import Database
 from tests.consent import ANN, PUBLIC, Stage, path_of
 from tests.integration.test_web import served
 from tests.services import MakeFlow
@@ -32,10 +36,10 @@ PURPOSES = ("tracking:opens", "tracking:clicks")
 class Tracked(Stage):
     """A notifier that may track, with Ann, who may have agreed."""
 
-    def agree(self, *purposes: str, is_given: bool = True) -> None:
-        """Record what Ann allows."""
+    def agree(self, *purposes: str, is_given: bool = True, reader: str = ANN) -> None:
+        """Record what somebody allows."""
         services = self.flow.services
-        key = ("default", self.index())
+        key = ("default", self.index(reader))
         person = services.persons.get([key])[key]
         with services.database.connection() as connection:
             for purpose in purposes:
@@ -98,37 +102,37 @@ def link_of(mail: EmailMessage | None, kind: str) -> str:
     return found[1]
 
 
-@pytest.mark.parametrize(
-    ("tracking", "agreed", "type_", "has_picture", "has_links"),
-    [
-        ({}, PURPOSES, "news.made", False, False),
-        ({"acme": {"opens": True, "clicks": True}}, PURPOSES, "news.made", False, False),
-        (BOTH, (), "news.made", False, False),
-        (BOTH, PURPOSES, "disk.full", False, False),
-        (BOTH, PURPOSES, "password.reset", False, False),
-        (BOTH, PURPOSES[:1], "news.made", True, False),
-        (BOTH, PURPOSES[1:], "news.made", False, True),
-        (BOTH, PURPOSES, "news.made", True, True),
-        ({"default": {"opens": True}}, PURPOSES, "news.made", True, False),
-    ],
+CASES = (
+    ({}, PURPOSES, "news.made", (False, False)),
+    ({"acme": {"opens": True, "clicks": True}}, PURPOSES, "news.made", (False, False)),
+    (BOTH, (), "news.made", (False, False)),
+    (BOTH, PURPOSES, "disk.full", (False, False)),
+    (BOTH, PURPOSES, "password.reset", (False, False)),
+    (BOTH, PURPOSES[:1], "news.made", (True, False)),
+    (BOTH, PURPOSES[1:], "news.made", (False, True)),
+    (BOTH, PURPOSES, "news.made", (True, True)),
+    ({"default": {"opens": True}}, PURPOSES, "news.made", (True, False)),
 )
-def test_a_mail_is_tracked_where_all_three_allow_it(
-    make_flow: MakeFlow, tmp_path: Path, *, tracking: Any, agreed: tuple[str, ...], type_: str,
-    has_picture: bool, has_links: bool,
-) -> None:  # fmt: skip
+"""What the tenant wants, what the reader agreed to, the type; then whether opens and clicks are told."""
+
+
+def test_a_mail_is_tracked_where_all_three_allow_it(make_flow: MakeFlow, tmp_path: Path) -> None:
     """Tenant, class, and the reader; who is tracked is told so in the footer, others are not."""
-    stage = Tracked(make_flow, tmp_path, tracking=tracking, brand=BRAND)
-    stage.agree(*agreed)
+    for number, (tracking, agreed, type_, expected) in enumerate(CASES):
+        folder, reader = tmp_path / str(number), f"reader{number}@example.org"
+        folder.mkdir()
+        stage = Tracked(make_flow, folder, tracking=tracking, brand=BRAND)
+        stage.agree(*agreed, reader=reader)
 
-    mail = stage.tell(type_, reset_url="https://shop.example/reset?token=s3cret")
+        mail = stage.tell(type_, to=reader, reset_url="https://shop.example/reset?token=s3cret")
 
-    assert mail is not None
-    html, text = html_of(mail), str(mail.get_body(("plain",)))
-    assert ("/o/" in html, "/c/" in html) == (has_picture, has_links)
-    assert ("You agreed" in html) == ("You agreed" in text) == (has_picture or has_links)
-    assert ('href="https://shop.example/a?b=1&amp;c=2"' in html) != has_links
-    assert "/c/" not in text
-    assert "<img" not in html or has_picture
+        assert mail is not None
+        html, text = html_of(mail), str(mail.get_body(("plain",)))
+        assert ("/o/" in html, "/c/" in html) == expected, number
+        assert ("You agreed" in html) == ("You agreed" in text) == any(expected)
+        assert ('href="https://shop.example/a?b=1&amp;c=2"' in html) != expected[1]
+        assert "/c/" not in text
+        assert ("<img" in html) == expected[0]
 
 
 def test_secrets_and_our_own_links_lead_straight(stage: Tracked) -> None:
@@ -243,6 +247,22 @@ def test_unsubscribing_is_told_of_its_message(stage: Tracked, web: httpx.Client)
 
     assert stage.receipts() == [("unsubscribed", "")]
     assert stage.suppressed() == set()
+
+
+def test_consent_that_cannot_be_asked_for_costs_no_mail(stage: Tracked) -> None:
+    """It goes out, and tells nothing."""
+    away = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    tracker = Tracker(
+        away, stage.flow.services.keyring, stage.flow.services.settings.tracking,
+        public_url=PUBLIC, lifetime=timedelta(days=1),
+    )  # fmt: skip
+
+    with capture_logs() as told:
+        plan = tracker.plan("default", uuid4(), MessageClass.SUBSCRIPTION)
+    away.dispose()
+
+    assert plan is None
+    assert [one["event"] for one in told] == ["consent.unasked"]
 
 
 def test_tracking_costs_no_look_at_the_database_where_it_is_off(make_flow: MakeFlow, tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from notifier.cli.findings import Finding
 from notifier.cli.places import Places
 from notifier.documents import load
 from notifier.rules.ruleset import RuleSet
-from notifier.settings import LookupSource, Relay, Settings, Sms
+from notifier.setting_tables import LookupSource, Relay, Route, Sms
+from notifier.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 TLS, PLAIN = Relay(host="mx.example.org"), Relay(host="catcher.example.org", security="none")
@@ -69,6 +70,11 @@ rules:
     recipients: [to]
     channels: [email, sms]
 """
+
+
+def routed(use: str, *failover: str, **more: object) -> Route:
+    """Return a route for mail."""
+    return Route.model_validate({"channel": "email", "use": [use], "failover": failover, **more})
 
 
 class Config:
@@ -139,6 +145,10 @@ def test_a_lookup_in_a_source_that_is_there(tmp_path: Path) -> None:
         ("urgency: urgent", {"relays": {"default": TLS, "fast": PLAIN}, "urgent_relay": "fast"}, ["error"]),
         ("urgency: urgent", {"relays": {"default": PLAIN, "fast": TLS}, "urgent_relay": "fast"}, []),
         ("enabled: false", {"relays": {"default": PLAIN}}, []),
+        # Routes say who takes them, and who stands in; up to one that is for all tenants.
+        ("", {"relays": {"default": PLAIN, "a": TLS}, "routes": [routed("a")]}, []),
+        ("", {"relays": {"default": TLS, "a": TLS, "b": PLAIN}, "routes": [routed("a", "b")]}, ["error"]),
+        ("", {"relays": {"default": PLAIN, "a": TLS}, "routes": [routed("a", tenants=["acme"])]}, ["error"]),
     ],
 )
 def test_a_type_that_needs_tls_and_a_relay_without(

@@ -16,7 +16,8 @@ from notifier.cli.hosts import hosts_of, silent_hosts
 from notifier.crypto import MasterKeys
 from notifier.pipeline import provider_checks
 from notifier.pipeline.checks import State
-from notifier.settings import Relay, Settings
+from notifier.setting_tables import Relay
+from notifier.settings import Settings
 from tests.contracts.resolver import HungResolver
 
 
@@ -90,7 +91,7 @@ def test_doctor_goes_on_where_nobody_finds_a_host(
     assert found.pop("DNS")["state"] == "warn"
     assert {one["state"] for one in found.values()} == {"fail"}
     assert set(found) == {
-        "database", "keyring", "rules", "redis", "intake", "queue", "relay default", "sms"
+        "database", "keyring", "rules", "redis", "intake", "queue", "relay default", "sms", "reports"
     }  # fmt: skip
     for name, host in (
         ("database", "db"), ("keyring", "db"), ("rules", "db"), ("queue", "db"), ("redis", "cache")

@@ -151,6 +151,21 @@ def test_a_relay_that_takes_no_mail_is_refused(tmp_path: Path, text: str, said: 
     assert said in str(error)
 
 
+def test_a_route_to_what_sends_another_channel_is_refused(tmp_path: Path) -> None:
+    """Its messages would wait there until their time is over."""
+    text = (
+        "relay: pm\nproviders:\n  pm: {kind: postmark, server_token: x}\n"
+        "  text: {kind: vonage, api_key: x, api_secret: y, sender: z, limits: {rate: 1/s}}\n"
+        "routes:\n  - {channel: email, use: [pm]}\n  - {channel: email, use: [pm], failover: [text]}\n"
+    )
+
+    [error] = wrong(tmp_path, text)
+
+    assert (error.field, error.line) == ("routes[1].failover", 7)
+    assert "'text' sends sms, the route is for email" in str(error)
+    assert error.mend == "one of pm"
+
+
 def test_secrets_come_from_variables_and_files_as_they_stand_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,18 +174,22 @@ def test_secrets_come_from_variables_and_files_as_they_stand_there(
     monkeypatch.setenv("NOTIFIER_PROVIDERS__TEXT__API_KEY", "00123456")
     monkeypatch.setenv("NOTIFIER_PROVIDERS__TEXT__API_SECRET_FILE", str(tmp_path / "token"))
     monkeypatch.setenv("NOTIFIER_PROVIDERS__TEXT__CONNECTIONS", "3")
+    (tmp_path / "key").write_text(f"{KEY}\n", encoding="utf-8")
+    monkeypatch.setenv("NOTIFIER_PROVIDERS__HOOK__ENDPOINTS__CRM__SECRET_FILE", str(tmp_path / "key"))
     monkeypatch.setenv("NOTIFIER_PROVIDERS__CLOUD__TOPIC_ARNS", '["arn:aws:sns:eu-west-1:1:events"]')
 
     providers = read_providers(
         read(
             tmp_path,
             "relay: cloud\nproviders:\n  text: {kind: vonage, sender: Example}\n"
+            "  hook: {kind: webhook, endpoints: {crm: {url: 'https://crm.example.com'}}}\n"
             "  cloud: {kind: ses, region: eu-west-1, access_key_id: A, secret_access_key: B}\n",
         )
     )
 
     text, cloud = providers["text"], providers["cloud"]
     assert (text.api_key, secret(text.api_secret), text.connections) == ("00123456", "1e5", 3)  # type: ignore[attr-defined]
+    assert secret(providers["hook"].endpoints["crm"].secret) == KEY  # type: ignore[attr-defined]
     assert cloud.topic_arns == ("arn:aws:sns:eu-west-1:1:events",)  # type: ignore[attr-defined]
 
 
@@ -198,3 +217,9 @@ def test_a_kind_has_its_row_in_the_docs(kind: str) -> None:
     assert not [name for name in own if name not in row]
     assert not [page for page in known.capabilities.documentation if page not in row]
     assert row.count(" | ") == 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_setting_looks_like_a_variable_that_names_a_file(kind: str) -> None:
+    """``…_FILE`` always names the file of a secret here (``notifier.variables``)."""
+    assert not [name for name in KINDS[kind].settings.model_fields if name.endswith("_file")]

@@ -11,7 +11,8 @@ from notifier.documents import ConfigErrors
 from notifier.embedded.__main__ import catcher
 from notifier.errors import ConfigError
 from notifier.mime import validate_address
-from notifier.settings import Mail, Settings, load_settings
+from notifier.setting_tables import Mail
+from notifier.settings import Settings, load_settings
 
 _PASSWORD = "with special characters of the password as %XX"
 ADDRESS = "write it as no-reply@example.com"
@@ -191,6 +192,15 @@ def test_variables_of_others_are_left_alone(
         ("mail: {sender: [}", 1, None, "not YAML"),
         ("- a", 1, None, "mapping of settings"),
         ("relay: other\nrelays: {default: {host: a}}", 1, "relay", "no relay 'other'"),
+        (
+            "relays: {default: {host: a}}\nroutes:\n  - {channel: email, use: [defualt]}",
+            3,
+            "routes[0].use",
+            "nothing is called 'defualt' (mend: one of default)",
+        ),
+        ("routes:\n  - {channel: email, use: {a: 0}}", 2, "routes[0].use.a", "greater than or equal to 1"),
+        ("routes:\n  - {channel: email, use: []}", 2, "routes[0].use", "at least 1 item"),
+        ("relays: {default: {host: a, limits: {rate: 14}}}", 1, "relays.default.limits.rate", "such as 14/s"),
         (
             "relays: {default: {host: a, username: u, password: p, security: none}}",
             1,

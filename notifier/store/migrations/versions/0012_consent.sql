@@ -102,7 +102,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
            EXISTS (SELECT 1 FROM link_ask ask WHERE ask.digest = link.digest AND ask.done_at IS NULL
                    AND ask.kind IN ('unsubscribe', 'all', 'undo')),
            EXISTS (SELECT 1 FROM suppression s WHERE s.tenant = link.tenant AND s.address_index = link.address_index
-                   AND s.scope = link.category AND (s.until IS NULL OR s.until > now()))
+                   AND s.cause = 'unsubscribe' AND s.scope IN ('*', link.category)
+                   AND (s.until IS NULL OR s.until > now()))
            OR EXISTS (SELECT 1 FROM contact c WHERE c.tenant = link.tenant AND c.person_id = link.person_id
                       AND link.category = ANY (c.opt_outs)),
            (SELECT ask.outcome FROM link_ask ask WHERE ask.digest = link.digest AND ask.done_at IS NOT NULL

@@ -1,0 +1,83 @@
+"""Look whether what comes back is heard: the listener answers, reports are read, and what is old is let go of.
+
+Opens a connection and closes it; hands nothing over.
+"""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+
+import psycopg
+
+from notifier.errors import NotifierError
+from notifier.pipeline.checks import Check, fail, ok, said, warn
+from notifier.setting_tables import MailIn
+from notifier.store import heartbeats, soundings
+from notifier.store.database import Connection, Database
+
+_SECONDS = 3.0
+_LATE = timedelta(minutes=5)
+_UPKEEP = timedelta(days=1)
+"""Upkeep runs every six hours."""
+
+
+def check_returns(database: Database) -> Iterator[Check]:
+    """Reports are read in time, mails that came back can be read, and old rows are let go of."""
+    try:
+        with database.connection() as connection:
+            yield _upkeep(heartbeats.age(connection, "upkeep"))
+            yield from _reports(connection)
+    except (NotifierError, psycopg.Error) as error:
+        yield fail("reports", said(error), "see the checks of the database")
+
+
+def check_listener(mail_in: MailIn) -> Check:
+    """Somebody answers where bounces come in."""
+    place = str(mail_in.socket) if mail_in.socket else f"{mail_in.host}:{mail_in.port}"
+    mend = "start `notifier mail-in serve`; your MTA keeps the mails meanwhile"
+    try:
+        with closing(_dial(mail_in)) as line:
+            greeting = line.recv(512)
+    except OSError as error:
+        return fail("mail-in", f"{place}: {type(error).__name__}", mend)
+    if not greeting.startswith(b"220"):
+        return fail("mail-in", f"{place} does not greet as a mail server does", mend)
+    if mail_in.protocol == "smtp":
+        return ok("mail-in", f"{place} greets, SMTP")
+    return ok("mail-in", f"{place} greets, LMTP")
+
+
+def _dial(mail_in: MailIn) -> socket.socket:
+    if mail_in.socket is None:
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(mail_in.host, mail_in.host)  # noqa: S104 - compared
+        return socket.create_connection((host, mail_in.port), _SECONDS)
+    line = socket.socket(socket.AF_UNIX)
+    line.settimeout(_SECONDS)
+    line.connect(str(mail_in.socket))
+    return line
+
+
+def _upkeep(age: timedelta | None) -> Check:
+    mend = "see `sweep.stumbled` in the log of worker core"
+    if age is None:
+        return fail("retention", "has never run", mend)
+    detail = f"last ran {round(age.total_seconds() / 3600, 1)} h ago"
+    return fail("retention", detail, mend) if age > _UPKEEP else ok("retention", detail)
+
+
+def _reports(connection: Connection) -> Iterator[Check]:
+    totals = soundings.report_totals(connection)
+    if totals is None:
+        return
+    detail = f"{totals.waiting} wait"
+    if totals.oldest > _LATE.total_seconds():
+        mend = "see that worker core takes the queue `track`"
+        yield fail("reports", f"{detail}, the oldest for {totals.oldest:.0f} s", mend)
+    elif totals.failed:
+        mend = "see `track.failed` in the log; another release may have written them"
+        yield warn("reports", f"{detail}, {totals.failed} could not be processed", mend)
+    else:
+        yield ok("reports", detail)
+    if unreadable := soundings.unreadable_mails(connection):
+        yield warn("unreadable mail", f"{unreadable} came back", "`notifier mail-in unreadable` lists them")
