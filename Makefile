@@ -53,6 +53,7 @@ test: install
 
 faults: install
 	@ALERT_RACE_SECONDS=60 $(PY) -m pytest -q tests/faults/test_alert_races.py
+	@CALLBACK_FLOOD=50000 $(PY) -m pytest -q tests/faults/test_report_faults.py
 	@$(PY) -m tests.faults --kills $(KILLS)
 
 bench: install

@@ -11,7 +11,8 @@ from notifier.channels.mail_writing import SES_REWRITTEN
 from notifier.channels.registry import read_providers
 from notifier.channels.sms_provider import SmsProvider
 from notifier.channels.smtp_relay import SmtpRelay
-from notifier.settings import Relay, Settings, Sms
+from notifier.setting_tables import Relay, Sms
+from notifier.settings import Settings
 
 SMS = "sms"
 """The name of the one gateway under ``sms:``."""

@@ -196,9 +196,11 @@ def read_retry_after(value: str) -> timedelta | None:
         return min(timedelta(seconds=int(value[:6])), RETRY_AFTER_LIMIT)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+        # "-0000" is UTC of an unknown place (RFC 5322 §3.3).
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    wait = moment.astimezone(UTC) - datetime.now(UTC)
+    wait = moment - datetime.now(UTC)
     return min(max(wait, timedelta(0)), RETRY_AFTER_LIMIT)
 
 

@@ -18,7 +18,7 @@ from notifier.documents import Strict
 from notifier.forms import wrong
 from notifier.messages import ChannelName, Outgoing
 from notifier.mime import Signer
-from notifier.settings import RateLimits, Wait
+from notifier.setting_tables import RateLimits, Wait
 from notifier.tokens import reference_of
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})

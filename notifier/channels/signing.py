@@ -13,8 +13,9 @@ from notifier.crypto.dkim_keys import ADVISED_BITS, Algorithm, read_key
 from notifier.documents import ConfigErrors
 from notifier.errors import ConfigError
 from notifier.mime.dkim import DkimKey, Signer
-from notifier.settings import Dkim, DkimPair, Settings
-from notifier.settings import DkimKey as KeySettings
+from notifier.setting_tables import Dkim, DkimPair
+from notifier.setting_tables import DkimKey as KeySettings
+from notifier.settings import Settings
 
 _MAKE = "make one: notifier dkim key DOMAIN"
 _LARGEST_FILE = 65536

@@ -24,6 +24,7 @@ from notifier.cli.crosschecks import (
     unknown_tenants,
     unlinked,
     unsendable,
+    untold,
 )
 from notifier.cli.failures import lines
 from notifier.cli.findings import Finding, finding_of
@@ -142,6 +143,7 @@ def _cross_checks(catalog: Catalog, rules: RuleSet | None, services: Services) -
         yield from unencrypted(catalog, rules, settings, places)
         yield from unsendable(rules, settings, places)
         yield from unlinked(catalog, settings, places)
+        yield from untold(settings, read_document(settings.config_path / "notifier.yaml"))
         yield from _tenants(foreign_schedules(rules), services, places)
 
 

@@ -10,10 +10,11 @@ from notifier.channels.provider import is_private_to_us
 from notifier.channels.registry import KINDS
 from notifier.cli.findings import Finding, finding_of
 from notifier.cli.places import Places
+from notifier.documents import Document
 from notifier.events import DEFAULT_TENANT, Urgency
 from notifier.messages import ChannelName, MessageClass
 from notifier.rules.ruleset import Rule, RuleSet, Schedule
-from notifier.settings import Settings
+from notifier.settings import Settings, placed
 
 # Ours, for digests: no entry of ``lookups`` is needed for it.
 _OWN_SOURCE = "notifier"
@@ -93,6 +94,16 @@ def unlinked(catalog: Catalog, settings: Settings, places: Places) -> Iterator[F
         )
         place = places.of_type(entry.type).at("class")
         yield finding_of(place.error(problem, "set public_url: https://… in notifier.yaml"), "warning")
+
+
+def untold(settings: Settings, document: Document) -> Iterator[Finding]:
+    """Find tenants that want opens or clicks told where nothing could tell of them."""
+    if settings.public_url is not None:
+        return
+    for tenant, one in settings.tracking.items():
+        if one.opens or one.clicks:
+            problem, mend = "nothing is tracked: public_url is not set", "set public_url: https://…"
+            yield finding_of(placed(document, ("tracking", tenant), problem, mend), "warning")
 
 
 def foreign_schedules(rules: RuleSet) -> list[Schedule]:

@@ -17,7 +17,7 @@ from notifier.errors import NotifierError
 from notifier.messages import ChannelName
 from notifier.pipeline import checks, provider_checks, return_checks, rule_checks
 from notifier.pipeline.checks import Check, State
-from notifier.settings import Sms
+from notifier.setting_tables import Sms
 
 _NAME_SECONDS = 5.0
 

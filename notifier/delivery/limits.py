@@ -4,7 +4,7 @@ Pure: reads numbers, counts nothing.
 """
 
 from notifier.delivery.destinations import WHOLE_RELAY
-from notifier.settings import RateLimits
+from notifier.setting_tables import RateLimits
 
 
 def configured(limits: RateLimits | None, destination: str) -> float | None:

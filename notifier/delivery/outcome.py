@@ -82,8 +82,6 @@ class SlowDown:
     """Too fast: the flow slows down; this message waits for its turn and loses no attempt."""
 
     reason: str
-    hint: timedelta | None = None
-    """How long the other side asked us to wait."""
 
 
 Next = Done | Retry | Fallback | GiveUp | Hold | PauseFlow | SlowDown
@@ -226,7 +224,7 @@ def _try_again(failure: SendError, standing: Standing, policy: RetryPolicy, jitt
     # A rate limit uses up no attempt, so attempts alone would have it ask at the same pace for ever.
     exponent = standing.attempt if counts or standing.tries is None else standing.tries
     delay = policy.delay(exponent, jitter) if hint is None else hint
-    is_flow = is_rate and not _is_about_mailbox(failure)
+    is_flow = is_too_fast(failure)
     if is_flow and hint is None:
         delay = timedelta(0)
     if standing.now + delay >= standing.ends_at:
@@ -236,7 +234,7 @@ def _try_again(failure: SendError, standing: Standing, policy: RetryPolicy, jitt
             standing, MessageStatus.EXPIRED, f"{_words(failure)}, and the next try would come after {over}"
         )
     if is_flow:
-        return SlowDown(reason=f"{_words(failure)}: the flow slows down", hint=hint)
+        return SlowDown(reason=f"{_words(failure)}: the flow slows down")
     asked = " as the other side asked" if hint is not None else ""
     return Retry(
         delay=delay,
@@ -245,10 +243,15 @@ def _try_again(failure: SendError, standing: Standing, policy: RetryPolicy, jitt
     )
 
 
-def _is_about_mailbox(failure: SendError) -> bool:
-    """Say whether one recipient gets too much, and nobody else is concerned (RFC 3463 §3.3: X.2.X)."""
+def is_too_fast(failure: SendError) -> bool:
+    """Say whether the other side wants fewer messages a second, whatever becomes of this one.
+
+    Not where one recipient gets too much (RFC 3463 §3.3: X.2.X): nobody else is concerned.
+    """
     enhanced = failure.reply.enhanced
-    return enhanced is not None and enhanced.split(".")[1:2] == ["2"]
+    is_mailbox = enhanced is not None and enhanced.split(".")[1:2] == ["2"]
+    is_passing = isinstance(failure, TemporaryFailure) and failure.reply.phase is not Phase.LOCAL
+    return is_passing and failure.fault is Fault.RATE and not is_mailbox
 
 
 def _leave(standing: Standing, status: MessageStatus, reason: str) -> Fallback | GiveUp:

@@ -23,10 +23,13 @@ _ADDRESS = re2.compile(rb"<?[^\s<>@]+@[^\s<>@,;]+>?")
 # Of a reply with many lines, each begins with the enhanced code (RFC 2034 §4), and words run on.
 _BREAK = re2.compile(rb"\s+(?:[245]\.\d{1,3}\.\d{1,3}\s+)?")
 _ENHANCED = re.compile(r"(?:#|\s|^)([245]\.\d{1,3}\.\d{1,3})\b")
-_CLOCK = re.compile(r"\b(\d{1,2}):([0-5]\d):([0-5]\d)\b")
+_ASKED = "(?:again|retry|wait|back|after|greylisted|graylisted)"
+# milter-greylist: "please come back in 00:05:00". Any other time in a reply is one of day.
+_CLOCK = re.compile(
+    rf"{_ASKED}[^\d.,;]{{0,30}}?(?<!at )(\d{{1,2}}):([0-5]\d):([0-5]\d)\b", re.IGNORECASE | re.ASCII
+)
 _WAIT = re.compile(
-    r"(?:again|retry|wait|back|after|greylisted|graylisted)\D{0,30}?(\d{1,6})\s*"
-    r"(seconds?|secs?|s|minutes?|mins?|m|hours?|h)\b",
+    rf"{_ASKED}\D{{0,30}}?(\d{{1,6}})\s*(seconds?|secs?|s|minutes?|mins?|m|hours?|h)\b",
     re.IGNORECASE | re.ASCII,
 )
 _UNITS = {"s": 1, "m": 60, "h": 3600}

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from notifier.events import Urgency
 from notifier.messages import ChannelName
-from notifier.settings import Route
+from notifier.setting_tables import Route
 
 
 def fitting(routes: Sequence[Route], channel: ChannelName, urgency: Urgency, tenant: str) -> Route | None:

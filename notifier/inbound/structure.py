@@ -25,7 +25,8 @@ _FIELDS = 300
 _VALUE = 4096
 _HEADER_BYTES = 1 << 16
 
-_LINE_END = re.compile(rb"\r+\n|\r")
+# The look behind keeps a mail of bare CRs from being searched anew at each of them.
+_LINE_END = re.compile(rb"(?<!\r)\r+\n|\r")
 _FIELD = re.compile(r"([!-9;-~]{1,80})[ \t]*:[ \t]?(.*)", re.DOTALL)
 _PARAMETER = re.compile(r';\s*([\w*-]{1,40})\s*=\s*(?:"([^"]{0,300})"|([^\s;"]{1,300}))')
 _TAG = re.compile(r"<(?![^<>\s@]{1,200}@[^<>\s]{1,200}>)[^<>]{0,2000}>")

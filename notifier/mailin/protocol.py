@@ -14,7 +14,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from notifier.logs import get_logger
 from notifier.mailin.doors import Door, Doors
-from notifier.settings import MailIn
+from notifier.setting_tables import MailIn
 
 log = get_logger("mail_in")
 

@@ -19,7 +19,7 @@ from notifier.errors import NotifierError
 from notifier.events import Json
 from notifier.logs import get_logger
 from notifier.mailin.child import HEAD, LARGEST_ANSWER, LENGTH, READY
-from notifier.settings import MailIn
+from notifier.setting_tables import MailIn
 
 log = get_logger("mail_in")
 

@@ -22,7 +22,7 @@ from notifier.mailin.doors import Door, Doors
 from notifier.mailin.keys import read_key
 from notifier.mailin.protocol import protocol
 from notifier.mailin.readers import Readers
-from notifier.settings import MailIn
+from notifier.setting_tables import MailIn
 from notifier.store.database import Database, DatabaseUnavailable
 from notifier.store.reports import ReportDesk
 from notifier.store.unreadable import UnreadableDesk

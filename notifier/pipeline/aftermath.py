@@ -30,7 +30,7 @@ from notifier.pipeline.lost_messages import LostMessages
 from notifier.pipeline.soft_rests import weigh
 from notifier.receipts import LINK, ReceiptKind
 from notifier.recipients.suppression import ALL, Cause
-from notifier.settings import Suppression
+from notifier.setting_tables import Suppression
 from notifier.store import receipts, soft_bounces, suppressions
 from notifier.store.database import Connection
 from notifier.store.receipts import MessageReport, ReceiptRow

@@ -9,7 +9,7 @@ from notifier.errors import Fault, PermanentFailure, Phase, Reply, TemporaryFail
 from notifier.events import Attachment
 from notifier.messages import File
 from notifier.pipeline.download import TooLong, download
-from notifier.settings import Limits
+from notifier.setting_tables import Limits
 
 _SECONDS = 20.0
 """For all the files of a message: its chunk waits meanwhile, and loses its claims if that takes too long."""

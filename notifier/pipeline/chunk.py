@@ -13,7 +13,7 @@ import psycopg
 
 from notifier.broker.wakeups import WakeUp
 from notifier.channels.base import Channel
-from notifier.delivery.outcome import GiveUp, Next, PauseFlow, SlowDown, before_try
+from notifier.delivery.outcome import GiveUp, Next, PauseFlow, before_try, is_too_fast
 from notifier.errors import (
     Fault,
     NotifierError,
@@ -192,8 +192,8 @@ class Chunk:
                 self.tools.insisting(lambda: self._rest_anew([one, *rest], failure, tried))
                 return False
             then = self._failed(job, failure, self._try(job, started))
-            if isinstance(then, SlowDown):
-                self._slow_down(connection, job, failure, then, rest)
+            if is_too_fast(failure):
+                self._slow_down(connection, job, failure, rest)
                 following = rest[0] if rest else None
             self.is_resting |= isinstance(then, PauseFlow) or self._is_silent(connection, failure)
             return following is not None and not self.is_resting and self._mark(connection, following)
@@ -210,12 +210,10 @@ class Chunk:
             self.failures = 0
         return is_marked
 
-    def _slow_down(
-        self, connection: Connection, job: Job, failure: SendError, then: SlowDown, rest: list[Composed]
-    ) -> None:
+    def _slow_down(self, connection: Connection, job: Job, failure: SendError, rest: list[Composed]) -> None:
         """Let the flow rest of which a message was refused for its rate; give the others of it back at once."""
         claim = job.claim
-        self.is_resting |= self.claimer.slow_down(connection, claim, failure, then.hint)
+        self.is_resting |= self.claimer.slow_down(connection, claim, failure)
         same = [one for one in rest if _is_same(one.job.claim, claim)]
         rest[:] = [one for one in rest if not _is_same(one.job.claim, claim)]
         work.release(connection, _claims(same))

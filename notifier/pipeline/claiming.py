@@ -62,11 +62,9 @@ class Claimer:
         self.throttling.sent(self.relay, claim.destination)
         self._went.add(claim.destination)
 
-    def slow_down(
-        self, connection: Connection, claim: Claim, failure: SendError, hint: timedelta | None
-    ) -> bool:
+    def slow_down(self, connection: Connection, claim: Claim, failure: SendError) -> bool:
         """Let the flow rest of which a message was refused for its rate; True where that is the whole relay."""
-        slowed = self.throttling.refused(connection, self.relay, claim, failure, hint)
+        slowed = self.throttling.refused(connection, self.relay, claim, failure)
         self._waiting.add(slowed)
         self._went.discard(claim.destination)
         self.standing = None

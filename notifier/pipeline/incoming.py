@@ -18,7 +18,7 @@ from notifier.crypto import Keyring
 from notifier.errors import CannotUnseal, EventRefused, KeyMissing, NotifierError
 from notifier.events import DEFAULT_TENANT, Event, Json, Urgency, read_private
 from notifier.ids import uuid7
-from notifier.settings import Limits
+from notifier.setting_tables import Limits
 from notifier.store.database import DatabaseSlow
 
 PROCESSING_ERRORS = (

@@ -32,7 +32,7 @@ from notifier.pipeline.incoming import (
     Refusal,
     entry_time,
 )
-from notifier.settings import Tuning
+from notifier.setting_tables import Tuning
 from notifier.store.database import Database, DatabaseSlow, DatabaseUnavailable
 from notifier.store.dead_letters import DeadLetter, bury
 from notifier.store.tenants import known_tenants

@@ -45,8 +45,8 @@ from notifier.recipients.preferences import can_opt_out, lacks_consent
 from notifier.recipients.resolve import address_on, is_addressed
 from notifier.recipients.safe_mode import SafeMode, destination, marked
 from notifier.rendering.templates import Templates
-from notifier.settings import Brand, Limits, Mail, Sender
-from notifier.settings import Suppression as SuppressionSettings
+from notifier.setting_tables import Brand, Limits, Mail, Sender
+from notifier.setting_tables import Suppression as SuppressionSettings
 from notifier.store.contacts import open_wishes
 from notifier.store.jobs import JobRow
 from notifier.store.messages import pack

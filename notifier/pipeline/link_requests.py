@@ -18,7 +18,7 @@ from notifier.receipts import LINK, Receipt, ReceiptKind
 from notifier.recipients.refusals import category_rules, refusable
 from notifier.recipients.suppression import ALL, Cause
 from notifier.recipients.wishes_form import WishesRefused
-from notifier.settings import Tracking
+from notifier.setting_tables import Tracking
 from notifier.store import choices, person_links, suppressions
 from notifier.store.choices import Change
 from notifier.store.database import Connection, Database, DatabaseUnavailable

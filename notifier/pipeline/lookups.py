@@ -18,7 +18,7 @@ from notifier.catalog import EventType, Lookup
 from notifier.errors import Fault, Phase, Reply, TemporaryFailure
 from notifier.events import Event, Json
 from notifier.pipeline.download import TooLong, download
-from notifier.settings import LookupSource
+from notifier.setting_tables import LookupSource
 from notifier.store.database import sqlalchemy_url
 
 _ANSWER_BYTES = 1_000_000

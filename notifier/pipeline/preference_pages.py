@@ -25,7 +25,7 @@ from notifier.recipients.preference_sheet import (
 )
 from notifier.recipients.refusals import CategoryRules, Choices, refusable
 from notifier.recipients.suppression import ALL
-from notifier.settings import Tracking
+from notifier.setting_tables import Tracking
 from notifier.store import choices, consents
 from notifier.store.database import Connection
 from notifier.store.person_links import LinkAsk

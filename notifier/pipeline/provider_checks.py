@@ -17,7 +17,7 @@ from notifier.channels.base import Channel
 from notifier.channels.http_deadline import NOT_ANSWERED, NOT_CONNECTED, NOT_WRITTEN, DeadlineBackend
 from notifier.errors import Fault, SendError
 from notifier.pipeline.checks import Check, fail, ok, warn
-from notifier.settings import Relay, Sms
+from notifier.setting_tables import Relay, Sms
 
 _HTTP_SECONDS: Final = 5.0
 """For all of it: finding the host, connecting, and an answer that drips."""

@@ -34,7 +34,7 @@ from notifier.recipients.personal import digest_key
 from notifier.recipients.resolve import address_on
 from notifier.recipients.suppression import Cause
 from notifier.recipients.wishes import NO_WISHES
-from notifier.settings import Suppression
+from notifier.setting_tables import Suppression
 from notifier.store import held, messages, notifications, relays, suppressions, work
 from notifier.store.database import Connection, Database
 from notifier.store.messages import AttemptRow

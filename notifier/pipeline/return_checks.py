@@ -12,7 +12,7 @@ import psycopg
 
 from notifier.errors import NotifierError
 from notifier.pipeline.checks import Check, fail, ok, said, warn
-from notifier.settings import MailIn
+from notifier.setting_tables import MailIn
 from notifier.store import heartbeats, soundings
 from notifier.store.database import Connection, Database
 

@@ -13,7 +13,7 @@ from notifier.delivery.destinations import Destination, Destinations
 from notifier.delivery.routes import choose, fitting, has_stand_in, named_tenants
 from notifier.events import Urgency
 from notifier.messages import ChannelName
-from notifier.settings import Route
+from notifier.setting_tables import Route
 from notifier.store.relays import RelayState
 
 _FRESH_SECONDS = 1.0

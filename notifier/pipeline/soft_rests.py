@@ -8,7 +8,7 @@ from datetime import datetime
 
 from notifier.delivery.fate import soft_in_a_row
 from notifier.recipients.suppression import ALL, Cause
-from notifier.settings import Suppression
+from notifier.setting_tables import Suppression
 from notifier.store import soft_bounces, suppressions
 from notifier.store.database import Connection
 from notifier.store.soft_bounces import AddressKey, SoftBounce

@@ -7,17 +7,16 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from notifier.broker.buckets import Ask, Buckets
 from notifier.broker.connection import BrokerUnavailable
 from notifier.delivery.buckets import Bucket, full
 from notifier.delivery.destinations import OTHER, WHOLE_RELAY, own_group
-from notifier.delivery.limits import effective
+from notifier.delivery.limits import configured, effective
 from notifier.delivery.shares import Due, shares, wanted
-from notifier.errors import Phase, SendError
+from notifier.errors import Phase, SendError, TemporaryFailure
 from notifier.logs import get_logger
-from notifier.settings import RateLimits
+from notifier.setting_tables import RateLimits
 from notifier.store import moves, throttles
 from notifier.store.database import Connection
 from notifier.store.throttles import Standing
@@ -104,13 +103,12 @@ class Throttling:
             since, count, before = second, 0, count if since == second - 1 else 0
         self._recent[relay, destination] = (since, count + 1, before)
 
-    def refused(
-        self, connection: Connection, relay: str, claim: Claim, failure: SendError, hint: timedelta | None
-    ) -> str:
+    def refused(self, connection: Connection, relay: str, claim: Claim, failure: SendError) -> str:
         """Slow the flow of a message down that was refused for its rate; return its destination.
 
         A small domain gets a group of its own, and what waits for it moves there.
         """
+        hint = failure.retry_after if isinstance(failure, TemporaryFailure) else None
         destination = WHOLE_RELAY if failure.reply.phase in _ABOUT_THE_RELAY else claim.destination
         is_small = destination == OTHER and claim.domain is not None
         if is_small and claim.domain is not None:
@@ -134,7 +132,10 @@ class Throttling:
         """Let flows go faster of which messages were taken, and none was refused."""
         for (one, destination), throttle in standing.throttles.items():
             is_ours = one == relay and (destination in went or (destination == WHOLE_RELAY and went))
-            was_the_limit = destination in taken.exhausted
+            # A learned limit above the set one limits nothing: grown further, no refusal would be felt.
+            ceiling = configured(self._limits.get(relay), destination)
+            is_less = ceiling is None or throttle.pace.rate < ceiling
+            was_the_limit = is_less and destination in taken.exhausted
             if is_ours and (was_the_limit or throttle.pace.refusals):
                 throttles.grow(connection, (relay, destination), throttle, was_the_limit=was_the_limit)
 
@@ -158,7 +159,8 @@ class Throttling:
         flows = [flow for flow in list(self._recent) if flow[0] == relay and name in {WHOLE_RELAY, flow[1]}]
         counts = [self._recent[flow] for flow in flows]
         second = int(time.monotonic())
-        return float(max(1, sum(max(one[1], one[2]) for one in counts if one[0] >= second - 1)))
+        observed = float(max(1, sum(max(one[1], one[2]) for one in counts if one[0] >= second - 1)))
+        return min(observed, configured(self._limits.get(relay), destination) or observed)
 
 
 class _Local:

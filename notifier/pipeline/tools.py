@@ -17,7 +17,7 @@ from notifier.pipeline.jobs import Composer
 from notifier.pipeline.lookups import Lookups
 from notifier.pipeline.record import Outcome, Recorder
 from notifier.pipeline.throttling import Throttling
-from notifier.settings import Tuning
+from notifier.setting_tables import Tuning
 from notifier.store.database import Database, DatabaseUnavailable
 from notifier.store.jobs import JobRow
 from notifier.store.partitions import Partitions

@@ -11,13 +11,16 @@ from uuid import UUID
 import orjson
 
 from notifier.crypto import DataKey, Keyring
+from notifier.logs import get_logger
 from notifier.messages import MessageClass, Rendered
 from notifier.rendering.tracked import add_marks, rewrite_links
-from notifier.settings import Tracking
+from notifier.setting_tables import Tracking
 from notifier.store import consents
-from notifier.store.database import Database
+from notifier.store.database import Database, DatabaseSlow, DatabaseUnavailable
 from notifier.store.tracked import TrackedMessage
 from notifier.tokens import TRAP, link_digest, link_seal_key, mint_tracking_token
+
+log = get_logger("consent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +60,19 @@ class Tracker:
         self._public_url, self._lifetime = public_url.rstrip("/"), lifetime
 
     def plan(self, tenant: str, person: UUID, message_class: MessageClass) -> TrackPlan | None:
-        """Return what a mail to a person may tell; None = nothing, without a look at the database as a rule."""
+        """Return what a mail to a person may tell; None = nothing, without a look at the database as a rule.
+
+        A database that is away costs what would be told, never the mail.
+        """
         wanted = self._tracking.get(tenant)
         if wanted is None or not (wanted.opens or wanted.clicks) or message_class not in wanted.classes:
             return None
-        with self._database.connection() as connection:
-            allowed = consents.current(connection, tenant, person)
+        try:
+            with self._database.connection() as connection:
+                allowed = consents.current(connection, tenant, person)
+        except (DatabaseUnavailable, DatabaseSlow) as error:
+            log.warning("consent.unasked", error=type(error).__name__)
+            return None
         plan = TrackPlan(
             opens=wanted.opens and "tracking:opens" in allowed,
             clicks=wanted.clicks and "tracking:clicks" in allowed,

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from html import escape
 
-from notifier.settings import Brand
+from notifier.setting_tables import Brand
 
 _STYLE = """
 :root{color-scheme:light dark;--ground:#f3f4f6;--card:#fff;--text:#111827;--soft:#4b5563;--line:#d1d5db;

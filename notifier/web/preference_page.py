@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from notifier.events import Json
-from notifier.settings import Brand
+from notifier.setting_tables import Brand
 from notifier.web.link_frame import frame, title_of
 from notifier.web.page_words import page_words
 

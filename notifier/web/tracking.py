@@ -16,7 +16,7 @@ from notifier.events import Json
 from notifier.inbound.hits import Hit, judge
 from notifier.logs import get_logger
 from notifier.receipts import Receipt, ReceiptKind
-from notifier.settings import Brand
+from notifier.setting_tables import Brand
 from notifier.store.database import DatabaseUnavailable
 from notifier.store.reports import ReportDesk
 from notifier.store.tracked import TrackDesk, TrackedView

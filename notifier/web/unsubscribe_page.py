@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from html import escape
 
-from notifier.settings import Brand
+from notifier.setting_tables import Brand
 from notifier.store.person_links import PersonLinkView
 from notifier.web.link_frame import frame, language_of, title_of
 from notifier.web.page_words import page_words

@@ -36,6 +36,8 @@ HOSTILE = {
     "parts": b"Content-Type: multipart/mixed; boundary=x\n\n" + b"--x\n\na\n" * 100_000,
     "rules of dashes": SYSTEM + b"-" * 600_000,
     "a charset that is none": b"From: a@b.example\nContent-Type: text/plain; charset=unicode_escape\n\n\\N{\xff",
+    "carriage returns": b"\r" * 600_000,
+    "carriage returns in a part": SYSTEM + b"\r" * 600_000 + b"x",
     "zeroes": b"\0" * 10_000,
     "nothing": b"",
 }

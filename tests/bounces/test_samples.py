@@ -48,3 +48,21 @@ def test_a_servers_words_have_a_reason(reason: str, said: str) -> None:
     evidence = Evidence(said=ordinary(said), status=status, code=code, phase=phase_in(said))
 
     assert rules().reason(evidence) == reason
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Automaattinen vastaus: Tilaus", "Frånvarande: Order", "Automatikus válasz: Rendelés", "Otomatik cevap: Order",
+        "Răspuns automat: Comanda", "Αυτόματη απάντηση: Παραγγελία", "Автоматична відповідь: Замовлення",
+        "Automatski odgovor: Narudžba", "Samodejni odgovor: Naročilo", "תשובה אוטומטית: הזמנה", "رد تلقائي: الطلب",
+    ],
+)  # fmt: skip
+def test_an_automatic_reply_is_known_by_its_subject_alone(subject: str) -> None:
+    """What Outlook writes in front of the subject, in the languages it speaks; and no address is blamed for it."""
+    mail = f"From: Kunde <kunde@receiver.example>\nTo: shop@sender.example\nSubject: {subject}\n\n...\n"
+
+    report = read_report(mail.encode(), received_at=NOW)
+
+    assert report.kind == "auto_reply"
+    assert not any(one.hard for one in report.recipients)

@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from notifier.bootstrap import Services
 from notifier.errors import ConfigError
 from notifier.mailin.serve import serve
-from notifier.settings import MailIn, Settings
+from notifier.setting_tables import MailIn
+from notifier.settings import Settings
 from notifier.store.database import Database
 from notifier.store.unreadable import KEPT_FOR, UnreadableDesk
 from notifier.store.upkeep import let_go

@@ -16,7 +16,7 @@ from notifier.client.sealing import open_private, seal_private
 from notifier.crypto import MasterKeys
 from notifier.embedded.postgres import PostgresServer
 from notifier.events import Urgency
-from notifier.settings import Relay
+from notifier.setting_tables import Relay
 from notifier.store.keyrings import load_keyring
 from notifier.store.migrate import newest
 from notifier.store.roles import MIGRATOR, WORKER

@@ -20,7 +20,7 @@ from notifier.embedded.proxy import Mode, Proxy
 from notifier.embedded.valkey import ValkeyServer
 from notifier.errors import EventRefused, IntakeFull, IntakeUnavailable, NotDurable
 from notifier.events import Event
-from notifier.settings import Limits
+from notifier.setting_tables import Limits
 
 pytestmark = pytest.mark.servers
 

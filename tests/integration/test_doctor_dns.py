@@ -15,7 +15,8 @@ from notifier.crypto.dkim_keys import new_key, read_key
 from notifier.crypto.dkim_keys import record as key_record
 from notifier.pipeline.checks import Check, State
 from notifier.pipeline.dns_checks import check_dkim, check_dmarc, check_mx, check_ptr, check_spf, new_resolver
-from notifier.settings import Mail, Settings
+from notifier.setting_tables import Mail
+from notifier.settings import Settings
 from tests.dns_server import DnsServer, Zone
 
 GOOD: Zone = {

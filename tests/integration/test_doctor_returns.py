@@ -9,7 +9,7 @@ import pytest
 
 from notifier.pipeline.checks import State
 from notifier.pipeline.return_checks import check_listener, check_returns
-from notifier.settings import MailIn
+from notifier.setting_tables import MailIn
 from tests.services import Flow
 
 

@@ -25,7 +25,7 @@ from notifier.pipeline import attachments, ingest
 from notifier.pipeline.attachments import fetch_files
 from notifier.pipeline.download import Download
 from notifier.pipeline.lookups import Lookups
-from notifier.settings import Limits, LookupSource
+from notifier.setting_tables import Limits, LookupSource
 from notifier.store import persons
 from notifier.store.database import Connection, DatabaseUnavailable
 from notifier.store.dead_letters import DeadLetter, bury

@@ -16,7 +16,7 @@ from notifier.errors import PermanentFailure, TemporaryFailure
 from notifier.events import Attachment
 from notifier.pipeline.attachments import fetch_files
 from notifier.pipeline.lookups import Lookups
-from notifier.settings import Limits, LookupSource
+from notifier.setting_tables import Limits, LookupSource
 from notifier.store.messages import unpack
 from tests.contracts.smtp_server import At, Say
 from tests.services import ROOT, MakeFlow
@@ -231,7 +231,9 @@ def test_a_refused_rcpt_does_not_delay_the_others_of_its_chunk(make_flow: MakeFl
     flow = make_flow()
     flow.smtp.on(At.RCPT, Say("550 5.1.1 no"))
 
-    flow.ingest(*[flow.sample("order.shipped") for _ in range(5)])
+    sample = flow.services.catalog["order.shipped"].sample
+    people = [{**sample["customer"], "email": f"ann{number}@example.org"} for number in range(5)]
+    flow.ingest(*[flow.sample("order.shipped", data={**sample, "customer": one}) for one in people])
     flow.deliver()
 
     assert (

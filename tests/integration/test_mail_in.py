@@ -21,7 +21,7 @@ from notifier.mailin.desk import Desk
 from notifier.mailin.doors import Doors
 from notifier.mailin.readers import Readers
 from notifier.mailin.serve import Listening
-from notifier.settings import MailIn
+from notifier.setting_tables import MailIn
 from notifier.store.database import Database
 from notifier.store.reports import ReportDesk, open_report, publish_sealing_key
 from notifier.store.unreadable import UnreadableDesk, list_unreadable, open_mail, sealed_mail

@@ -14,6 +14,7 @@ from notifier.broker.connection import BrokerUnavailable
 from notifier.messages import ChannelName
 from notifier.store import work
 from tests.command import command, shipped
+from tests.contracts.sms_server import Answer
 from tests.contracts.smtp_server import At, Say
 from tests.services import Flow, MakeFlow
 
@@ -65,6 +66,25 @@ def test_a_refusal_for_the_rate_rests_the_flow_and_spends_nothing(flow: Flow) ->
     assert list(throttles(flow)) == ["gmail"]
     rested(flow)
     assert send(flow) >= 1
+
+
+def test_a_refused_message_whose_time_is_over_still_slows_its_flow_down(flow: Flow) -> None:
+    """It leaves for its next channel; those behind it need not be refused as well."""
+    flow.smtp.always(At.RCPT, Say("550 5.1.1 no such user"))
+    flow.ingest(*(flow.sample("returns.approved", subject=f"r-{n}", id=f"r-{n}") for n in range(3)))
+    for _ in range(3):  # the first that comes back suppresses the address, and gives the others back
+        send(flow)
+    flow.query("UPDATE work SET expires_at = now() + interval '1 minute' WHERE channel = 'sms' RETURNING 1")
+    too_fast = Answer(429, '{"code": 20429, "status": 429}', {"Retry-After": "3600"})
+    flow.sms.on(too_fast, too_fast, too_fast)
+
+    flow.services.deliver.run(ChannelName.SMS, "normal")
+
+    assert flow.sms.requests == 1
+    assert flow.query("SELECT destination, until > now() + interval '50 minutes' FROM throttle") == [
+        ("*", True)
+    ]
+    assert Counter(row[0] for row in flow.query("SELECT channel FROM work")) == {"sms": 2, "portal": 1}
 
 
 def test_a_flow_that_rests_is_not_polled(flow: Flow) -> None:
@@ -184,6 +204,20 @@ def test_the_pace_grows_while_it_is_used_up(flow: Flow) -> None:
 
     assert throttles(flow)["gmail"] > before
     assert flow.query("SELECT refusals FROM throttle") == [(0,)]
+
+
+def test_a_learned_pace_does_not_outgrow_a_set_limit(make_flow: MakeFlow) -> None:
+    """Else it would take many refusals until one is felt."""
+    flow = limited(make_flow, per_destination={"gmail": "2/s"})
+    flow.query(
+        """INSERT INTO throttle (relay, destination, rate, step, until, refusals, refused_at, changed_at, reason)
+           VALUES ('default', 'gmail', 2, 0.5, now(), 0, now(), now() - interval '9 s', 'rate') RETURNING 1"""
+    )
+    orders(flow, *(f"g{n}@gmail.com" for n in range(9)))
+
+    assert send(flow) >= 3
+
+    assert throttles(flow) == {"gmail": 2.0}
 
 
 def test_what_was_learned_long_ago_is_forgotten(flow: Flow) -> None:

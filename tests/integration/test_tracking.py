@@ -2,17 +2,22 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from notifier.clock import VirtualClock
+from notifier.messages import MessageClass
 from notifier.pipeline.erase import Eraser
+from notifier.pipeline.tracking import Tracker
 from notifier.store import consents
+from notifier.store.database import Database
 from tests.consent import ANN, PUBLIC, Stage, path_of
 from tests.integration.test_web import served
 from tests.services import MakeFlow
@@ -242,6 +247,22 @@ def test_unsubscribing_is_told_of_its_message(stage: Tracked, web: httpx.Client)
 
     assert stage.receipts() == [("unsubscribed", "")]
     assert stage.suppressed() == set()
+
+
+def test_consent_that_cannot_be_asked_for_costs_no_mail(stage: Tracked) -> None:
+    """It goes out, and tells nothing."""
+    away = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    tracker = Tracker(
+        away, stage.flow.services.keyring, stage.flow.services.settings.tracking,
+        public_url=PUBLIC, lifetime=timedelta(days=1),
+    )  # fmt: skip
+
+    with capture_logs() as told:
+        plan = tracker.plan("default", uuid4(), MessageClass.SUBSCRIPTION)
+    away.dispose()
+
+    assert plan is None
+    assert [one["event"] for one in told] == ["consent.unasked"]
 
 
 def test_tracking_costs_no_look_at_the_database_where_it_is_off(make_flow: MakeFlow, tmp_path: Path) -> None:

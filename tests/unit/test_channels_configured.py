@@ -8,7 +8,8 @@ from pydantic import SecretStr
 
 from notifier.channels.configured import sms_provider, smtp_relay
 from notifier.errors import ConfigError
-from notifier.settings import Mail, Relay, Settings, Sms
+from notifier.setting_tables import Mail, Relay, Sms
+from notifier.settings import Settings
 
 TIMES = ("connect", "login", "command", "data", "dot", "idle")
 

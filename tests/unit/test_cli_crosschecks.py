@@ -21,7 +21,8 @@ from notifier.cli.findings import Finding
 from notifier.cli.places import Places
 from notifier.documents import load
 from notifier.rules.ruleset import RuleSet
-from notifier.settings import LookupSource, Relay, Route, Settings, Sms
+from notifier.setting_tables import LookupSource, Relay, Route, Sms
+from notifier.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 TLS, PLAIN = Relay(host="mx.example.org"), Relay(host="catcher.example.org", security="none")

@@ -16,7 +16,8 @@ from notifier.cli.hosts import hosts_of, silent_hosts
 from notifier.crypto import MasterKeys
 from notifier.pipeline import provider_checks
 from notifier.pipeline.checks import State
-from notifier.settings import Relay, Settings
+from notifier.setting_tables import Relay
+from notifier.settings import Settings
 from tests.contracts.resolver import HungResolver
 
 

@@ -130,7 +130,7 @@ def test_a_rate_limit_slows_the_flow_and_costs_no_attempt(attempt: int, hint: ti
     """However often it happened to this message (law 9)."""
     answer = after(temporary(Fault.RATE, hint), standing(attempt))
 
-    assert answer == SlowDown(reason="rate at rcpt (451 4.7.1): the flow slows down", hint=hint)
+    assert answer == SlowDown(reason="rate at rcpt (451 4.7.1): the flow slows down")
 
 
 @pytest.mark.parametrize(("tries", "seconds"), [(None, 15), (1, 15), (3, 60), (50, 1800)])

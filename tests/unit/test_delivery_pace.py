@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from notifier.delivery.aimd import FLOOR, Pace, after_refusal, after_success, rest
 from notifier.delivery.buckets import burst, full
 from notifier.delivery.limits import effective
-from notifier.settings import RateLimits
+from notifier.setting_tables import RateLimits
 
 RATES = st.floats(0.02, 1000)
 

@@ -11,7 +11,7 @@ from notifier.delivery.routes import choose, fitting, has_stand_in
 from notifier.events import Urgency
 from notifier.ids import uuid7
 from notifier.messages import ChannelName
-from notifier.settings import Route
+from notifier.setting_tables import Route
 
 RELAYS = st.sampled_from(["ses", "main", "backup", "spare"])
 

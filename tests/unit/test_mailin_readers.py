@@ -12,7 +12,7 @@ import pytest
 
 from notifier.mailin.readers import Readers, ReadersAway, Unreadable
 from notifier.mailin.serve import READ
-from notifier.settings import MailIn
+from notifier.setting_tables import MailIn
 from tests.mail_readers import WRITTEN
 
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from notifier.settings import Brand
+from notifier.setting_tables import Brand
 from notifier.store.person_links import PersonLinkView
 from notifier.web.page_words import page_words
 from notifier.web.unsubscribe_page import State, page, state_of

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from notifier.pipeline import provider_checks
 from notifier.pipeline.checks import Check
-from notifier.settings import Sms
+from notifier.setting_tables import Sms
 
 
 def check(port: int) -> Check:

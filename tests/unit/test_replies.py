@@ -208,6 +208,10 @@ def test_a_parsed_enhanced_code_wins_over_the_text() -> None:
         ("try again later", None),
         ("retry in 0 seconds", None),
         ("queue id 12345 in 5 parts", None),
+        ("Greylisting in action, please come back in 00:05:00", 300),
+        ("Server busy, closing the connection 2026-11-22 14:22:01", None),
+        ("try again later; Sun, 22 Nov 2026 14:22:01 +0100", None),
+        ("try again later; 14:22:01", None),
         ("try again in 999999 hours", RETRY_AFTER_LIMIT.total_seconds()),
     ],
 )

@@ -11,7 +11,8 @@ from notifier.documents import ConfigErrors
 from notifier.embedded.__main__ import catcher
 from notifier.errors import ConfigError
 from notifier.mime import validate_address
-from notifier.settings import Mail, Settings, load_settings
+from notifier.setting_tables import Mail
+from notifier.settings import Settings, load_settings
 
 _PASSWORD = "with special characters of the password as %XX"
 ADDRESS = "write it as no-reply@example.com"

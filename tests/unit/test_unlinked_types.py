@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from notifier.catalog import Catalog
-from notifier.cli.crosschecks import unlinked
+from notifier.cli.crosschecks import unlinked, untold
 from notifier.cli.places import Places
-from notifier.settings import Settings
+from notifier.setting_tables import Tracking
+from notifier.settings import Settings, read_document
 
 EVENTS = """
 events:
@@ -38,3 +39,20 @@ def test_types_that_must_offer_one_click_and_cannot(tmp_path: Path, url: str | N
     expected = [] if why is None else [("warning", 3, "events[0].class")]
     assert [(one.severity, one.line, one.field) for one in found] == expected
     assert all((why or "") in one.problem for one in found)
+
+
+@pytest.mark.parametrize(
+    ("url", "wants", "lines"), [(None, True, [2]), (None, False, []), ("https://n.example", True, [])]
+)
+def test_tracking_that_nothing_could_tell_of(
+    tmp_path: Path, url: str | None, lines: list[int], *, wants: bool
+) -> None:
+    """A warning on the tenant's line."""
+    file = tmp_path / "notifier.yaml"
+    file.write_text("tracking:\n  default: {opens: true}\n")
+    tracking = {"default": Tracking(opens=wants)}
+    settings = Settings.model_construct(**{**dict(Settings()), "public_url": url, "tracking": tracking})
+
+    found = list(untold(settings, read_document(file)))
+
+    assert [(one.severity, one.line) for one in found] == [("warning", line) for line in lines]

@@ -7,7 +7,8 @@ from celery import Celery
 from pydantic import SecretStr
 
 from notifier.channels import portal
-from notifier.settings import Relay, Settings, Sms
+from notifier.setting_tables import Relay, Sms
+from notifier.settings import Settings
 from workers import threads
 from workers.config import QUEUES
 
