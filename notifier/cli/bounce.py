@@ -68,8 +68,8 @@ def bounce() -> None:
 def classify(*, paths: Sequence[Path], is_json: bool) -> None:
     """Say what mails are (bounce, complaint, auto_reply, other), whom they are about, and why.
 
-    FILE is a mail, an mbox or a folder of them. A file that cannot be read is told, and the others go on; the exit
-    code is then 1.
+    FILE is a mail, an mbox or a folder of them; a file named *.eml is one mail. A file that cannot be read is told,
+    and the others go on; the exit code is then 1.
     """
     failed = 0
     if is_json:
@@ -98,7 +98,9 @@ def readings(paths: Sequence[Path]) -> Iterator[Reading]:
                 yield Reading(file=file.name, report=None, problem=error.strerror or "cannot be read")
                 continue
             now = datetime.now(UTC)
-            for mail in split_mailbox(data):
+            # By its name a file of one mail, also where that begins like an mbox and quotes another.
+            mails = [data] if file.suffix.lower() == ".eml" else split_mailbox(data)
+            for mail in mails:
                 yield Reading(file=file.name, report=read_report(mail, received_at=now))
 
 

@@ -9,6 +9,7 @@ from notifier.inbound.delivery_status import StatusGroup
 from notifier.inbound.incoming import Incoming
 from notifier.inbound.reasons import Evidence, ordinary, rules
 from notifier.inbound.report import Phase, RecipientReport
+from notifier.inbound.signs import has_sign
 from notifier.inbound.smtp_words import codes_in, is_generic, phase_in, refusals, reply_in
 
 _SENDMAIL_REASON = re.compile(r"\(reason:\s?([^\n]{1,500})\)")
@@ -26,7 +27,7 @@ def judged(
         status = next((one for one in (group.status, told) if not is_generic(one)), status or group.status)
     if code is None and status is None:
         code, status = codes_in(words)
-    action = group.action if group is not None and group.action == "delayed" else "failed"
+    action = "delayed" if _is_delayed(mail, group, status, code) else "failed"
     evidence = Evidence(
         said=ordinary(said), around=ordinary(words), whole=mail.text, status=status, code=code,
         phase=phase or phase_in(words), action=action, is_local=group is not None and group.is_local,
@@ -36,6 +37,16 @@ def judged(
         address=address, aliases=aliases, status=status, code=code, reason=reason, action=action,
         hard=rules().is_hard(reason, status, code), diagnostic=said[:2000],
     )  # fmt: skip
+
+
+def _is_delayed(mail: Incoming, group: StatusGroup | None, status: str | None, code: int | None) -> bool:
+    """Whether the message is still under way: as the fields say, or in their absence the words for people."""
+    if group is not None:
+        return group.action == "delayed"
+    if (status or str(code or "")).startswith("5"):
+        return False
+    text = f"{mail.subject[:300]}\n{mail.text}"
+    return has_sign("delay", text) and not has_sign("given_up", text)
 
 
 def _said(mail: Incoming, group: StatusGroup | None, words: str) -> tuple[str, Phase | None]:

@@ -22,6 +22,12 @@ _REPLIED = re.compile(
     r"^\s{0,4}(?:re|aw|sv|antw|vs|odp|r[eé]f?|回复|答复|回信)\s{0,3}(?:\[\d+\])?\s{0,3}[:\uff1a]",
     re.IGNORECASE,
 )
+_PASSED = re.compile(
+    r"^\W*(?:successful|delivered:|relayed:|expanded:)|delivery status notification \((?:success|relay|expanded)"
+    r"|(?<!un)success\w* (?:mail )?deliver|deliver\w* (?:was |report:? )?(?<!un)success",
+    re.IGNORECASE,
+)
+"""Subjects of reports of success (RFC 3461 §4.1)."""
 _CLEAR = 4
 """What a mention needs in a mail that no mail system sent, and that brings no copy of ours."""
 _FORWARDED = re.compile(r"\s{0,4}(?:fwd?|wg|tr|rv|enc)\s{0,3}:", re.IGNORECASE)
@@ -161,6 +167,8 @@ def _only_recipient(mail: Incoming) -> str | None:
 def _may_be_bounce(mail: Incoming) -> bool:
     """Whether a mail without machine-readable fields is a mail system's report, not a person's mail about one."""
     if _REPLIED.match(mail.subject) and not mail.is_from_system:
+        return False
+    if _PASSED.search(mail.subject):
         return False
     says_so = has_sign("opening", mail.text)
     if mail.is_named_system:

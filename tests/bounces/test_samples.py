@@ -66,3 +66,40 @@ def test_an_automatic_reply_is_known_by_its_subject_alone(subject: str) -> None:
 
     assert report.kind == "auto_reply"
     assert not any(one.hard for one in report.recipients)
+
+
+LATE = [
+    (
+        "This message was created automatically by mail delivery software. A message that you sent\nhas not yet been "
+        "delivered to one or more of its recipients:\n\n  jo@receiver.example\n    Delay reason: 451 4.7.1 Greylisted\n\n"
+        "No action is required on your part. Delivery attempts will continue. Eventually the mail delivery\n"
+        "software will give up, and when that happens, the message will be returned to you.\n"
+    ),
+    (
+        "   ** THIS IS A WARNING MESSAGE ONLY **\n\n<jo@receiver.example>... Deferred: Connection timed out\n"
+        "Warning: message still undelivered after 4 hours\nWill keep trying until message is 5 days old\n"
+    ),
+    "Ihre Nachricht konnte noch nicht zugestellt werden:\n\n  jo@receiver.example\n\nWeitere Zustellversuche folgen.\n",
+]
+OVER = [
+    "<jo@receiver.example>:\nI'm not going to try again; this message has been in the queue too long. (#4.4.1)\n",
+    "Delivery has been delayed and we have given up on:\n\n  jo@receiver.example\n    450 4.2.0 try again later\n",
+    "This is a permanent error. The following address failed:\n\n  jo@receiver.example\n    retry timeout exceeded\n",
+    "The message was delayed and could not be delivered:\n\n<jo@receiver.example>: 550 5.1.1 no such user\n",
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "action"), [*((one, "delayed") for one in LATE), *((one, "failed") for one in OVER)]
+)
+def test_what_is_late_is_not_lost_though_only_words_say_so(text: str, action: str) -> None:
+    """Else a warning would count as the end, and the mail that comes after it as none."""
+    mail = (
+        f"From: mailer-daemon@mx.example\nTo: shop@sender.example\nSubject: Mail delivery problem\n\n{text}"
+    )
+
+    report = read_report(mail.encode(), received_at=NOW)
+
+    assert [(one.address, one.action, one.hard and action == "delayed") for one in report.recipients] == [
+        ("jo@receiver.example", action, False)
+    ]

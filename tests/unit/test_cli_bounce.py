@@ -56,6 +56,17 @@ def test_each_mail_has_a_line(folder: Path) -> None:
     assert all(line["feedback_type"] is None for line in lines)
 
 
+def test_a_file_named_eml_is_one_mail(tmp_path: Path) -> None:
+    """Also where a mailbox gave it a From line and another mail is appended: one line a file is what is counted."""
+    stamp = b"From MAILER-DAEMON Fri Jan  1 00:00:00 2015\n"
+    (tmp_path / "a.eml").write_bytes(stamp + BOUNCE + b"\n" + stamp + BOUNCE.replace(b"jo@", b"al@"))
+
+    result = CliRunner().invoke(cli, ["bounce", "classify", str(tmp_path / "a.eml"), "--json"])
+
+    (line,) = map(json.loads, result.stdout.splitlines())
+    assert line["recipients"] == [EXPECTED]
+
+
 def test_a_file_that_cannot_be_read_does_not_stop_the_others(folder: Path) -> None:
     """It is told, in its place, and the exit code says so."""
     files = [str(folder / "missing.eml"), str(folder / "a.eml")]

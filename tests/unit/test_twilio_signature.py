@@ -63,6 +63,7 @@ def test_whatever_differs_is_forged(
         ("https://a.example:443/x", "https://a.example/x"),
         ("http://a.example:80/x", "http://a.example/x"),
         ("https://[::1]:443/x", "https://[::1]/x"),
+        ("https://a.example/x", "https://a.example:9443/x"),
     ],
 )
 def test_the_schemes_own_port_may_stand_there_or_not(signed: str, seen: str) -> None:

@@ -26,7 +26,8 @@ def sign(token: str, url: str, parameters: Parameters) -> str:
 def is_signed(token: str, url: str, parameters: Parameters, signature: str) -> bool:
     """Tell whether a signature is the gateway's, in constant time.
 
-    The gateway is known to sign with and without the scheme's own port, whichever the URL has.
+    The gateway is known to sign with and without the scheme's own port, whichever the URL has, and without any other
+    (its own validators try both).
     """
     given = signature.encode(errors="replace")
     return any(hmac.compare_digest(sign(token, one, parameters).encode(), given) for one in _spellings(url))
@@ -39,5 +40,5 @@ def _spellings(url: str) -> list[str]:
     rest, usual = url[found.end() :], _PORTS[found["scheme"].lower()]
     bare = f"{found['scheme']}://{found['host']}"
     if found["port"] not in (None, usual):
-        return [url]
+        return [url, f"{bare}{rest}"]
     return [f"{bare}{rest}", f"{bare}:{usual}{rest}"]
