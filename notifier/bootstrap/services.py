@@ -42,8 +42,9 @@ class Services(Deciding):
         if self.sms_keys is None:
             return None
         return InboundSms(
-            self.database, self.ack_requests, self.keyring, self.sms_keys, locale=self.settings.locale
-        )
+            self.database, self.ack_requests, self.keyring, self.sms_keys, locale=self.settings.locale,
+            safe_mode=self.safe_mode,
+        )  # fmt: skip
 
     @cached_property
     def link_requests(self) -> LinkRequests:

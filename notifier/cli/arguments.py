@@ -50,11 +50,11 @@ def iso_moment(text: str, option: str) -> datetime:
     """Read an ISO 8601 time, for an option about the future too; without an offset it is UTC."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (OverflowError, ValueError):
         raise ConfigError(
             "is no ISO 8601 time", field=option, mend="such as 2026-07-01T18:00Z or 2026-07-01T20:00+02:00"
         ) from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def read_moment(text: str, now: datetime) -> datetime | None:

@@ -10,7 +10,7 @@ from notifier.cli.arguments import moment as moment_type
 from notifier.cli.failures import FINDING
 from notifier.cli.opening import opened, who
 from notifier.cli.output import Column, json_option, say, show_fields, show_json, show_lines, show_table
-from notifier.cli.suppression_files import export, import_
+from notifier.cli.suppression_files import check_tenant, export, import_, is_address
 from notifier.crypto import blind_index
 from notifier.errors import ConfigError
 from notifier.logs import get_logger
@@ -55,7 +55,12 @@ def add(
     """Send nothing more to an address; what workers have at hand for it is taken back too."""
     end = iso_moment(until, "--until") if until else None
     with opened() as services:
+        check_tenant(services, tenant)
         check_scope(services, scope)
+        if "@" in address and not is_address(address):
+            raise ConfigError(
+                "is no address", field="ADDRESS", mend="one address, without a name or brackets"
+            )
         index = blind_index(services.keyring.index_key, tenant, address)
         with services.database.transaction() as connection:
             suppressions.suppress(connection, tenant, index, reason, scope=scope, until=end, note=note)

@@ -19,16 +19,24 @@ from notifier.cli.output import json_option, say, show_json, show_lines
 from notifier.crypto import blind_index
 from notifier.errors import ConfigError
 from notifier.logs import get_logger
+from notifier.mime import HeaderError, validate_address
 from notifier.recipients.suppression import Cause
+from notifier.reports.naming import NotFound
 from notifier.reports.suppressions import all_suppressions
 from notifier.store import suppressions
 from notifier.store.suppressions import SuppressionRow
+from notifier.store.tenants import known_tenants
 
 log = get_logger("cli")
 
 _COLUMNS = ("address", "address_hash", "scope", "cause", "reason", "since", "until", "note")
-_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+|\+[1-9][0-9]{6,14}")
+_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_MENTION = re.compile(r"[^\s@]@[^\s@]+\.[^\s@]")
 _HASH = re.compile(r"[0-9a-f]{32}")
+_SURPLUS = " "
+"""Names the cells beyond the columns; a column's own name would be known."""
+_PLAIN = frozenset({"reason", "note"})
 _BATCH = 1000
 _SHOWN = 100
 """Lines that are wrong, as far as they are shown one by one."""
@@ -56,13 +64,14 @@ def import_(*, file: Path, reason: str, dry_run: bool, tenant: str, is_json: boo
     cause, reason, since, until, note.
     """
     with opened() as services, _opened(file) as text:
-        reader = csv.DictReader(text)
-        _check_header(reader.fieldnames, file)
+        check_tenant(services, tenant)
+        reader = csv.DictReader(text, restkey=_SURPLUS, strict=True)
+        _check_header(reader, file)
         categories = frozenset({entry.category for entry in services.catalog} | {"*"})
         lines = _Reader(services, tenant, reason, categories)
         rows, wrong, added, new = list[SuppressionRow](), list[_Wrong](), 0, 0
-        for values in reader:
-            read = lines.read(values, reader.line_num)
+        for values in _rows(reader):
+            read = values if isinstance(values, _Wrong) else lines.read(values, reader.line_num)
             if isinstance(read, _Wrong):
                 wrong.append(read)
                 continue
@@ -108,8 +117,35 @@ def _opened(file: Path) -> IO[str]:
     return click.open_file(str(file), encoding="utf-8-sig", errors="replace")
 
 
-def _check_header(names: object, file: Path) -> None:
-    found = list(names) if isinstance(names, list | tuple) else []
+def check_tenant(services: Services, tenant: str) -> None:
+    """See that there is such a tenant: an entry of nobody's would keep nothing back.
+
+    Raises:
+        NotFound: there is none.
+    """
+    with services.database.connection() as connection:
+        if tenant not in known_tenants(connection):
+            raise NotFound(f"there is no tenant {tenant!r}; `notifier tenant list` lists them")
+
+
+def _rows(reader: "csv.DictReader[str]") -> Iterator[dict[str, str] | _Wrong]:
+    """Yield the lines; of one that is no CSV what is wrong with it."""
+    while True:
+        line = reader.reader.line_num + 1  # its own is of the last line that could be read
+        try:
+            yield next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            problem = "the quote is never closed" if "end of data" in str(error) else f"is no CSV: {error}"
+            yield _Wrong(line, "line", problem)
+
+
+def _check_header(reader: "csv.DictReader[str]", file: Path) -> None:
+    try:
+        found = list(reader.fieldnames or ())
+    except csv.Error:
+        found = []
     unknown = [name for name in found if name not in _COLUMNS]
     if not {"address", "address_hash"} & set(found) or unknown:
         raise ConfigError(
@@ -130,6 +166,8 @@ class _Reader:
     def read(self, values: Mapping[str, str], line: int) -> SuppressionRow | _Wrong:
         """Return one entry, or what is wrong with it; an address is never repeated."""
         cells = {name: value.strip() for name, value in values.items() if name in _COLUMNS and value}
+        if (flaw := _flaw(values, cells)) is not None:
+            return _Wrong(line, *flaw)
         index = _index(cells, self.tenant, self.services)
         if index is None:
             return _Wrong(line, "address", "is neither an address nor a number such as +491701234567")
@@ -150,13 +188,32 @@ class _Reader:
         )  # fmt: skip
 
 
+def _flaw(values: Mapping[str, str], cells: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the field of what must not be kept as it is, and why; None where nothing is wrong."""
+    if any(values.get(_SURPLUS, ())):
+        return "line", "has more cells than the first line names"
+    for name, value in cells.items():
+        if _CONTROL.search(value):
+            return name, "holds a line break or control character"
+        if name in _PLAIN and _MENTION.search(value):
+            return name, "holds an address, which would be kept in plain text"
+    return None
+
+
 def _index(cells: Mapping[str, str], tenant: str, services: Services) -> bytes | None:
     if address := cells.get("address"):
-        return (
-            blind_index(services.keyring.index_key, tenant, address) if _ADDRESS.fullmatch(address) else None
-        )
+        return blind_index(services.keyring.index_key, tenant, address) if is_address(address) else None
     digest = cells.get("address_hash", "")
     return bytes.fromhex(digest) if _HASH.fullmatch(digest) else None
+
+
+def is_address(text: str) -> bool:
+    """Tell whether it is a mail address, or a number in E.164: what is neither would keep nothing back."""
+    try:
+        validate_address(text, is_utf8_taken=True)
+    except HeaderError:
+        return _NUMBER.fullmatch(text) is not None
+    return True
 
 
 def _moment(cells: Mapping[str, str], name: str) -> datetime | None:

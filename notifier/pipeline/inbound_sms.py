@@ -4,14 +4,17 @@ Reads each once. Whoever is not known to any tenant gets no answer.
 """
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import orjson
 
 from notifier.crypto import Keyring, SmsKeys, blind_index
 from notifier.logs import get_logger
+from notifier.messages import ChannelName
 from notifier.pipeline.ack_links import AckRequests
 from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS
+from notifier.recipients.safe_mode import SafeMode
 from notifier.recipients.sms_answers import answer, short
 from notifier.recipients.sms_words import Said, Wish, read_sms
 from notifier.recipients.suppression import Cause
@@ -60,8 +63,9 @@ class InboundSms:
         keys: SmsKeys,
         *,
         locale: str,
+        safe_mode: SafeMode | None = None,
     ) -> None:
-        self._database, self._requests = database, requests
+        self._database, self._requests, self._safe_mode = database, requests, safe_mode
         self._keyring, self._keys, self._locale = keyring, keys, locale
         self._stopped: set[tuple[str, bytes]] = set()
         """Whose claimed messages are taken back once the transaction is committed."""
@@ -101,6 +105,13 @@ class InboundSms:
 
     def _read(self, connection: Connection, waiting: Waiting) -> Read:
         content = orjson.loads(self._keys.unseal(waiting.sealed))
+        read = self._act(connection, content)
+        mode = self._safe_mode
+        if mode is None or mode.is_allowed(ChannelName.SMS, content["from"]):
+            return read
+        return replace(read, reply=None)  # a staging system writes to nobody, not even to who wrote to it
+
+    def _act(self, connection: Connection, content: Mapping[str, str]) -> Read:
         said, sender = read_sms(content["body"]), self._sender(connection, content["from"])
         if not sender.codes and not sender.tenants:
             return Read(kind=said.wish.value, outcome="stranger")

@@ -1,5 +1,6 @@
 """Whom nothing is sent to, as operators see and change it; and mails nobody knows about (O8, B5)."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -203,3 +204,50 @@ def test_a_mail_that_was_lost_goes_another_way(
     assert [row[:2] for row in tracking.flow.messages()] == [("email", "failed"), ("sms", "sent")]
     assert run("unknown", "settle", message).exit_code == 2
     assert run("unknown", "settle", "nonsense", "--lost").exit_code == 1
+
+
+WRONG = """address,reason,since
+good@a.example,ok,
+Ann <named@a.example>,ok,
+nul@a.example,"x\0y",
+late@a.example,fine,9999-12-31T23:59:59-14:00
+told@a.example,as ann@a.example asked,
+more@a.example,a,,b
+"big@a.example",{big},
+"quote@a.example"d,ok,
+last@a.example,ok,
+open@a.example,"never closed
+lost@a.example,ok,
+"""
+
+
+def test_no_line_of_a_list_stops_the_others_or_leaks_an_address(
+    tracking: Tracking, run: Run, tmp_path: Path
+) -> None:
+    """Cells no spreadsheet would write, times beyond the calendar, a quote that swallows the rest: each is said."""
+    file = tmp_path / "list.csv"
+    file.write_text(WRONG.replace("{big}", "x" * 140_000))
+
+    done = run("suppression", "import", str(file), "--json")
+
+    said = json.loads(done.stdout)
+    assert (done.exit_code, said["read"]) == (1, 2)
+    assert [(one["line"], one["field"]) for one in said["wrong"]] == [
+        (3, "address"), (4, "reason"), (5, "since"), (6, "reason"), (7, "line"), (8, "line"), (9, "line"),
+        (11, "line"),
+    ]  # fmt: skip
+    assert "a.example" not in str(tracking.flow.query("SELECT reason, note FROM suppression"))
+
+
+def test_nobody_is_suppressed_for_a_tenant_there_is_none_of(run: Run, tmp_path: Path) -> None:
+    """A slip in the tenant, or in the address, would keep nothing back and say that it does."""
+    file = tmp_path / "list.csv"
+    file.write_text("address\na@a.example\n")
+
+    added = run("suppression", "add", "a@a.example", "--tenant", "acmee")
+    listed = run("suppression", "import", str(file), "--tenant", "acmee")
+    named = run("suppression", "add", "Ann <a@a.example>")
+
+    assert "there is no tenant 'acmee'" in added.stderr
+    assert "there is no tenant 'acmee'" in listed.stderr
+    assert "is no address" in named.stderr

@@ -11,11 +11,15 @@ from uuid import uuid4
 from xml.etree import ElementTree as ET
 
 import httpx
+import orjson
 import pytest
 
 from notifier.inbound.callbacks.twilio_signature import sign
 from notifier.pipeline.alert_states import open_alert
+from notifier.pipeline.inbound_sms import InboundSms
+from notifier.recipients.safe_mode import SafeMode
 from notifier.store.alerts import firing_alerts
+from notifier.store.sms_in import SmsDesk
 from tests.alerting import RULES, Stage
 from tests.contracts.sms_server import ACCOUNT, TOKEN
 from tests.integration.test_web import served
@@ -198,6 +202,31 @@ def test_a_code_is_its_phones_own(stage: Stage, answer: Answer) -> None:
     assert (replies[1] or "").startswith(f"The code {first} is not open.")
     assert (replies[2] or "").startswith("The code 9Y is not open.")
     assert set(takers(stage).values()) == {None}
+
+
+def test_a_staging_system_acts_on_texts_and_answers_nobody_but_those_it_names(stage: Stage) -> None:
+    """Safe mode holds for replies, too: an SMS is an SMS, whoever wrote first."""
+    down(stage, "web-1")
+    services = stage.flow.services
+    keys = services.sms_keys
+    assert keys is not None
+    reader = InboundSms(
+        services.database, services.ack_requests, services.keyring, keys, locale="en",
+        safe_mode=SafeMode(allow=frozenset({BOB}), redirect={}),
+    )  # fmt: skip
+    desk = SmsDesk(services.database)
+
+    asked = [
+        desk.hand_in(number, keys.seal(orjson.dumps({"from": number, "body": "STOP"})))
+        for number in (ANN, BOB)
+    ]
+    reader.run()
+
+    replies = [desk.reply(one) for one in asked]
+    assert replies[0] == (True, None)
+    assert replies[1][0]
+    assert replies[1][1] is not None
+    assert stage.flow.query("SELECT count(*) FROM suppression WHERE cause = 'stop'") == [(2,)]
 
 
 def test_stop_ends_texts_and_start_begins_them_again(stage: Stage, answer: Answer) -> None:
