@@ -98,7 +98,13 @@ def check_dmarc(
     if not spf and not dkim:
         detail = f"neither the envelope ({envelope_domain}) nor a signature stands for {domain}"
         return fail(name, detail, "sign with a key of this domain: `dkim` in the settings")
-    if not dkim:
+    return _judge_policy(name, domain, found, is_signed=dkim)
+
+
+def _judge_policy(name: str, domain: str, found: Mapping[str, Any], *, is_signed: bool) -> Check:
+    """Say what the policy of a domain is worth that something stands for."""
+    tags = found["tags"]
+    if not is_signed:
         detail = "only SPF stands for it, and a forwarded mail loses that"
         return Check(name=name, state=State.WARN, detail=detail, mend="sign: `dkim` in the settings")
     # A policy found above speaks to subdomains by sp (RFC 9989 §4.7).
