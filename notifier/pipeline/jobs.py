@@ -7,6 +7,7 @@ import html
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from urllib.parse import quote, quote_plus
 from uuid import UUID
 
 import orjson
@@ -512,5 +513,7 @@ def _secrets(event: Event, path: str) -> Iterator[str]:
 
 def _blank(text: str, secrets: list[str]) -> str:
     for secret in secrets:
-        text = text.replace(secret, "[secret]").replace(html.escape(secret), "[secret]")
+        # As it is, in markup, and in the address of a link.
+        for form in {secret, html.escape(secret), quote(secret), quote(secret, safe=""), quote_plus(secret)}:
+            text = text.replace(form, "[secret]")
     return text
