@@ -5,7 +5,7 @@ a keyed hash is no address, and forgetting it would have us write again.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -63,9 +63,19 @@ def suppress_all(connection: Connection, rows: Iterable[SuppressionRow]) -> int:
 
     After the commit, :func:`revoke` takes back what workers have already claimed.
     """
-    kept = {(row.tenant, row.address_index, row.scope, row.cause): row for row in rows}
+    kept: dict[tuple[str, bytes, str, str], SuppressionRow] = {}
+    for row in rows:
+        key = (row.tenant, row.address_index, row.scope, row.cause)
+        kept[key] = _merged(kept[key], row) if key in kept else row
     values = [[getattr(kept[key], name) for name in SuppressionRow.__slots__] for key in sorted(kept)]
     return sum(1 for row in _UPSERT.run(connection, values) if row[2])
+
+
+def _merged(one: SuppressionRow, other: SuppressionRow) -> SuppressionRow:
+    """Return what two entries of a batch come to, as the table has it with two of one after the other."""
+    older, newer = sorted((one, other), key=lambda row: (row.since, row.reason))
+    ends = [row.until for row in (one, other) if row.until is not None]
+    return replace(older, until=max(ends) if len(ends) == 2 else None, note=newer.note or older.note)  # noqa: PLR2004
 
 
 def suppress(

@@ -249,6 +249,22 @@ def test_a_rejection_and_the_taking_over_settle_alike_in_either_order(
     assert (state, reason) == (("pending", f"{words}; now by sms") if has_fallback else ("failed", words))
 
 
+@pytest.mark.parametrize("is_together", ["in one batch", "one by one"])
+def test_of_two_bounces_the_first_says_since_when(tracking: Tracking, is_together: str) -> None:
+    """In whatever order they are told, and in how many batches."""
+    start = datetime.now(UTC) - timedelta(hours=1)
+    sent = [tracking.send(subject=subject) for subject in ("A-1", "A-2")]
+    reports = [bounced(one, at=start + timedelta(minutes=place)) for place, one in enumerate(sent)]
+
+    if is_together == "in one batch":
+        tracking.report(*reports)
+    else:
+        for one in reversed(reports):
+            tracking.report(one)
+
+    assert tracking.flow.query("SELECT since, message_id FROM suppression") == [(start, sent[0])]
+
+
 def everything(message: UUID, start: datetime) -> list[Receipt]:
     """Return many reports of one message, some of which contradict each other."""
     kinds = [

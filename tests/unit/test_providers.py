@@ -115,7 +115,7 @@ def test_a_mistake_is_told_with_file_line_field_and_mend(
     assert error.mend
 
 
-@pytest.mark.parametrize("name", ["sms", "portal", "main", "Größe", "a/b", "UPPER"])
+@pytest.mark.parametrize("name", ["sms", "portal", "main", "link", "tracking", "Größe", "a/b", "UPPER"])
 def test_a_name_that_is_taken_or_fits_no_address_is_refused(tmp_path: Path, name: str) -> None:
     """Callbacks come to /callbacks/<name>, and attempts name who sent."""
     text = "relays: {main: {host: mail.example.com}}\nrelay: main\nproviders:\n"
