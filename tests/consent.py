@@ -26,7 +26,7 @@ LINK = re.compile(rf"{PUBLIC}(/[up]/[A-Za-z0-9_-]+)")
 TYPES = """
 events:
   - {type: news.made, title: News, category: news, class: subscription, schema: {type: object}, sample: {},
-     sample_subject: x, secret: [reset_url]}
+     sample_subject: x, secret: [reset_url, code]}
   - {type: offer.made, title: Offer, category: offers, class: marketing, schema: {type: object}, sample: {},
      sample_subject: x}
   - {type: club.made, title: Club, category: club, class: marketing, preference: opt_in, schema: {type: object},
@@ -48,7 +48,9 @@ NAMES = (
 _BODY = """{% extends "_layouts/base.html.j2" %}
 {% block heading %}Hello{% endblock %}
 {% block content %}<p>See <a href="https://shop.example/a?b=1&amp;c=2">this</a>{% if data.reset_url is defined %}
-or <a href="{{ data.reset_url | url }}">reset</a>{% endif %} or <a href="mailto:x@example.org">write</a>.</p>
+or <a href="{{ data.reset_url | url }}">reset</a>{% endif %}{% if data.code is defined %}
+or <a href="https://shop.example/in?code={{ data.code | urlencode }}">in</a>{% endif %}
+or <a href="mailto:x@example.org">write</a>.</p>
 {% endblock %}
 """
 _TEXT = """{% extends "_layouts/base.txt.j2" %}

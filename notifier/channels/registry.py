@@ -41,8 +41,8 @@ RELAY = Capabilities(
 )
 """What one can have of an SMTP relay."""
 
-_RESERVED = frozenset({"sms", "portal", "console", "mail"})
-"""Names of what is always there, and of the source of bounces by mail."""
+_RESERVED = frozenset({"sms", "portal", "console", "mail", "link", "tracking"})
+"""Names of what is always there, and of the sources of reports of our own: bounces by mail, links, pictures."""
 
 
 def read_providers(settings: Settings) -> dict[str, ProviderSettings]:

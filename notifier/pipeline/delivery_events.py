@@ -34,7 +34,7 @@ _SAID = {
     ReceiptKind.UNSUBSCRIBED: "unsubscribed",
 }
 _REPEATED = frozenset({ReceiptKind.OPENED, ReceiptKind.CLICKED, ReceiptKind.REPLIED})
-"""Each of these is one more of them; of the others a message has one."""
+"""Each of these is one more of them; of the others a message has one, and of bounces one of each class."""
 
 
 class DeliveryEvents:
@@ -60,7 +60,7 @@ class DeliveryEvents:
         if not any(rule.is_enabled for rule in self._rules.rules_for(type_)) or type_ not in self._catalog:
             return None
         event = Event(
-            id=f"{message.id}:{name}" + (f":{report.key}" if told.kind in _REPEATED else ""),
+            id=_id(report, name),
             source=SOURCE,
             type=type_,
             subject=message.subject,
@@ -74,6 +74,14 @@ class DeliveryEvents:
             log.error("track.refused", type=type_, field=error.field, reason=error.reason)
             return None
         return Incoming(event=event, entry=entry, lane=Urgency(entry.urgency), at=now)
+
+
+def _id(report: MessageReport, name: str) -> str:
+    """Return the event's id: a bounce for good is another fact than the one before that might have passed."""
+    told, message = report.receipt, report.message
+    if told.kind in _REPEATED:
+        return f"{message.id}:{name}:{report.key}"
+    return f"{message.id}:{name}" + (f":{told.bounce.value}" if told.bounce else "")
 
 
 def _data(report: MessageReport) -> dict[str, Json]:

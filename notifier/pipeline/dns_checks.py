@@ -26,6 +26,8 @@ _BITS = 2048
 _ED25519_BYTES = 32
 """RFC 8463 §3: published as it is, not as DER."""
 _SECONDS = 3.0
+_WALK = 7
+"""Labels of the longest parent asked for (RFC 9989 §4.10)."""
 
 
 class NoAnswer(Exception):
@@ -88,17 +90,30 @@ def check_dmarc(
         mend = f"publish a TXT record at _dmarc.{domain}: `v=DMARC1; p=none; rua=mailto:…` to begin with"
         return _unanswered(name) if _is_silent(found) else fail(name, str(found["error"]), mend)
     tags = found["tags"]
-    spf = _is_aligned(domain, envelope_domain, str(tags["aspf"]["value"]), resolver)
-    dkim = any(_is_aligned(domain, one, str(tags["adkim"]["value"]), resolver) for one in signing)
+    try:
+        spf = _is_aligned(domain, envelope_domain, str(tags["aspf"]["value"]), resolver)
+        dkim = any(_is_aligned(domain, one, str(tags["adkim"]["value"]), resolver) for one in signing)
+    except NoAnswer:
+        return _unanswered(name)
     if not spf and not dkim:
         detail = f"neither the envelope ({envelope_domain}) nor a signature stands for {domain}"
         return fail(name, detail, "sign with a key of this domain: `dkim` in the settings")
-    if not dkim:
+    return _judge_policy(name, domain, found, is_signed=dkim)
+
+
+def _judge_policy(name: str, domain: str, found: Mapping[str, Any], *, is_signed: bool) -> Check:
+    """Say what the policy of a domain is worth that something stands for."""
+    tags = found["tags"]
+    if not is_signed:
         detail = "only SPF stands for it, and a forwarded mail loses that"
         return Check(name=name, state=State.WARN, detail=detail, mend="sign: `dkim` in the settings")
-    if str(tags["p"]["value"]) == "none":
-        detail = f"p=none at {found['location']}: forged mail in our name is still delivered"
-        return Check(name=name, state=State.WARN, detail=detail, mend="p=quarantine once reports look right")
+    # A policy found above speaks to subdomains by sp (RFC 9989 §4.7).
+    tag = "p" if str(found["location"]).lower() == domain.lower() or "sp" not in tags else "sp"
+    if str(tags[tag]["value"]) == "none":
+        detail = f"{tag}=none at {found['location']}: forged mail in our name is still delivered"
+        return Check(
+            name=name, state=State.WARN, detail=detail, mend=f"{tag}=quarantine once reports look right"
+        )
     if found["warnings"]:
         detail, mend = str(found["warnings"][0]), "see RFC 9989"
         return Check(name=name, state=State.WARN, detail=detail, mend=mend)
@@ -201,9 +216,28 @@ def _is_aligned(domain: str, other: str, mode: str, resolver: dns.resolver.Resol
 
 
 def _organisation(domain: str, resolver: dns.resolver.Resolver) -> str:
-    """Return the organisational domain: where the tree walk finds the record, else the domain itself."""
-    found: Mapping[str, Any] = judge_dmarc(domain, resolver=resolver, timeout=_SECONDS, retries=0)
-    return str(found.get("location") or domain).lower()
+    """Return the organisational domain by the tree walk of RFC 9989 §4.10.
+
+    Not where the policy is found: a subdomain with a record of its own still belongs to the domain above it.
+    """
+    labels = domain.lower().rstrip(".").split(".")
+    found = labels
+    for length in (len(labels), *range(min(len(labels) - 1, _WALK), 0, -1)):
+        here = labels[len(labels) - length :]
+        records = [_tags(one) for one in _texts("_dmarc." + ".".join(here), resolver) if _is_dmarc(one)]
+        if len(records) != 1:
+            continue
+        if records[0].get("psd") == "y" and length < len(labels):
+            return ".".join(labels[len(labels) - length - 1 :])
+        found = here
+        if records[0].get("psd") == "n":
+            break
+    return ".".join(found)
+
+
+def _is_dmarc(record: str) -> bool:
+    name, _, value = record.partition(";")[0].partition("=")
+    return (name.strip(), value.strip()) == ("v", "DMARC1")
 
 
 def _tags(record: str) -> dict[str, str]:

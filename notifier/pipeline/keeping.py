@@ -6,6 +6,7 @@ Seals nothing; who stores it does.
 import html
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from urllib.parse import quote, quote_plus
 
 from notifier.events import Event, Json
 from notifier.messages import Rendered
@@ -44,7 +45,9 @@ def _at(event: Event, path: str) -> Iterator[str]:
 
 def _blank(text: str, secrets: list[str]) -> str:
     for secret in secrets:
-        text = text.replace(secret, "[secret]").replace(html.escape(secret), "[secret]")
+        # As it is, in markup, and in the address of a link.
+        for form in {secret, html.escape(secret), quote(secret), quote(secret, safe=""), quote_plus(secret)}:
+            text = text.replace(form, "[secret]")
     return text
 
 

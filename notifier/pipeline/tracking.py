@@ -6,6 +6,7 @@ Each of the three is asked for each mail, and consent once more at each hit (``n
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from urllib.parse import unquote, unquote_plus
 from uuid import UUID
 
 import orjson
@@ -100,7 +101,7 @@ class Tracker:
             done = rewrite_links(
                 html,
                 lambda number: f"{self._public_url}/c/{token}.{number}",
-                lambda href: href.startswith(self._public_url) or any(one in href for one in secrets),
+                lambda href: href.startswith(self._public_url) or _holds(href, secrets),
             )
             html, targets = done.html, done.targets
         html = add_marks(
@@ -117,3 +118,8 @@ class Tracker:
             expires_at=made_at + self._lifetime,
         )
         return replace(content, html=html), kept
+
+
+def _holds(href: str, secrets: Collection[str]) -> bool:
+    """Tell whether a secret stands in a link, as it is or encoded (RFC 3986 §2.1, and as forms do it)."""
+    return any(one in form for form in {href, unquote(href), unquote_plus(href)} for one in secrets)

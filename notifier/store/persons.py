@@ -157,6 +157,15 @@ def erase(connection: Connection, tenant: str, address_index: bytes) -> Erasure 
     if row is None:
         return None
     let_go(connection, row[0])
+    connection.execute(
+        "DELETE FROM soft_bounce WHERE tenant = %s AND address_index = %s", [tenant, address_index]
+    )
+    # Of what came back to a message of the person's nobody knows what it says.
+    connection.execute(
+        """DELETE FROM unreadable_mail USING message
+           WHERE message.id = unreadable_mail.message_id AND message.person_id = %s""",
+        row,
+    )
     forget_choices(connection, row[0])
     connection.execute("DELETE FROM told WHERE tenant = %s AND person_id = %s", [tenant, row[0]])
     contacts = connection.execute("DELETE FROM contact WHERE person_id = %s", [row[0]]).rowcount

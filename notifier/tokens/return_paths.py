@@ -11,7 +11,8 @@ from uuid import UUID
 
 _LOCAL_LIMIT = 64
 _PATH_LIMIT = 254
-_FORM = re.compile(r"(?:[^@]*\+)?b([a-z2-7]{26})([a-z2-7]{16})@[^@\s]+")
+# BATV (prvs=…=) and SRS0=…= put words before a local part, which some servers bounce to.
+_FORM = re.compile(r"(?:[^@]*[+=])?b([a-z2-7]{26})([a-z2-7]{16})@[^@\s]+")
 
 
 def mint_return_path(key: bytes, message: UUID, envelope_sender: str) -> str:

@@ -71,7 +71,7 @@ def test_an_automatic_reply_is_known_by_its_subject_alone(subject: str) -> None:
 LATE = [
     (
         "This message was created automatically by mail delivery software. A message that you sent\nhas not yet been "
-        "delivered to one or more of its recipients:\n\n  jo@receiver.example\n    Delay reason: 451 4.7.1 Greylisted\n\n"
+        "delivered to one or more of its recipients:\n\n  jo@receiver.example\n    Delay reason: 451 4.7.1 Greylist\n\n"
         "No action is required on your part. Delivery attempts will continue. Eventually the mail delivery\n"
         "software will give up, and when that happens, the message will be returned to you.\n"
     ),

@@ -90,6 +90,12 @@ CASE = Case(
             as_json(403, message="Domain mg.example.com is not allowed to send: recipient limit exceeded"),
             TemporaryFailure, Fault.RATE, "rate-limited",
         ),
+        Refusal(
+            as_json(402, message="Domain mg.example.com is not allowed to send: request limit exceeded, try again"),
+            TemporaryFailure, Fault.RATE, "rate-limited",
+        ),
+        Refusal(as_json(400, message="The domain is disabled. Please contact support"),
+                PermanentFailure, Fault.SENDER, "domain-may-not-send", is_account=True),
         Refusal(as_json(404, message="Domain not found"), PermanentFailure, Fault.SENDER, "domain-not-found",
                 is_account=True),
         Refusal(Answer(413, "too large"), PermanentFailure, Fault.CONTENT, "too-long"),

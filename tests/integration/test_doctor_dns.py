@@ -112,6 +112,51 @@ def test_dmarc_asks_who_stands_for_the_domain(
     assert words in found.detail
 
 
+OWN = '"v=DMARC1; p=reject; rua=mailto:d@shop.test"'
+
+
+@pytest.mark.parametrize(
+    ("records", "signing", "is_ours"),
+    [
+        # A subdomain with a record of its own belongs to the domain above it all the same.
+        ({"news.shop.test": OWN, "shop.test": OWN}, "mail.shop.test", True),
+        ({"news.shop.test": OWN}, "mail.shop.test", False),
+        ({"news.shop.test": '"v=DMARC1; p=reject; psd=n"', "shop.test": OWN}, "mail.shop.test", False),
+        # Of a public suffix nobody is a part.
+        ({"news.shop.test": OWN, "test": '"v=DMARC1; p=reject; psd=y"'}, "other.test", False),
+        ({"news.shop.test": OWN, "test": '"v=DMARC1; p=reject; psd=y"'}, "mail.shop.test", True),
+    ],
+)
+def test_who_belongs_to_one_organisation_is_found_by_walking_up(
+    records: dict[str, str],
+    signing: str,
+    is_ours: bool,  # noqa: FBT001
+) -> None:
+    """RFC 9989 §4.10: the record with the fewest labels says it, or one with psd."""
+    with DnsServer(zone_of(records)) as server:
+        found = check_dmarc("news.shop.test", "news.shop.test", [signing], new_resolver([server.place]))
+
+    assert ("only SPF" not in found.detail) is is_ours, found
+
+
+def test_a_policy_from_above_counts_by_what_it_says_to_subdomains() -> None:
+    """p=reject; sp=none protects no subdomain (RFC 9989 §4.7)."""
+    zone = zone_of({"shop.test": '"v=DMARC1; p=reject; sp=none; rua=mailto:d@shop.test"'})
+    with DnsServer(zone) as server:
+        found = check_dmarc("news.shop.test", "shop.test", ["shop.test"], new_resolver([server.place]))
+
+    assert found.state is State.WARN
+    assert "sp=none at shop.test" in found.detail
+
+
+def zone_of(records: dict[str, str]) -> Zone:
+    """Return a zone with these DMARC records."""
+    return {
+        **{(f"{name}.test", "A"): ["192.0.2.1"] for name in ("news.shop", "mail.shop", "other")},
+        **{(f"_dmarc.{name}", "TXT"): [record] for name, record in records.items()},
+    }
+
+
 def test_a_domain_without_a_policy_is_told_what_to_publish() -> None:
     """The record, ready to copy."""
     with DnsServer({("shop.test", "A"): ["192.0.2.1"]}) as server:

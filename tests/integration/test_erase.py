@@ -18,6 +18,7 @@ from notifier.crypto import blind_index
 from notifier.decisions import Contact
 from notifier.ids import uuid7
 from notifier.pipeline.erase import Erased, Eraser
+from notifier.receipts import BounceClass
 from notifier.recipients.mentions import ERASED
 from notifier.store import work
 from notifier.store.contacts import save_contact
@@ -27,6 +28,7 @@ from notifier.store.tenants import add_tenant
 from tests.command import CUSTOMER, Run, command, document, shipped
 from tests.contracts.smtp_server import Say
 from tests.services import Flow, MakeFlow, as_role
+from tests.tracking import Tracking, bounced
 
 pytestmark = pytest.mark.servers
 
@@ -292,6 +294,24 @@ def test_an_event_of_a_type_nobody_knows_any_more_is_not_kept(flow: Flow, make_f
     done = erase(later)
 
     assert (done.events, private(flow)) == (1, [None])
+
+
+def test_what_came_back_is_forgotten_but_not_that_it_did(tracking: Tracking, database_url: str) -> None:
+    """Bounces that were counted, and mails nobody could read, go; the suppression stays (ICO)."""
+    address = tracking.flow.services.catalog["order.shipped"].sample["customer"]["email"]
+    message = tracking.send()
+    tracking.report(bounced(message, BounceClass.SOFT), bounced(message, text=f"550 {address}: unknown"))
+    with psycopg.connect(database_url) as admin:
+        admin.execute(
+            "INSERT INTO unreadable_mail VALUES (%s, %s, 1, 'x', 'x'), (%s, %s, 1, 'x', 'x')",
+            [b"1", message, b"2", uuid4()],
+        )
+
+    erase(tracking.flow, address)
+
+    assert tracking.suppressions() == [("hard_bounce", "*")]
+    assert tracking.flow.query("SELECT count(*) FROM soft_bounce") == [(0,)]
+    assert tracking.flow.query("SELECT digest FROM unreadable_mail") == [(b"2",)]
 
 
 def test_other_tenants_are_not_touched(flow: Flow) -> None:

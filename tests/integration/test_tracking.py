@@ -18,6 +18,7 @@ from notifier.pipeline.erase import Eraser
 from notifier.pipeline.tracking import Tracker
 from notifier.store import consents
 from notifier.store.database import Database
+from notifier.store.messages import unpack
 from tests.consent import ANN, PUBLIC, Stage, path_of
 from tests.integration.test_web import served
 from tests.services import MakeFlow
@@ -147,6 +148,23 @@ def test_secrets_and_our_own_links_lead_straight(stage: Tracked) -> None:
     assert f'href="{PUBLIC}{path_of(mail, "p")}"' in html
     assert 'href="mailto:x@example.org"' in html
     assert html.count("/c/") == 2  # one link, one trap
+
+
+def test_a_secret_is_known_in_the_form_links_have_it(stage: Tracked) -> None:
+    """Percent-encoded in the address of a link, it is no less a secret: neither passed on nor kept."""
+    stage.agree(*PURPOSES)
+
+    mail = stage.tell("news.made", code="a b+c/ü==")
+
+    services = stage.flow.services
+    ((sealed, key),) = stage.flow.query(
+        """SELECT body.sealed, person.data_key FROM body JOIN message ON message.id = body.message_id
+           JOIN person ON person.id = message.person_id"""
+    )
+    kept = unpack(services.keyring.open_data_key(key).unseal(sealed, b"body"))
+    assert 'href="https://shop.example/in?code=a%20b%2Bc/%C3%BC%3D%3D"' in html_of(mail)
+    assert b"code=[secret]" in kept
+    assert b"%C3%BC" not in kept
 
 
 def test_an_open_and_a_click_are_told(stage: Tracked, web: httpx.Client) -> None:

@@ -56,6 +56,8 @@ TABLE = [
     (Phase.DOT, "552 5.2.2 Mailbox full", T, Fault.MAILBOX, "mailbox-full"),
     (Phase.RCPT, "452 4.2.2 The email account is over quota", T, Fault.MAILBOX, "mailbox-full"),
     (Phase.RCPT, "552 Exceeded storage allocation", T, Fault.MAILBOX, "mailbox-full"),
+    (Phase.RCPT, "550 Requested mail action aborted: exceeded storage allocation", T, Fault.MAILBOX, "mailbox-full"),
+    (Phase.RCPT, "554 delivery error: dd This user has insufficient storage", T, Fault.MAILBOX, "mailbox-full"),
     (Phase.RCPT, "550 The mailbox is full", T, Fault.MAILBOX, "mailbox-full"),
     # the content
     (Phase.MAIL, "552 5.3.4 Message size exceeds fixed limit", P, Fault.CONTENT, "too-large"),

@@ -47,6 +47,15 @@ def test_a_base_that_leaves_no_room_is_left_out(base: str) -> None:
     assert message_of_return_path(KEY, path) == message
 
 
+@pytest.mark.parametrize("before", ["prvs=1234567890=", "SRS0=Hs4=Tt=example.com="])
+@pytest.mark.parametrize("base", [BASE, "a" * 21 + "@example.com"])
+def test_what_servers_put_in_front_is_no_part_of_it(before: str, base: str) -> None:
+    """BATV and SRS both end theirs with an equals sign; some bounces come back to that."""
+    message = uuid7()
+
+    assert message_of_return_path(KEY, before + mint_return_path(KEY, message, base)) == message
+
+
 def test_a_longest_base_keeps_its_place() -> None:
     """20 letters, a plus and the token are 64."""
     path = mint_return_path(KEY, uuid7(), "a" * 20 + "@example.com")
