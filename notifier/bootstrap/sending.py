@@ -21,10 +21,10 @@ from notifier.delivery.destinations import Destinations
 from notifier.events import Urgency
 from notifier.messages import ChannelName
 from notifier.pipeline.ack_links import AckLinks
+from notifier.pipeline.composing import Composer
 from notifier.pipeline.deliver import Deliver
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.inbox import PortalInbox
-from notifier.pipeline.jobs import Composer
 from notifier.pipeline.lost_messages import LostMessages
 from notifier.pipeline.pacing import Pacing
 from notifier.pipeline.person_links import PersonLinks

@@ -27,8 +27,9 @@ from notifier.errors import (
 from notifier.logs import get_logger
 from notifier.messages import ChannelName, MessageStatus
 from notifier.pipeline.claiming import Claimer
+from notifier.pipeline.composing import Composed
 from notifier.pipeline.flows import Place
-from notifier.pipeline.jobs import Composed, Job
+from notifier.pipeline.jobs import Job
 from notifier.pipeline.lookups import ChunkLookups
 from notifier.pipeline.record import Try, attempt_of
 from notifier.pipeline.settle import Settler

@@ -11,8 +11,9 @@ from uuid import UUID, uuid4
 from notifier.clock import Clock
 from notifier.delivery.outcome import channel_deadlines
 from notifier.logs import get_logger
+from notifier.pipeline.composing import Composer
 from notifier.pipeline.flows import Flows
-from notifier.pipeline.jobs import Composer, Job, Unopenable, Unready
+from notifier.pipeline.jobs import Job, Unopenable, Unready
 from notifier.pipeline.rows import work_row
 from notifier.recipients.resolve import address_on
 from notifier.store import suppressions, work

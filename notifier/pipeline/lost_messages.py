@@ -11,7 +11,8 @@ from notifier.delivery.fate import Sibling, is_left_untold
 from notifier.delivery.outcome import Fallback
 from notifier.logs import get_logger
 from notifier.messages import MessageStatus
-from notifier.pipeline.jobs import Composer, Job, Unopenable, Unready
+from notifier.pipeline.composing import Composer
+from notifier.pipeline.jobs import Job, Unopenable, Unready
 from notifier.pipeline.record import Recorder
 from notifier.store import receipts
 from notifier.store.database import Connection

@@ -17,10 +17,11 @@ from notifier.delivery.outcome import channel_deadlines
 from notifier.events import Event, Urgency
 from notifier.logs import get_logger
 from notifier.messages import MessageStatus
+from notifier.pipeline.composing import Composer
 from notifier.pipeline.decide import Decider
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS, Incoming
-from notifier.pipeline.jobs import Composer, Job, Unopenable, Unready
+from notifier.pipeline.jobs import Job, Unopenable, Unready
 from notifier.pipeline.pacing import Pacing, ask_of
 from notifier.pipeline.rows import work_row
 from notifier.recipients.gathering import SHOWN, Entry, Said, digest_data, outdated

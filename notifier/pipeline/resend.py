@@ -16,8 +16,9 @@ from notifier.delivery.policy import DeliveryPolicy
 from notifier.errors import NotifierError
 from notifier.logs import get_logger
 from notifier.messages import MessageStatus
+from notifier.pipeline.composing import Composer
 from notifier.pipeline.flows import Flows
-from notifier.pipeline.jobs import Composer, Job, Unopenable, Unready
+from notifier.pipeline.jobs import Job, Unopenable, Unready
 from notifier.pipeline.rows import new_message
 from notifier.recipients.resolve import address_on
 from notifier.rules.ruleset import RuleSet

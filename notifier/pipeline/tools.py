@@ -12,8 +12,8 @@ from notifier.broker.wakeups import WakeUps
 from notifier.clock import Clock
 from notifier.delivery.policy import DeliveryPolicy
 from notifier.messages import MessageStatus
+from notifier.pipeline.composing import Composer
 from notifier.pipeline.flows import Flows
-from notifier.pipeline.jobs import Composer
 from notifier.pipeline.lookups import Lookups
 from notifier.pipeline.record import Outcome, Recorder
 from notifier.pipeline.throttling import Throttling

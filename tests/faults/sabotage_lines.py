@@ -17,9 +17,9 @@ from notifier.broker.intake import GROUP, Intake
 from notifier.channels import smtp_connection, smtp_session
 from notifier.channels.smtp_connection import network
 from notifier.errors import Phase, SendError
-from notifier.pipeline import jobs
+from notifier.pipeline import envelopes
 from notifier.pipeline.chunk import Chunk
-from notifier.pipeline.jobs import Composed
+from notifier.pipeline.composing import Composed
 from notifier.store import database
 from notifier.store.database import Connection
 from notifier.tokens import mint_message_id
@@ -53,7 +53,7 @@ def new_id_each_try(put: Put) -> None:
     def anew(key: bytes, _message: UUID, domain: str) -> str:
         return mint_message_id(key, uuid4(), domain)
 
-    put(jobs, "mint_message_id", anew)
+    put(envelopes, "mint_message_id", anew)
 
 
 def lease_without_deadlines(put: Put) -> None:

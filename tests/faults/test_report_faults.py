@@ -13,7 +13,7 @@ import pytest
 
 from notifier.delivery.fate import Known, fate_of
 from notifier.messages import ChannelName
-from notifier.pipeline.jobs import Composed
+from notifier.pipeline.composing import Composed
 from notifier.receipts import BounceClass, Receipt, ReceiptKind
 from notifier.store.database import Database
 from notifier.store.reports import ReportDesk
