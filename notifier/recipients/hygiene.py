@@ -86,12 +86,14 @@ _KNOWN = (
     "mail.ru", "proton.me", "protonmail.com", "me.com", "mac.com", "comcast.net", "verizon.net", "att.net",
     "sbcglobal.net", "bluewin.ch", "telenet.be", "ziggo.nl", "seznam.cz", "wp.pl", "qq.com", "163.com", "126.com",
     "naver.com", "uol.com.br", "fastmail.com", "zoho.com", "mail.com", "ymail.com", "rocketmail.com", "gmx.com",
-    "gmx.at",
+    "gmx.at", "email.com",
 )  # fmt: skip
 _KNOWN_SET = frozenset(_KNOWN)
 _ENDINGS: Mapping[str, str] = dict.fromkeys(
-    ("con", "cmo", "ocm", "vom", "xom", "comm", "coom", "cpm", "om"), "com"
+    ("con", "cmo", "ocm", "vom", "xom", "comm", "coom", "cpm"), "com"
 ) | dict.fromkeys(("ent", "nte", "met", "nett"), "net")
+_COUNTRIES: Mapping[str, str] = {"om": "com", "cm": "com"}
+"""Countries whose ending is a slip behind a well-known name, and nowhere else."""
 _SHORT = 6
 """A name of fewer letters is too near to others for one letter to say much."""
 
@@ -120,10 +122,13 @@ def examine(
     """
     typed = address.strip()
     try:
-        wire = validate_address(typed)
+        wire = validate_address(typed, is_utf8_taken=True)
     except HeaderError as error:
         return Examined(concerns=(Concern.SYNTAX,), problem=error.problem, suggestion=_mended(typed))
     local, _, domain = wire.rpartition("@")
+    if "." not in domain:  # RFC 5321 §2.3.5
+        problem = "the domain has no dot: it means something in one house only, if at all"
+        return Examined(concerns=(Concern.SYNTAX,), problem=problem)
     concerns = []
     if look_up is not None:
         found = look_up(domain)
@@ -171,6 +176,8 @@ def nearest_domain(domain: str) -> str | None:
     name, _, ending = domain.rpartition(".")
     if ending in _ENDINGS and name:
         return f"{name}.{_ENDINGS[ending]}"
+    if (meant := f"{name}.{_COUNTRIES.get(ending)}") in _KNOWN_SET:
+        return meant
     return next((known for known in _KNOWN if _is_slip(domain, known)), None)
 
 
