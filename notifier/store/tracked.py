@@ -37,6 +37,7 @@ class TrackedView:
     opens: bool
     """The person allows it now that opening is told."""
     clicks: bool
+    tenant: str
 
 
 _SAVE = BulkInsert(

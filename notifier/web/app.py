@@ -70,7 +70,9 @@ def create_app(services: Services, *, openapi: bool = False) -> FastAPI:
     app.include_router(ack_router(LinkDesk(database)))
     app.include_router(unsubscribe_router(PersonLinkDesk(database), settings))
     app.include_router(preference_router(PersonLinkDesk(database), settings))
-    app.include_router(tracking_router(TrackDesk(database), ReportDesk(database), settings.brand))
+    app.include_router(
+        tracking_router(TrackDesk(database), ReportDesk(database), settings.brand, settings.tracking)
+    )
     if (gateway := Gateway.of(settings)) is not None:
         app.include_router(sms_router(SmsDesk(database), gateway))
     return app

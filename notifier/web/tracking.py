@@ -1,9 +1,12 @@
 """The picture and the links of mails whose readers agreed to be tracked: serve first, record second.
 
-A link leads only where the mail we wrote said; consent is asked for at each hit, and without it nothing is recorded.
+A link leads only where the mail we wrote said; consent is asked for at each hit, and the tenant's wish: without both
+nothing is recorded.
 """
 
 import base64
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -16,7 +19,7 @@ from notifier.events import Json
 from notifier.inbound.hits import Hit, judge
 from notifier.logs import get_logger
 from notifier.receipts import Receipt, ReceiptKind
-from notifier.setting_tables import Brand
+from notifier.setting_tables import Brand, Tracking
 from notifier.store.database import DatabaseUnavailable
 from notifier.store.reports import ReportDesk
 from notifier.store.tracked import TrackDesk, TrackedView
@@ -36,10 +39,12 @@ _BUCKET = timedelta(minutes=1)
 """The same again within it is one: pictures are fetched twice, links pressed twice."""
 
 
-def tracking_router(desk: TrackDesk, reports: ReportDesk, brand: Brand) -> APIRouter:
+def tracking_router(
+    desk: TrackDesk, reports: ReportDesk, brand: Brand, wanted: Mapping[str, Tracking]
+) -> APIRouter:
     """Make the endpoints."""
     router = APIRouter(tags=["links"], include_in_schema=False)
-    tracking = _Tracking(desk, reports, brand)
+    tracking = _Tracking(desk, reports, brand, wanted)
 
     # Not async: they wait for the database, each in a thread of its own.
     @router.api_route("/o/{name}.gif", methods=["GET", "HEAD"])
@@ -57,14 +62,16 @@ def tracking_router(desk: TrackDesk, reports: ReportDesk, brand: Brand) -> APIRo
 
 
 class _Tracking:
-    def __init__(self, desk: TrackDesk, reports: ReportDesk, brand: Brand) -> None:
-        self._desk, self._reports, self._brand = desk, reports, brand
+    def __init__(
+        self, desk: TrackDesk, reports: ReportDesk, brand: Brand, wanted: Mapping[str, Tracking]
+    ) -> None:
+        self._desk, self._reports, self._brand, self._wanted = desk, reports, brand, wanted
         self._throttle = Throttle(_HITS)
 
     def open(self, request: Request, name: str) -> None:
         parts = split_tracked_link(f"{name}.{TRAP}")
         try:
-            view = self._desk.look(link_digest(parts[0])) if parts is not None else None
+            view = self._look(parts[0]) if parts is not None else None
             if view is not None and view.opens:
                 self._record(request, view, ReceiptKind.OPENED, {})
         except DatabaseUnavailable as error:
@@ -76,7 +83,7 @@ class _Tracking:
             return self._message(request, State.UNKNOWN)
         token, number = parts
         try:
-            view = self._desk.look(link_digest(token))
+            view = self._look(token)
             if view is not None and number == TRAP and view.clicks:
                 self._desk.trap(link_digest(token))
         except DatabaseUnavailable as error:
@@ -89,6 +96,14 @@ class _Tracking:
             self._record_if_possible(request, view, int(number), target)
         headers = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
         return RedirectResponse(target, status_code=302, headers=headers)
+
+    def _look(self, token: str) -> TrackedView | None:
+        """Return what is known of a mail, and what of it may be told now."""
+        view = self._desk.look(link_digest(token))
+        if view is None:
+            return None
+        wanted = self._wanted.get(view.tenant) or Tracking()
+        return replace(view, opens=view.opens and wanted.opens, clicks=view.clicks and wanted.clicks)
 
     def _record_if_possible(self, request: Request, view: TrackedView, number: int, target: str) -> None:
         """Record it; whoever follows a link gets there although nobody could write it down."""

@@ -16,6 +16,7 @@ from notifier.clock import VirtualClock
 from notifier.messages import MessageClass
 from notifier.pipeline.erase import Eraser
 from notifier.pipeline.tracking import Tracker
+from notifier.setting_tables import Tracking
 from notifier.store import consents
 from notifier.store.database import Database
 from notifier.store.messages import unpack
@@ -217,6 +218,22 @@ def test_a_withdrawal_holds_for_mails_already_sent(stage: Tracked, web: httpx.Cl
     assert answers[2].headers["location"] == SHOP
     assert stage.flow.query("SELECT 1 FROM report") == []
     assert stage.flow.query("SELECT person_id, message_id FROM tracked") == [(None, None)]
+
+
+def test_a_tenant_that_tracks_no_more_is_told_nothing_of_mails_already_sent(stage: Tracked) -> None:
+    """The settings are asked at each hit, as consent is; the links go on leading where they led."""
+    stage.agree(*PURPOSES)
+    mail = stage.tell("news.made")
+    stage.read_later()
+    settings = stage.flow.services.settings
+    only_opens = {"default": Tracking(opens=True)}
+
+    with served(settings.model_copy(update={"master_key": None, "tracking": only_opens})) as web:
+        answer = web.get(link_of(mail, "click"), headers=BROWSER)
+        web.get(link_of(mail, "open"), headers=BROWSER)
+
+    assert answer.headers["location"] == SHOP
+    assert [kind for kind, _ in stage.receipts()] == ["opened"]
 
 
 def test_no_link_leads_where_a_stranger_wants(stage: Tracked, web: httpx.Client) -> None:

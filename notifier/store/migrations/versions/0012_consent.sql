@@ -142,13 +142,14 @@ $$;
 -- What a hit on a tracked mail needs to know: where its links lead, and whether the person still allows it to be told.
 CREATE FUNCTION notifier_track_look(wanted bytea)
 RETURNS TABLE (message_id uuid, sent_at timestamptz, targets bytea, trapped_at timestamptz, opens boolean,
-               clicks boolean)
+               clicks boolean, tenant text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT t.message_id, m.settled_at, t.targets, t.trapped_at,
            EXISTS (SELECT 1 FROM consent c WHERE c.tenant = t.tenant AND c.person_id = t.person_id
                    AND c.purpose = 'tracking:opens' AND c.withdrawn_at IS NULL),
            EXISTS (SELECT 1 FROM consent c WHERE c.tenant = t.tenant AND c.person_id = t.person_id
-                   AND c.purpose = 'tracking:clicks' AND c.withdrawn_at IS NULL)
+                   AND c.purpose = 'tracking:clicks' AND c.withdrawn_at IS NULL),
+           t.tenant
     FROM tracked t LEFT JOIN message m ON m.id = t.message_id AND m.status = 'sent'
     WHERE t.digest = wanted AND t.expires_at > now()
 $$;
