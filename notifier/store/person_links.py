@@ -99,13 +99,16 @@ def save_links(connection: Connection, links: Iterable[PersonLink]) -> None:
 
 
 def take_ask(connection: Connection) -> LinkAsk | None:
-    """Lock and return what was asked for first, leaving alone what others hold."""
+    """Lock and return what was asked for first, leaving alone what others hold.
+
+    And all else that is asked by the same link: of a refusal and its undoing the later one must come last.
+    """
     row = connection.execute(
         """SELECT ask.id, ask.kind, ask.how, ask.tag, ask.form, link.digest, link.tenant, link.person_id,
                   link.address_index, link.category, person.data_key
            FROM link_ask ask JOIN person_link link USING (digest) JOIN person ON person.id = link.person_id
            WHERE ask.done_at IS NULL ORDER BY ask.asked_at LIMIT 1
-           FOR SHARE OF person FOR UPDATE OF ask SKIP LOCKED""",
+           FOR SHARE OF person FOR UPDATE OF ask, link SKIP LOCKED""",
         prepare=True,
     ).fetchone()
     return LinkAsk(*row) if row else None

@@ -13,8 +13,9 @@ import pytest
 from notifier.pipeline.erase import Eraser
 from notifier.recipients.suppression import Cause
 from notifier.store import person_links, suppressions
+from notifier.store.person_links import PersonLinkDesk
 from notifier.store.suppressions import suppress
-from notifier.tokens import message_id_of
+from notifier.tokens import link_digest, message_id_of, split_person_link
 from tests.consent import ANN, PUBLIC, Stage, path_of, sweeping
 from tests.integration.test_web import served
 from tests.services import MakeFlow
@@ -204,6 +205,24 @@ def test_one_click_twice_is_one(stage: Stage, web: httpx.Client) -> None:
     assert {answer.status_code for answer in answers} == {200}
     assert first == 1
     assert stage.flow.query("SELECT count(*) FROM preference_change") == [(1,)]
+
+
+def test_what_is_asked_by_one_link_is_carried_out_in_its_order(stage: Stage, web: httpx.Client) -> None:
+    """While one sweep is at the refusal, another does not take its undoing."""
+    stage.flow.services.track.publish_key()
+    path = path_of(stage.tell("news.made"))
+    token = split_person_link(path.rpartition("/")[2])
+    assert token is not None
+    web.post(path, data=ONE_CLICK)
+    database = stage.flow.services.database
+    PersonLinkDesk(database).ask(link_digest(token[0]), "undo", how="page")
+
+    with database.transaction() as one, database.transaction() as other:
+        taken, meanwhile = person_links.take_ask(one), person_links.take_ask(other)
+
+    assert taken is not None
+    assert taken.kind == "unsubscribe"
+    assert meanwhile is None
 
 
 def test_a_queued_mail_stays_back(stage: Stage, web: httpx.Client) -> None:
