@@ -11,7 +11,7 @@ from tests.consent import Stage, path_of, sweeping
 from tests.integration.test_web import served
 from tests.services import MakeFlow
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("browser")]
 
 TITLES = {"news": {"en": "News of the shop", "de": "Neues aus dem Laden"}, "offers": {"de": "Angebote"}}
 
