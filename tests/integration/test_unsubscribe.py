@@ -13,7 +13,8 @@ import pytest
 from notifier.pipeline.erase import Eraser
 from notifier.recipients.suppression import Cause
 from notifier.store import person_links, suppressions
-from notifier.store.person_links import PersonLinkDesk
+from notifier.store.database import Connection
+from notifier.store.person_links import LinkAsk, PersonLinkDesk
 from notifier.store.suppressions import suppress
 from notifier.tokens import link_digest, message_id_of, split_person_link
 from tests.consent import ANN, PUBLIC, Stage, path_of, sweeping
@@ -436,4 +437,29 @@ def test_an_ask_that_trips_is_said_to_have_failed(
     stage.flow.services.link_requests.run()
 
     assert title(shown) == "It could not be written down"
+    assert stage.suppressed() == {("news", "unsubscribed")}
+
+
+def test_a_failure_is_not_put_over_what_another_carried_out_meanwhile(
+    stage: Stage, web: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a process's stumble and its noting that, another may take the same ask."""
+    path = path_of(stage.tell("news.made"))
+    web.post(path, data=ONE_CLICK)
+    requests, finish = stage.flow.services.link_requests, person_links.finish_ask
+
+    def trip(*_: object, **__: object) -> None:
+        raise ValueError("our own mistake")
+
+    def note(connection: Connection, ask: LinkAsk, outcome: str, answer: bytes | None = None) -> None:
+        if outcome == "failed":
+            monkeypatch.setattr(suppressions, "suppress", suppress)
+            assert requests.run() == 1
+        finish(connection, ask, outcome, answer)
+
+    monkeypatch.setattr(suppressions, "suppress", trip)
+    monkeypatch.setattr(person_links, "finish_ask", note)
+    assert requests.run() == 1
+
+    assert stage.flow.query("SELECT outcome FROM link_ask") == [("unsubscribed",)]
     assert stage.suppressed() == {("news", "unsubscribed")}
