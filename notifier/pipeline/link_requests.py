@@ -172,7 +172,10 @@ class LinkRequests:
 
     def _message(self, ask: LinkAsk) -> UUID | None:
         """Return the message the link stood in, as far as that can be believed."""
-        return message_of_tag(self._keyring.token_key, self._token(ask), ask.tag)
+        # The listener has a key of its own, and so addresses have another tag than links.
+        is_by_mail = ask.how == person_links.BY_MAIL
+        key = self._keyring.return_path_key if is_by_mail else self._keyring.token_key
+        return message_of_tag(key, self._token(ask), ask.tag)
 
     def _seal_key(self, ask: LinkAsk) -> DataKey:
         """Return the key of what goes between the page behind the link and this process."""

@@ -11,6 +11,8 @@ from uuid import UUID
 from notifier.store.bulk import BulkInsert
 from notifier.store.database import Connection, Database
 
+BY_MAIL = "mail"
+"""How something was asked: by a mail to the address a message named. Pages and one click are the web's."""
 _ASKS_KEPT = timedelta(days=1)
 _KEPT = timedelta(days=30)
 """So long after its end a link still says that it is over."""
