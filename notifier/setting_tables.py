@@ -168,6 +168,8 @@ class Mail(Strict):
     """The addresses our mail reaches the world from, those of our relays: ``doctor`` looks at SPF and PTR for them."""
     verp: bool = True
     """Give each message a return path of its own below ``envelope_sender``, by which its bounce is known."""
+    unsubscribe_domain: Host | None = None
+    """Whose mails all reach the listener, so that a mail can unsubscribe; see ``Settings.unsubscribe_domain``."""
     senders: Mapping[MessageClass, Sender] = Field(default_factory=dict)
     """Gmail wants receipts and newsletters to come from different addresses."""
     feedback_id: FeedbackId | None = None

@@ -24,6 +24,7 @@ from notifier.mailin.protocol import protocol
 from notifier.mailin.readers import Readers
 from notifier.setting_tables import MailIn
 from notifier.store.database import Database, DatabaseUnavailable
+from notifier.store.person_links import PersonLinkDesk
 from notifier.store.reports import ReportDesk
 from notifier.store.unreadable import UnreadableDesk
 
@@ -64,8 +65,8 @@ async def _run(services: Services, doors: Doors, database: Database, health: Hea
     readers = Readers(settings, READ)
     reports = ReportDesk(database)
     desk = Desk(
-        readers=readers, reports=reports, unreadable=UnreadableDesk(database), named=doors.message,
-        clock=services.clock, threads=settings.readers + 2,
+        readers=readers, reports=reports, unreadable=UnreadableDesk(database), links=PersonLinkDesk(database),
+        named=doors.message, clock=services.clock, threads=settings.readers + 2,
     )  # fmt: skip
     stopping = asyncio.Event()
     for one in (signal.SIGTERM, signal.SIGINT):
