@@ -19,8 +19,8 @@ _ROLES = frozenset(
 _MAIL_SYSTEM = re.compile(
     r"mailer[-_.]?daemon|mail[-_.]?daemon|post[-_.]?master|mail delivery|mail ?system|mail (?:administrator|server)"
     r"|delivery (?:sub)?system|mailsubsystem|system administrator|message delivery|mail transfer"
-    r"|bounce(?!handler)|\bmta\b|undeliver|internet mail delivery|microsoft ?exchange|e-?mail security|syst[eè]me? de messagerie"
-    r"|mailsystem|system administrator|administrateur syst|systemadministrator|administrador del? sistema",
+    r"|bounce(?!handler)|\bmta\b|undeliver|internet mail delivery|microsoft ?exchange|e-?mail security"
+    r"|syst[eè]me? de messagerie|administrateur syst|systemadministrator|administrador del? sistema",
     re.IGNORECASE,
 )
 _DAEMON = re.compile(r"mailer[-_.]?daemon|mail[-_.]?daemon|microsoftexchange[0-9a-f]{32}@", re.IGNORECASE)

@@ -35,6 +35,7 @@ _PROGRAM = re.compile(r"[ \t]{0,20}(?:(?:pipe|save) to )?[<\"']{0,2}[|/:]\S?")
 _LEAD = re.compile(r"[\W_]{0,12}")
 _TO = re.compile(r"\W{0,12}(?:to|for|an|para|à)\W{0,12}", re.IGNORECASE)
 _NAME = re.compile(r"\s{0,20}(?:[^\s:.,;@]{1,30}[ \t,]{1,2}){1,4}[(<\[][ \t]{0,2}(?:mailto:)?")
+_TYPE = re.compile(r"\b(?:smtp|mailto|rfc822|internet)[:;][ \t]{0,2}$", re.IGNORECASE)
 _COMMAND = re.compile(r"rcpt to:?\s{0,3}<?$", re.IGNORECASE)
 
 _BEGINS, _LABELLED, _ANSWERED, _COMMANDED, _SPOKEN, _SENT_TO, _INLINE = 5, 5, 4, 4, 4, 3, 2
@@ -175,13 +176,15 @@ def _is_alias(line: str, start: int, before: str) -> bool:
 
 def _is_programs(lines: list[str], number: int) -> bool:
     """Whether the recipient named last is a program or a file, so that whose it is was the recipient."""
-    before = (line for line in reversed(lines[max(0, number - 4) : number]) if line.strip()[:1] not in {"", "("})
+    before = (
+        line for line in reversed(lines[max(0, number - 4) : number]) if line.strip()[:1] not in {"", "("}
+    )
     return _PROGRAM.match(next(before, "")) is not None
 
 
 def _shape(line: str, found: re.Match[str]) -> int:
     """Score how a line names an address."""
-    before, behind = line[: found.start()], line[found.end() :]
+    before, behind = _TYPE.sub("", line[: found.start()]), line[found.end() :]
     if _COMMAND.search(before):
         return _COMMANDED
     if _other_label().search(before):

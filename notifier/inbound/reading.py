@@ -50,6 +50,8 @@ def read_report(mail: bytes, *, received_at: datetime) -> MailReport:
         feedback_type=feedback_type,
         original=_original(one),
         message_id=_id_in(one.fields.get("message-id")),
+        is_answer=kind is ReportKind.OTHER and not recipients and not one.is_programs,
+        is_read_receipt=kind is ReportKind.OTHER and one.is_read_receipt,
         sent_to=tuple(
             dict.fromkeys(
                 found
@@ -176,7 +178,9 @@ def _may_be_bounce(mail: Incoming) -> bool:
         return says_so or mail.has_report_subject or mail.is_daemon
     if mail.is_from_system:
         return says_so and (mail.has_report_subject or bool(mail.copy.items))
-    return says_so and not mail.is_of_thread and mail.begins_like_report and _is_about_mail(mail)
+    if mail.is_of_thread or has_sign("acknowledges", mail.text):
+        return False
+    return says_so and mail.begins_like_report and _is_about_mail(mail)
 
 
 def _is_about_mail(mail: Incoming) -> bool:

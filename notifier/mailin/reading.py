@@ -21,13 +21,16 @@ EMPTY_PATH: Final = b"Return-Path: <>\r\n"
 def read(mail: bytes, received_at: datetime) -> Json:
     """Return what a mail says: receipts, the return paths it names, and whether it says nothing that we understand."""
     report = read_report(mail, received_at=received_at)
-    has_answer = report.kind is ReportKind.OTHER and not report.recipients
-    is_person = has_answer and not mail.startswith(EMPTY_PATH)
+    has_path = not mail.startswith(EMPTY_PATH)
+    is_person = report.is_answer and has_path
+    is_riddle = report.kind is ReportKind.OTHER and not (
+        report.recipients or report.is_read_receipt or has_path
+    )
     receipts = [_answer(received_at)] if is_person else list(receipts_of(report))
     return {
         "receipts": [one.to_json() for one in _named(receipts, report, mail)],
         "return_paths": [path for path in (report.original.return_path, *report.sent_to) if path],
-        "is_understood": is_person or not has_answer,
+        "is_understood": not is_riddle,
     }
 
 
