@@ -41,8 +41,9 @@ MEANINGS: dict[int, Meaning] = {
     402: _OUR_JSON,
     403: _OUR_JSON,
     405: Meaning(Fault.SENDER, "no-credit", is_account=True),
-    # It bounced, complained or was suppressed there: Postmark will not try until somebody reactivates it.
-    406: Meaning(Fault.RECIPIENT, "suppressed-by-provider", is_hard=True),
+    # It bounced, complained or was suppressed by hand there, which Postmark does not say: the address may live, and
+    # somebody may reactivate it.
+    406: Meaning(Fault.RECIPIENT, "suppressed-by-provider"),
     409: _OUR_JSON,
     411: Meaning(Fault.CONTENT, "attachment-type"),
     412: Meaning(Fault.SENDER, "account-pending", is_account=True),

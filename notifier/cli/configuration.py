@@ -30,6 +30,7 @@ from notifier.cli.failures import lines
 from notifier.cli.findings import Finding, finding_of
 from notifier.cli.lints import as_warnings, lints
 from notifier.cli.places import Places, located
+from notifier.crypto.server_certificate import ServerCertificate
 from notifier.documents import ConfigErrors, Document, load
 from notifier.errors import ConfigError, NotifierError, TemplateError
 from notifier.events import Json
@@ -175,6 +176,8 @@ def _parts(services: Services) -> Iterator[Callable[[], object]]:
         yield lambda name=name, relay=relay: smtp_relay(name, relay, settings).tls_context()  # type: ignore[misc]
     for domain, dkim in settings.dkim.items():
         yield lambda domain=domain, dkim=dkim: dkim_keys(domain, dkim)  # type: ignore[misc]
+    if (tls := settings.mail_in.tls) is not None:
+        yield lambda: ServerCertificate(tls.cert_file, tls.key_file, field="mail_in.tls")
     if settings.sms is not None:
         sms = settings.sms
         yield lambda: sms_provider(sms)

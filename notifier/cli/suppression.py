@@ -62,8 +62,11 @@ def add(
                 "is no address", field="ADDRESS", mend="one address, without a name or brackets"
             )
         index = blind_index(services.keyring.index_key, tenant, address)
-        with services.database.transaction() as connection:
-            suppressions.suppress(connection, tenant, index, reason, scope=scope, until=end, note=note)
+        services.database.retrying(
+            lambda connection: suppressions.suppress(
+                connection, tenant, index, reason, scope=scope, until=end, note=note
+            )
+        )
         suppressions.revoke(services.database, [(tenant, index)])
     log.info("suppression.added", address_hash=index.hex(), scope=scope, by=who())
     done = {"did": "suppressed", "address_hash": index.hex(), "scope": scope}

@@ -254,6 +254,16 @@ def is_too_fast(failure: SendError) -> bool:
     return is_passing and failure.fault is Fault.RATE and not is_mailbox
 
 
+def is_unwell(failure: SendError) -> bool:
+    """Say whether the relay takes nothing at the moment, whatever it is given.
+
+    Before a recipient is named, or by an answer that is about the whole service: RFC 5321 §4.2.3 (421, 451, 452 to
+    MAIL), RFC 9110 §15.6 (5xx). What a mail is greylisted for is patience, not another relay (RFC 6647).
+    """
+    is_early = failure.reply.phase in {Phase.MAIL, Phase.REQUEST} and failure.reason != "greylisted"
+    return isinstance(failure, TemporaryFailure) and failure.fault is Fault.PROVIDER and is_early
+
+
 def _leave(standing: Standing, status: MessageStatus, reason: str) -> Fallback | GiveUp:
     if standing.next_channel is None:
         return give_up(standing, status, reason)

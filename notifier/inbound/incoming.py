@@ -27,9 +27,6 @@ _BEGINNING = (
     r"^\W*(?:\[[^\]#\d]{0,40}\]\W*)?(?:(?:your|the|e-?mail|message|mail|auto\w*|notice|fwd?)\W+){0,4}"
 )
 _RECEIPT = r"^\W{0,4}"
-_AGGREGATES = frozenset({"tlsrpt", "dmarc"})
-"""Reports of many mails: RFC 8460; DMARC's aggregates where a sender declares them."""
-_PRECEDENCES = frozenset({"bulk", "junk", "list", "auto_reply"})
 _LIST_FIELDS = (
     "list-id",
     "list-unsubscribe",
@@ -133,19 +130,6 @@ class Incoming:
                 not self.is_named_system
                 and pattern("receipt_subject", before=_RECEIPT).search(self.subject[:500]) is not None
             )
-        )
-
-    @cached_property
-    def is_programs(self) -> bool:
-        """Whether a program seems to have written it, for nobody: a receipt, a list, a monitor, a mail system."""
-        submitted = self.fields.get("auto-submitted").strip().lower()
-        return (
-            self.is_read_receipt
-            or self.is_of_list
-            or self.is_named_system
-            or bool(submitted and not submitted.startswith("no"))
-            or self.report_type in _AGGREGATES
-            or self.fields.get("precedence").strip().lower() in _PRECEDENCES
         )
 
     @cached_property

@@ -50,7 +50,6 @@ def read_report(mail: bytes, *, received_at: datetime) -> MailReport:
         feedback_type=feedback_type,
         original=_original(one),
         message_id=_id_in(one.fields.get("message-id")),
-        is_answer=kind is ReportKind.OTHER and not recipients and not one.is_programs,
         is_read_receipt=kind is ReportKind.OTHER and one.is_read_receipt,
         sent_to=tuple(
             dict.fromkeys(

@@ -75,8 +75,6 @@ class MailReport:
     original: Original = field(default_factory=Original)
     message_id: str | None = None
     """The report's own."""
-    is_answer: bool = False
-    """Of ``other``: somebody seems to have written it, no program. A read receipt (RFC 8098) is none."""
     is_read_receipt: bool = False
     """Of ``other``: it tells that the message was displayed or deleted: no bounce, and no answer."""
     sent_to: tuple[str, ...] = ()

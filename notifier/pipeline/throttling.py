@@ -5,7 +5,7 @@ Flows without a limit cost nothing here. Where Redis is away each process goes o
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from notifier.broker.buckets import Ask, Buckets
@@ -30,6 +30,9 @@ _ALONE = 4
 _ABOUT_THE_RELAY = frozenset({Phase.MAIL, Phase.REQUEST})
 """Where no recipient, or none but ours, is judged: the limit is the relay's own."""
 _MOVED = 2_000
+
+Narrow = Callable[[Sequence[Due], str, int], list[Due]]
+"""(What is due, destination, how many may go to it) → what is due, of that destination only so many."""
 
 
 @dataclass(slots=True)
@@ -58,8 +61,13 @@ class Throttling:
             if one == relay and throttle.is_resting
         }
 
-    def take(self, standing: Standing, relay: str, lane: str, due: Sequence[Due], limit: int) -> Taken:
-        """Return what may be claimed of what is due, with the tokens for it taken."""
+    def take(
+        self, standing: Standing, relay: str, lane: str, due: Sequence[Due], *, limit: int, narrow: Narrow
+    ) -> Taken:
+        """Return what may be claimed of what is due, with the tokens for it taken.
+
+        ``narrow`` leaves of a destination, which got fewer tokens than it could use, those whose turn it is.
+        """
         counts = wanted(due, limit)
         total = min(limit, sum(counts.values()))
         asks = [
@@ -72,7 +80,10 @@ class Throttling:
         granted = self._tokens(lane, asks)
         allowed = {ask.destination: got for ask, got in zip(asks, granted, strict=True)}
         exhausted = {ask.destination for ask, got in zip(asks, granted, strict=True) if got < ask.count}
-        taken = shares(due, min(limit, allowed.pop(WHOLE_RELAY, limit)), allowed)
+        room = min(limit, allowed.pop(WHOLE_RELAY, limit))
+        for name in exhausted & allowed.keys() if room else ():
+            due = narrow(due, name, allowed[name])
+        taken = shares(due, room, allowed)
         handed = [
             Ask(relay=relay, destination=ask.destination, rate=ask.rate, count=got)
             for ask, got in zip(asks, granted, strict=True)

@@ -43,7 +43,8 @@ class Standing:
 def standing(connection: Connection) -> Standing:
     """Return which relays and flows rest or failed, in one look."""
     rows = connection.execute(
-        """SELECT relay, '' AS destination, until > now(), failures, 0::float8, 0::float8, 0::float8 FROM relay_pause
+        """SELECT relay, '' AS destination, greatest(until, tried_until) > now(), failures, 0::float8, 0::float8,
+                  0::float8 FROM relay_pause
            UNION ALL
            SELECT relay, destination, until > now(), refusals, rate, step,
                   extract(epoch FROM now() - changed_at)::float8 FROM throttle""",

@@ -268,6 +268,8 @@ def test_a_wrong_variable_is_a_finding_beside_those_of_the_files(
             "sms:\n  account_sid: AC1\n  auth_token: t\n  sender: '+491'\n  base_url: ftp://a\n",
             5, "sms.base_url", "write https://",
         ),
+        ("mail_in:\n  tls:\n    cert_file: none.pem\n", 3, "mail_in.tls.cert_file", "check the path"),
+        ("mail_in:\n  port: 24\n  require_tls: true\n", 3, "mail_in.require_tls", "name one: mail_in.tls.cert"),
         ("web_port: eighty\n", 1, "web_port", "write a whole number"),
         ("log_level: loud\n", 1, "log_level", "write one of 'DEBUG'"),
     ],
