@@ -15,6 +15,7 @@ import psycopg
 from notifier.bootstrap import Services
 from notifier.catalog import Catalog
 from notifier.channels.configured import sms_provider, smtp_relay
+from notifier.channels.registry import check_providers
 from notifier.channels.signing import dkim_keys, weaknesses
 from notifier.cli.crosschecks import (
     foreign_schedules,
@@ -182,7 +183,7 @@ def _parts(services: Services) -> Iterator[Callable[[], object]]:
         sms = settings.sms
         yield lambda: sms_provider(sms)
     if settings.providers:
-        yield lambda: services.providers
+        yield lambda: check_providers(services.providers)
     if settings.master_key is not None:
         yield lambda: services.master_keys
 
