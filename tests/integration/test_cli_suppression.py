@@ -133,7 +133,7 @@ def test_a_list_is_imported_and_each_wrong_line_named(flow: Flow, run: Run, tmp_
 
 
 UGLY = {
-    "a spreadsheet's, in Europe": '\ufeffE-Mail ; Reason;UNTIL\r\n ann@example.org;"asked ""twice""; ";\r\n\r\n',
+    "a spreadsheet's, in Europe": 'E-Mail ; Reason;UNTIL\r\n ann@example.org;"asked ""twice""; ";\r\n\r\n',
     "tabs": "EmailAddress\tscope\nANN@example.org\torders\n",
     "nothing but addresses": "ann@example.org\r\n\r\n",
     "quoted": '"Address"\n"ann@example.org"',
