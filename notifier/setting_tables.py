@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     IPvAnyAddress,
     SecretStr,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -211,6 +212,15 @@ class Dkim(DkimPair):
     """The keys that follow; the one whose time came last signs."""
 
 
+class ServerTls(Strict):
+    """The certificate a server of ours shows."""
+
+    cert_file: Path
+    """In PEM: our certificate first, then those between it and an authority."""
+    key_file: Path | None = None
+    """Its private key in PEM; in ``cert_file`` where unset."""
+
+
 class MailIn(Strict):
     """The door for bounces, complaints and answers that come back by mail."""
 
@@ -222,6 +232,10 @@ class MailIn(Strict):
     """A Unix socket to listen on instead of host and port."""
     key: SecretStr | None = None
     """What return paths are checked with: ``notifier keys return-path`` prints it."""
+    tls: ServerTls | None = None
+    """Offers STARTTLS; renewed files are taken over while it runs."""
+    require_tls: bool = False
+    """Take no mail from who does not use it."""
     complaints: tuple[Address, ...] = ()
     """Where mailbox providers send complaints (feedback loops); taken besides return paths."""
     max_bytes: int = Field(default=10_485_760, ge=65_536)
@@ -236,6 +250,16 @@ class MailIn(Strict):
     """Processor's time for one mail; three times as long by the clock."""
     read_memory: int = Field(default=536_870_912, ge=134_217_728)
     """Bytes one reader may use."""
+
+    @field_validator("require_tls")
+    @classmethod
+    def _has_certificate(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - pydantic's way
+        # A certificate that is wrong itself is told of by itself.
+        if value and "tls" in info.data and info.data["tls"] is None:
+            raise wrong(
+                "nobody could bring a mail: there is no certificate", "name one: mail_in.tls.cert_file"
+            )
+        return value
 
 
 class Sms(Strict):

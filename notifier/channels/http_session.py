@@ -5,6 +5,7 @@ Knows no provider: an adapter builds the request and judges the answer. Never re
 
 import ssl
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -58,11 +59,13 @@ class HttpSession:
         dialect: Dialect,
         patience: Patience,
         context: ssl.SSLContext,
+        *,
         noun: str = "provider",
+        get_ready: Callable[[], None] | None = None,
     ) -> None:
         self.relay = relay
         self._dialect, self._patience, self._noun = dialect, patience, noun
-        self._is_usable = True
+        self._is_usable, self._get_ready = True, get_ready
         self._backend = DeadlineBackend()
         self._pool = httpcore.ConnectionPool(
             ssl_context=context,
@@ -77,7 +80,18 @@ class HttpSession:
         return self._is_usable
 
     def refresh(self) -> None:
-        """Nothing to do: an idle connection is checked, and replaced, before a request is written."""
+        """Fetch what a request needs; an idle connection is checked, and replaced, before one is written.
+
+        Raises:
+            SendError: it is not to be had.
+        """
+        if self._get_ready is None:
+            return
+        try:
+            self._get_ready()
+        except SendError:
+            self._is_usable = False
+            raise
 
     def send(self, message: Prepared) -> Accepted:
         """POST one message.

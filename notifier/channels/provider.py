@@ -138,6 +138,8 @@ class Kind:
     build: Callable[[str, Any, Surroundings], Channel]
     """Name, settings, surroundings → channel."""
     capabilities: Capabilities
+    check: Callable[[str, Any], None] | None = None
+    """Name, settings → nothing, or a ConfigError about what only this machine can tell; may ask over the network."""
 
 
 def check_url(url: str, *, is_plain_allowed: bool) -> None:

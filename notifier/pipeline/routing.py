@@ -108,11 +108,16 @@ class Routing:
         return state is None or not state.is_down
 
     def _is_open(self, relay: str, urgency: Urgency) -> bool:
-        """Say whether a message may go to the relay: it works, or somebody must find out, and this one has time."""
-        if self._works(relay):
+        """Say whether a message may go to the relay: it works, or somebody must find out, and this one has time.
+
+        An urgent one has none, unless no other came for long: else the relay would never be used again.
+        """
+        state = self._states.get(relay)
+        if state is None or not state.is_down:
             return True
         with self._lock:
-            is_probe = relay in self._probes and urgency is not Urgency.URGENT
+            has_time = urgency is not Urgency.URGENT or state.is_untried
+            is_probe = relay in self._probes and has_time
             if is_probe:
                 self._probes.discard(relay)
         return is_probe

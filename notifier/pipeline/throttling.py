@@ -29,6 +29,8 @@ _ALONE = 4
 """While nobody counts for all, each process takes a quarter: few installations run more that send."""
 _ABOUT_THE_RELAY = frozenset({Phase.MAIL, Phase.REQUEST})
 """Where no recipient, or none but ours, is judged: the limit is the relay's own."""
+_OF_OUR_ACCOUNT = frozenset({"daily-quota"})
+"""Reasons that are the relay's own, wherever in the dialogue it says so."""
 _MOVED = 2_000
 
 Narrow = Callable[[Sequence[Due], str, int], list[Due]]
@@ -114,25 +116,28 @@ class Throttling:
             since, count, before = second, 0, count if since == second - 1 else 0
         self._recent[relay, destination] = (since, count + 1, before)
 
-    def refused(self, connection: Connection, relay: str, claim: Claim, failure: SendError) -> str:
+    def refused(
+        self, connection: Connection, known: Standing | None, relay: str, claim: Claim, failure: SendError
+    ) -> str:
         """Slow the flow of a message down that was refused for its rate; return its destination.
 
         A small domain gets a group of its own, and what waits for it moves there.
         """
         hint = failure.retry_after if isinstance(failure, TemporaryFailure) else None
-        destination = WHOLE_RELAY if failure.reply.phase in _ABOUT_THE_RELAY else claim.destination
+        is_all = failure.reply.phase in _ABOUT_THE_RELAY or failure.reason in _OF_OUR_ACCOUNT
+        destination = WHOLE_RELAY if is_all else claim.destination
         is_small = destination == OTHER and claim.domain is not None
         if is_small and claim.domain is not None:
             destination = own_group(claim.domain)
         slowed, rate, span = throttles.refuse(
             connection, (relay, destination), observed=self._observed(relay, destination, claim.destination),
-            hint=hint, reason=failure.reason,
+            hint=hint, reason=failure.reason, known=known.throttles if known else None,
         )  # fmt: skip
         log.warning(
             "deliver.throttled", relay=relay, destination=slowed, rate=round(rate, 2),
             seconds=round(span.total_seconds(), 1), code=failure.reply.code, reason=failure.reason,
         )  # fmt: skip
-        if is_small and claim.domain is not None:
+        if is_small and slowed == destination and claim.domain is not None:
             while moves.move_domain(connection, relay, claim.domain, destination, _MOVED) == _MOVED:
                 pass
         return slowed

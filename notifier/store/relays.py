@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from notifier.store.database import Connection
 
 _WOKEN_BY_HAND = timedelta(days=36_500)
+_UNTRIED_FOR = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +15,7 @@ class RelayState:
 
     relay: str
     is_resting: bool
-    """Until ``until``; then one message tries it."""
+    """Until ``until``; then one message tries it, and the others wait for the outcome as if it rested."""
     is_down: bool
     """It has failed for so long, or a person said so: whoever can goes another way."""
     until: datetime
@@ -22,24 +23,27 @@ class RelayState:
     failures: int
     reason: str
     by_operator: bool
+    is_untried: bool = False
+    """Its rest ended long ago, and nobody has tried it since."""
 
 
 def states(connection: Connection, down_after: timedelta) -> dict[str, RelayState]:
     """Return the relays that fail, by name; one that failed for ``down_after`` is down."""
     rows = connection.execute(
-        """SELECT relay, until > now(), by_operator OR since <= now() - %s, until, since, failures, reason, by_operator
+        """SELECT relay, greatest(until, tried_until) > now(), by_operator OR since <= now() - %s, until, since,
+                  failures, reason, by_operator, greatest(until, tried_until) <= now() - %s
            FROM relay_pause""",
-        [down_after],
+        [down_after, _UNTRIED_FOR],
         prepare=True,
     ).fetchall()
     return {row[0]: _state(row) for row in rows}
 
 
-def _state(row: tuple[str, bool, bool, datetime, datetime, int, str, bool]) -> RelayState:
-    relay, is_resting, is_down, until, since, failed, reason, by_operator = row
+def _state(row: tuple[str, bool, bool, datetime, datetime, int, str, bool, bool]) -> RelayState:
+    relay, is_resting, is_down, until, since, failed, reason, by_operator, is_untried = row
     return RelayState(
         relay=relay, is_resting=is_resting, is_down=is_down, until=until, since=since, failures=failed,
-        reason=reason, by_operator=by_operator,
+        reason=reason, by_operator=by_operator, is_untried=is_untried,
     )  # fmt: skip
 
 
@@ -71,7 +75,7 @@ def pause_relay(connection: Connection, relay: str, delay: timedelta, reason: st
     """
     connection.execute(
         """INSERT INTO relay_pause (relay, until, reason) VALUES (%s, now() + %s, %s)
-           ON CONFLICT (relay) DO UPDATE SET until = greatest(relay_pause.until, excluded.until),
+           ON CONFLICT (relay) DO UPDATE SET until = greatest(relay_pause.until, excluded.until), tried_until = NULL,
              failures = relay_pause.failures + (relay_pause.until <= now())::int,
              by_operator = relay_pause.by_operator AND relay_pause.until > now(),
              reason = CASE WHEN relay_pause.by_operator AND relay_pause.until > now() THEN relay_pause.reason
@@ -80,8 +84,26 @@ def pause_relay(connection: Connection, relay: str, delay: timedelta, reason: st
     )
 
 
+def begin_try(connection: Connection, relay: str, lease: timedelta) -> bool:
+    """Have this process's next message try a relay whose rest is over; False where another one does.
+
+    Who dies meanwhile lets others try after ``lease``.
+    """
+    row = connection.execute(
+        """UPDATE relay_pause SET tried_until = now() + %s
+           WHERE relay = %s AND until <= now() AND (tried_until IS NULL OR tried_until <= now()) RETURNING relay""",
+        [lease, relay],
+    ).fetchone()
+    return row is not None
+
+
+def end_try(connection: Connection, relay: str) -> None:
+    """Let another message try the relay: this one told nothing of it."""
+    connection.execute("UPDATE relay_pause SET tried_until = NULL WHERE relay = %s", [relay])
+
+
 def clear_pause(connection: Connection, relay: str) -> None:
-    """The relay took a message: forget its failures, unless a person let it rest meanwhile."""
+    """The relay works: forget its failures, unless a person let it rest meanwhile."""
     connection.execute(
         "DELETE FROM relay_pause WHERE relay = %s AND NOT (by_operator AND until > now())", [relay]
     )
