@@ -18,6 +18,7 @@ from notifier.channels.configured import sms_provider, smtp_relay
 from notifier.channels.registry import check_providers
 from notifier.channels.signing import dkim_keys, weaknesses
 from notifier.cli.crosschecks import (
+    diverted,
     foreign_schedules,
     unchecked_tenants,
     unencrypted,
@@ -77,7 +78,7 @@ def inspect() -> list[Finding]:
         document = read_document(settings.config_path / "notifier.yaml")
         for part in _parts(services):
             seen.attempt(part, document)
-        seen.findings += _weaknesses(settings, document)
+        seen.findings += [*_weaknesses(settings, document), *diverted(settings, document)]
     catalog = seen.attempt(lambda: services.catalog)
     templates = seen.attempt(lambda: services.templates)
     has_template = (lambda name: name in templates.names()) if templates is not None else None
