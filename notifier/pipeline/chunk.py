@@ -302,6 +302,13 @@ class Chunk:
         tried: Try | None = None,
     ) -> None:
         """Let the relay rest, longer each time; note on the first message why, if it is still ours."""
+        if failure.fault is Fault.RATE and not self.failures and self.place.is_one_too_many():
+            # It takes mail by the sessions that are open, and these go on.
+            self.is_resting = True
+            work.release(connection, _claims(unsent))
+            self.report.counts["released"] += len(unsent)
+            log.info("deliver.crowded", relay=self.relay, code=failure.reply.code)
+            return
         first, now = unsent[0].job, self.tools.clock.now()
         seconds = self._rest_seconds()
         if isinstance(failure, PermanentFailure) or failure.fault in {Fault.CREDENTIALS, Fault.TLS}:
