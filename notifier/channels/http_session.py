@@ -11,7 +11,6 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 import httpcore
-import httpx
 
 from notifier.channels.base import Prepared
 from notifier.channels.http_deadline import (
@@ -21,6 +20,7 @@ from notifier.channels.http_deadline import (
     DeadlineBackend,
     TooLong,
     read_at_most,
+    target,
 )
 from notifier.channels.http_dialect import (
     Answer,
@@ -137,7 +137,7 @@ class HttpSession:
             *((name.encode("ascii"), value.encode("latin-1")) for name, value in request.headers),
         ]
         with self._pool.stream(
-            "POST", _target(request.url), headers=headers, content=request.body, extensions={"timeout": waits}
+            "POST", target(request.url), headers=headers, content=request.body, extensions={"timeout": waits}
         ) as response:
             try:
                 body: bytes | None = read_at_most(response, _ANSWER_LIMIT)
@@ -216,14 +216,6 @@ def read_retry_after(value: str) -> timedelta | None:
         return None
     wait = moment - datetime.now(UTC)
     return min(max(wait, timedelta(0)), RETRY_AFTER_LIMIT)
-
-
-def _target(url: str) -> httpcore.URL:
-    # httpx knows how a host with umlauts is written on the wire.
-    parsed = httpx.URL(url)
-    return httpcore.URL(
-        scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path
-    )
 
 
 def _unknown(reason: str, status: int | None = None, partly: PartlyTaken | None = None) -> OutcomeUnknown:

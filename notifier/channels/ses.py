@@ -10,6 +10,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html (signature)
 """
 
 import base64
+from http import HTTPStatus
 from typing import Literal, Self
 
 import orjson
@@ -19,6 +20,7 @@ from notifier.channels.aws_credentials import Keys, MachineKeys, OwnKeys, signed
 from notifier.channels.base import Channel, Prepared
 from notifier.channels.http_channel import HttpChannel
 from notifier.channels.http_dialect import Answer, Refused, Request, Taken, Verdict
+from notifier.channels.inquiry import Inquiry, Seen, refused
 from notifier.channels.mail_writing import SES_REWRITTEN, MailWriter
 from notifier.channels.meaning import AWAY, CREDENTIALS, RATE, Meaning
 from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings, reference, secret
@@ -67,6 +69,11 @@ _REJECTED: tuple[tuple[str, Meaning], ...] = (
     ("sending suspended", Meaning(Fault.SENDER, "account-suspended", is_account=True)),
 )
 """Of MessageRejected, whose text alone says who is at fault."""
+
+_UNASKED = frozenset({"AccessDeniedException", "AccessDenied", "NotAuthorized"})
+"""The signature was good, and the policy of the key or role does not allow it."""
+_NEAR = 0.9
+"""So much of a day's quota used is told."""
 
 
 class Ses(ProviderSettings):
@@ -149,9 +156,7 @@ class SesDialect:
         if answer.is_success:
             remote_id = said.get("MessageId")
             return Taken(remote_id=remote_id) if isinstance(remote_id, str) and remote_id else None
-        # "MessageRejected:http://…" in the header, "com.amazonaws…#MessageRejected" in the body.
-        name = answer.header("x-amzn-errortype").partition(":")[0] or str(said.get("__type") or "")
-        name = name.rpartition("#")[2]
+        name = _name_of(answer)
         text = str(said.get("message") or said.get("Message") or "")
         meaning = MEANINGS.get(name)
         if meaning is None:
@@ -162,6 +167,13 @@ class SesDialect:
             words = text.casefold()
             meaning = next((found for part, found in _REJECTED if part in words), meaning)
         return Refused(meaning=meaning, code=name, text=text)
+
+
+def _name_of(answer: Answer) -> str:
+    """Return an exception's name."""
+    # "MessageRejected:http://…" in the header, "com.amazonaws…#MessageRejected" in the body.
+    name = answer.header("x-amzn-errortype").partition(":")[0] or str(answer.json().get("__type") or "")
+    return name.rpartition("#")[2]
 
 
 def _build(name: str, settings: Ses, around: Surroundings) -> Channel:
@@ -181,10 +193,52 @@ def _check(name: str, settings: Ses) -> None:
         ) from None
 
 
+def _inquire(settings: Ses) -> Inquiry:
+    """Ask GetAccount: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_GetAccount.html."""
+    url = settings.url("/v2/email/account")
+    headers = signed(settings.keys(), service="ses", region=settings.region, method="GET", url=url)
+    return Inquiry(request=Request(url=url, headers=headers, body=b""), judge=_account)
+
+
+def _account(answer: Answer) -> Seen:
+    if answer.status == HTTPStatus.FORBIDDEN and _name_of(answer) in _UNASKED:
+        mend = "allow it ses:GetAccount, or try it with a message"
+        return Seen(level="warn", words="our key is known, and may not ask about the account", mend=mend)
+    mend = "check region, access_key_id and secret_access_key, or the machine's role, and its clock"
+    if found := refused(answer, mend):
+        return found
+    said = answer.json()
+    if said.get("SendingEnabled") is False or said.get("EnforcementStatus") == "SHUTDOWN":
+        return Seen(level="fail", words="sending is paused for the account", mend="see the console of SES")
+    if said.get("ProductionAccessEnabled") is False:
+        mend = "ask Amazon for production access"
+        return Seen(level="warn", words="a sandbox: it sends to verified addresses only", mend=mend)
+    words, is_near = _quota(said.get("SendQuota"))
+    if said.get("EnforcementStatus") == "PROBATION":
+        return Seen(
+            level="warn", words=f"under review; {words}", mend="see the console of SES: bounces, complaints"
+        )
+    return (
+        Seen(level="warn", words=words, mend="ask Amazon for more")
+        if is_near
+        else Seen(level="pass", words=words)
+    )
+
+
+def _quota(quota: object) -> tuple[str, bool]:
+    """Return how much of a day's quota is used, in words, and whether that is nearly all."""
+    said = quota if isinstance(quota, dict) else {}
+    most, sent = said.get("Max24HourSend"), said.get("SentLast24Hours")
+    if not isinstance(most, int | float) or not isinstance(sent, int | float) or most <= 0:
+        return "sending is enabled", False
+    return f"{sent:.0f} of {most:.0f} mails in 24 hours", sent >= most * _NEAR
+
+
 KIND = Kind(
     settings=Ses,
     build=_build,
     check=_check,
+    inquire=_inquire,
     capabilities=Capabilities(
         channel=ChannelName.EMAIL,
         receipts=("sent", "deferred", "delivered", "bounced", "rejected", "complained", "opened", "clicked"),

@@ -19,6 +19,7 @@ from notifier.logs import get_logger
 from notifier.setting_tables import RateLimits
 from notifier.store import moves, throttles
 from notifier.store.database import Connection
+from notifier.store.relays import QUOTA
 from notifier.store.throttles import Standing
 from notifier.store.turns import Flow
 from notifier.store.work import Claim
@@ -29,8 +30,6 @@ _ALONE = 4
 """While nobody counts for all, each process takes a quarter: few installations run more that send."""
 _ABOUT_THE_RELAY = frozenset({Phase.MAIL, Phase.REQUEST})
 """Where no recipient, or none but ours, is judged: the limit is the relay's own."""
-_OF_OUR_ACCOUNT = frozenset({"daily-quota"})
-"""Reasons that are the relay's own, wherever in the dialogue it says so."""
 _MOVED = 2_000
 
 Narrow = Callable[[Sequence[Due], str, int], list[Due]]
@@ -124,7 +123,7 @@ class Throttling:
         A small domain gets a group of its own, and what waits for it moves there.
         """
         hint = failure.retry_after if isinstance(failure, TemporaryFailure) else None
-        is_all = failure.reply.phase in _ABOUT_THE_RELAY or failure.reason in _OF_OUR_ACCOUNT
+        is_all = failure.reply.phase in _ABOUT_THE_RELAY or failure.reason == QUOTA
         destination = WHOLE_RELAY if is_all else claim.destination
         is_small = destination == OTHER and claim.domain is not None
         if is_small and claim.domain is not None:
