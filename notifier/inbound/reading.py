@@ -15,7 +15,7 @@ from notifier.inbound.judging import judged
 from notifier.inbound.prose import Mention, mentions
 from notifier.inbound.provider_notices import Notice, read_notice
 from notifier.inbound.report import MailReport, Original, RecipientReport, ReportKind
-from notifier.inbound.signs import has_sign
+from notifier.inbound.signs import has_sign, pattern
 from notifier.inbound.structure import read_fields
 
 _REPLIED = re.compile(
@@ -169,7 +169,7 @@ def _may_be_bounce(mail: Incoming) -> bool:
     """Whether a mail without machine-readable fields is a mail system's report, not a person's mail about one."""
     if _REPLIED.match(mail.subject) and not mail.is_from_system:
         return False
-    if _PASSED.search(mail.subject) or mail.is_notice or (mail.is_of_list and not mail.is_named_system):
+    if _tells_success(mail) or mail.is_notice or (mail.is_of_list and not mail.is_named_system):
         return False
     says_so = has_sign("opening", mail.text)
     if mail.is_named_system:
@@ -180,6 +180,14 @@ def _may_be_bounce(mail: Incoming) -> bool:
     if mail.is_of_thread or has_sign("acknowledges", mail.text):
         return False
     return says_so and mail.begins_like_report and _is_about_mail(mail)
+
+
+def _tells_success(mail: Incoming) -> bool:
+    if _PASSED.search(mail.subject) or pattern("passed_subject", before=r"^\W{0,4}").search(
+        mail.subject[:500]
+    ):
+        return True
+    return has_sign("passed_text", mail.text) and not (mail.names_code or mail.begins_like_report)
 
 
 def _is_about_mail(mail: Incoming) -> bool:
