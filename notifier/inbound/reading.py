@@ -176,7 +176,7 @@ def _may_be_bounce(mail: Incoming) -> bool:
         # Of a daemon the shape is enough, in whatever language it speaks.
         return says_so or mail.has_report_subject or mail.is_daemon
     if mail.is_from_system:
-        return says_so and (mail.has_report_subject or bool(mail.copy.items))
+        return mail.begins_like_report or (says_so and (mail.has_report_subject or bool(mail.copy.items)))
     if mail.is_of_thread or has_sign("acknowledges", mail.text):
         return False
     return says_so and mail.begins_like_report and _is_about_mail(mail)
@@ -192,7 +192,11 @@ def _tells_success(mail: Incoming) -> bool:
 
 def _is_about_mail(mail: Incoming) -> bool:
     """Whether what came back is mail, rather than a parcel or a payment."""
-    return bool(mail.copy.items) or mail.names_code or mail.speaks_of_mail
+    return (
+        bool(mail.copy.items)
+        or mail.names_code
+        or (mail.speaks_of_mail and not has_sign("person", mail.text))
+    )
 
 
 def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
