@@ -26,6 +26,8 @@ _COPIES = frozenset(
 _BEGINNING = (
     r"^\W*(?:\[[^\]#\d]{0,40}\]\W*)?(?:(?:your|the|e-?mail|message|mail|auto\w*|notice|fwd?)\W+){0,4}"
 )
+_BEFORE_COLON = r"^[^:\x{ff1a}]{0,80}"
+"""Behind a colon stands the subject of what came back."""
 _RECEIPT = r"^\W{0,4}"
 _LIST_FIELDS = (
     "list-id",
@@ -117,7 +119,7 @@ class Incoming:
     @cached_property
     def is_notice(self) -> bool:
         """Whether the subject is one of notices that list mails or warn of a full mailbox of one's own."""
-        return has_sign("notice_subject", self.subject[:500]) and not self.begins_like_report
+        return pattern("notice_subject", before=_BEFORE_COLON).search(self.subject[:500]) is not None
 
     @cached_property
     def has_disposition(self) -> bool:
