@@ -37,6 +37,7 @@ from notifier.forms import (
 )
 from notifier.messages import ChannelName, MessageClass
 
+_PHONE = r"^\+[1-9]\d{6,14}$"
 _REMEMBERED = timedelta(days=29)
 
 
@@ -295,8 +296,19 @@ class SafeModeSettings(Strict):
     """Addresses, numbers in E.164, and whole domains as ``@example.com``."""
     redirect_email: Address | None = None
     """Gets the mails for all others; without it they are not sent."""
-    redirect_phone: str | None = Field(default=None, pattern=r"^\+[1-9]\d{6,14}$")
+    redirect_phone: str | None = Field(default=None, pattern=_PHONE)
     """Gets the SMS for all others; without it they are not sent."""
+
+    @field_validator("allow")
+    @classmethod
+    def _names_somebody(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what would match nobody: a number as people write it, a domain without its sign."""
+        for one in allow:
+            if one.startswith("+") and not re.fullmatch(_PHONE, one):
+                raise wrong("holds a number that is not E.164", "write it as +4915112345678")
+            if "@" not in one and "." in one:
+                raise wrong(f"{one!r} is nobody's address", f"write a whole domain as '@{one}'")
+        return allow
 
 
 class Tracking(Strict):

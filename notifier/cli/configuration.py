@@ -15,8 +15,10 @@ import psycopg
 from notifier.bootstrap import Services
 from notifier.catalog import Catalog
 from notifier.channels.configured import sms_provider, smtp_relay
+from notifier.channels.registry import check_providers
 from notifier.channels.signing import dkim_keys, weaknesses
 from notifier.cli.crosschecks import (
+    diverted,
     foreign_schedules,
     unchecked_tenants,
     unencrypted,
@@ -76,7 +78,7 @@ def inspect() -> list[Finding]:
         document = read_document(settings.config_path / "notifier.yaml")
         for part in _parts(services):
             seen.attempt(part, document)
-        seen.findings += _weaknesses(settings, document)
+        seen.findings += [*_weaknesses(settings, document), *diverted(settings, document)]
     catalog = seen.attempt(lambda: services.catalog)
     templates = seen.attempt(lambda: services.templates)
     has_template = (lambda name: name in templates.names()) if templates is not None else None
@@ -182,7 +184,7 @@ def _parts(services: Services) -> Iterator[Callable[[], object]]:
         sms = settings.sms
         yield lambda: sms_provider(sms)
     if settings.providers:
-        yield lambda: services.providers
+        yield lambda: check_providers(services.providers)
     if settings.master_key is not None:
         yield lambda: services.master_keys
 

@@ -55,6 +55,8 @@ def add(
     """Send nothing more to an address; what workers have at hand for it is taken back too."""
     end = iso_moment(until, "--until") if until else None
     with opened() as services:
+        if end is not None and end <= services.clock.now():
+            raise ConfigError("is over: nothing would be kept back", field="--until", mend="a time to come")
         check_tenant(services, tenant)
         check_scope(services, scope)
         if "@" in address and not is_address(address):

@@ -225,7 +225,8 @@ def _try_again(failure: SendError, standing: Standing, policy: RetryPolicy, jitt
     exponent = standing.attempt if counts or standing.tries is None else standing.tries
     delay = policy.delay(exponent, jitter) if hint is None else hint
     is_flow = is_too_fast(failure)
-    if is_flow and hint is None:
+    # Where no other channel has its turn nothing is won by giving up: the flow may be free before, by another relay.
+    if is_flow and (hint is None or standing.next_channel is None):
         delay = timedelta(0)
     if standing.now + delay >= standing.ends_at:
         last = standing.next_channel is None

@@ -76,7 +76,8 @@ async def _run(services: Services, doors: Doors, database: Database, health: Hea
     await listening.start()
     while not stopping.is_set():
         await asyncio.to_thread(_look, reports, health)
-        await asyncio.to_thread(listening.renew)
+        # Here, where handshakes happen: OpenSSL wants nobody to begin one while a context changes.
+        listening.renew()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), _BEAT)
     await listening.stop()

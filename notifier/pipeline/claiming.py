@@ -65,7 +65,7 @@ class Claimer:
 
     def slow_down(self, connection: Connection, claim: Claim, failure: SendError) -> bool:
         """Let the flow rest of which a message was refused for its rate; True where that is the whole relay."""
-        slowed = self.throttling.refused(connection, self.relay, claim, failure)
+        slowed = self.throttling.refused(connection, self._known, self.relay, claim, failure)
         self._waiting.add(slowed)
         self._went.discard(claim.destination)
         self.standing = None

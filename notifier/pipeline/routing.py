@@ -1,11 +1,11 @@
 """Know where a message goes: its relay, by routes, weights and who works; and its destination.
 
-A relay that failed for long is left to others, but for one message a second, which tries it.
+A relay that failed, or took nothing, for long is left to others, but for one message a second, which tries it.
 """
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -98,6 +98,32 @@ class Routing:
         return Movable(
             named=named, of_named=frozenset(could), others=self._could(relay, channel, urgency, "")
         )
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """The relays that have messages of their own."""
+        return frozenset(relay for route in self._routes for relay in route.use)
+
+    @property
+    def stand_ins(self) -> frozenset[str]:
+        """The relays that stand in for others."""
+        return frozenset(relay for route in self._routes for relay in route.failover)
+
+    def returnable(
+        self, relay: str, channel: ChannelName, urgency: Urgency, recovered: Collection[str]
+    ) -> Movable:
+        """Return whose messages, waiting at a relay that stands in, could go back to one that recovered."""
+        self._refresh()
+
+        def could(tenant: str) -> bool:
+            route = fitting(self._routes, channel, urgency, tenant)
+            return (
+                route is not None and relay not in route.use and relay in route.failover
+                and any(one in recovered for one in route.use)
+            )  # fmt: skip
+
+        named = named_tenants(self._routes)
+        return Movable(named=named, of_named=frozenset(filter(could, named)), others=could(""))
 
     def _could(self, relay: str, channel: ChannelName, urgency: Urgency, tenant: str) -> bool:
         route = fitting(self._routes, channel, urgency, tenant)

@@ -19,6 +19,7 @@ from notifier.logs import get_logger
 from notifier.setting_tables import RateLimits
 from notifier.store import moves, throttles
 from notifier.store.database import Connection
+from notifier.store.relays import QUOTA
 from notifier.store.throttles import Standing
 from notifier.store.turns import Flow
 from notifier.store.work import Claim
@@ -114,25 +115,28 @@ class Throttling:
             since, count, before = second, 0, count if since == second - 1 else 0
         self._recent[relay, destination] = (since, count + 1, before)
 
-    def refused(self, connection: Connection, relay: str, claim: Claim, failure: SendError) -> str:
+    def refused(
+        self, connection: Connection, known: Standing | None, relay: str, claim: Claim, failure: SendError
+    ) -> str:
         """Slow the flow of a message down that was refused for its rate; return its destination.
 
         A small domain gets a group of its own, and what waits for it moves there.
         """
         hint = failure.retry_after if isinstance(failure, TemporaryFailure) else None
-        destination = WHOLE_RELAY if failure.reply.phase in _ABOUT_THE_RELAY else claim.destination
+        is_all = failure.reply.phase in _ABOUT_THE_RELAY or failure.reason == QUOTA
+        destination = WHOLE_RELAY if is_all else claim.destination
         is_small = destination == OTHER and claim.domain is not None
         if is_small and claim.domain is not None:
             destination = own_group(claim.domain)
         slowed, rate, span = throttles.refuse(
             connection, (relay, destination), observed=self._observed(relay, destination, claim.destination),
-            hint=hint, reason=failure.reason,
+            hint=hint, reason=failure.reason, known=known.throttles if known else None,
         )  # fmt: skip
         log.warning(
             "deliver.throttled", relay=relay, destination=slowed, rate=round(rate, 2),
             seconds=round(span.total_seconds(), 1), code=failure.reply.code, reason=failure.reason,
         )  # fmt: skip
-        if is_small and claim.domain is not None:
+        if is_small and slowed == destination and claim.domain is not None:
             while moves.move_domain(connection, relay, claim.domain, destination, _MOVED) == _MOVED:
                 pass
         return slowed

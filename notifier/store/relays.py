@@ -1,4 +1,7 @@
-"""Keep which relays must rest, and since how many failures: their messages wait without being blamed."""
+"""Keep which relays must rest, and since how many failures: their messages wait without being blamed.
+
+One that takes nothing for its limits, or a quota, fails likewise; its rests are those of its flow (``throttles``).
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,11 +10,13 @@ from notifier.store.database import Connection
 
 _WOKEN_BY_HAND = timedelta(days=36_500)
 _UNTRIED_FOR = timedelta(minutes=1)
+QUOTA = "daily-quota"
+"""The reason of a refusal that ends with the hour or the day, not with patience."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayState:
-    """A relay that fails, or was told to rest."""
+    """A relay that fails, limits us, or was told to rest."""
 
     relay: str
     is_resting: bool
@@ -25,25 +30,51 @@ class RelayState:
     by_operator: bool
     is_untried: bool = False
     """Its rest ended long ago, and nobody has tried it since."""
+    is_limited: bool = False
+    """It answers, and says that we send too much."""
+
+    @property
+    def is_failing(self) -> bool:
+        """Say whether it took nothing since it failed, or refused us, last."""
+        return self.failures > 0
 
 
 def states(connection: Connection, down_after: timedelta) -> dict[str, RelayState]:
-    """Return the relays that fail, by name; one that failed for ``down_after`` is down."""
+    """Return the relays that fail or limit us, by name; one that took nothing for ``down_after`` is down.
+
+    So is one that asked for a longer rest, or whose quota is used up: nobody need wait to know.
+    """
     rows = connection.execute(
-        """SELECT relay, greatest(until, tried_until) > now(), by_operator OR since <= now() - %s, until, since,
-                  failures, reason, by_operator, greatest(until, tried_until) <= now() - %s
-           FROM relay_pause""",
-        [down_after, _UNTRIED_FOR],
+        """SELECT relay, greatest(until, tried_until) > now(), by_operator OR since <= now() - %(after)s, until, since,
+                  failures, reason, by_operator, greatest(until, tried_until) <= now() - %(untried)s, false
+           FROM relay_pause
+           UNION ALL
+           SELECT relay, until > now(),
+                  refusals > 0 AND (since <= now() - %(after)s OR until >= refused_at + %(after)s
+                                    OR reason = %(quota)s),
+                  until, since, refusals, reason, false, until <= now() - %(untried)s, true
+           FROM throttle WHERE destination = '*'""",
+        {"after": down_after, "untried": _UNTRIED_FOR, "quota": QUOTA},
         prepare=True,
     ).fetchall()
-    return {row[0]: _state(row) for row in rows}
+    found: dict[str, RelayState] = {}
+    for row in rows:
+        state = _state(row)
+        # Of two troubles the worse: what is down, and rests, can be handed over.
+        if (before := found.get(state.relay)) is None or _badness(state) > _badness(before):
+            found[state.relay] = state
+    return found
 
 
-def _state(row: tuple[str, bool, bool, datetime, datetime, int, str, bool, bool]) -> RelayState:
-    relay, is_resting, is_down, until, since, failed, reason, by_operator, is_untried = row
+def _badness(state: RelayState) -> tuple[bool, bool, bool]:
+    return state.is_down, state.is_resting, not state.is_limited
+
+
+def _state(row: tuple[str, bool, bool, datetime, datetime, int, str, bool, bool, bool]) -> RelayState:
+    relay, is_resting, is_down, until, since, failed, reason, by_operator, is_untried, is_limited = row
     return RelayState(
         relay=relay, is_resting=is_resting, is_down=is_down, until=until, since=since, failures=failed,
-        reason=reason, by_operator=by_operator, is_untried=is_untried,
+        reason=reason, by_operator=by_operator, is_untried=is_untried, is_limited=is_limited,
     )  # fmt: skip
 
 
@@ -57,9 +88,14 @@ def rest_relay(connection: Connection, relay: str, span: timedelta | None, reaso
 
 
 def wake_relay(connection: Connection, relay: str) -> bool:
-    """Let the relay be used again, whoever let it rest; False where it did not."""
-    row = connection.execute("DELETE FROM relay_pause WHERE relay = %s RETURNING relay", [relay]).fetchone()
-    return row is not None
+    """Let the relay be used again, whoever let it rest, and forget its limits; False where it did not rest."""
+    rows = connection.execute(
+        """WITH woken AS (DELETE FROM relay_pause WHERE relay = %(relay)s RETURNING true AS was_resting),
+                freed AS (DELETE FROM throttle WHERE relay = %(relay)s RETURNING until > now() AS was_resting)
+           SELECT was_resting FROM woken UNION ALL SELECT was_resting FROM freed""",
+        {"relay": relay},
+    ).fetchall()
+    return any(row[0] for row in rows)
 
 
 def waiting_at(connection: Connection, relay: str) -> int:

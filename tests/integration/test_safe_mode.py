@@ -4,12 +4,15 @@ from dataclasses import replace
 from email import message_from_bytes, policy
 
 import pytest
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from notifier.receipts import BounceClass, Receipt, ReceiptKind
+from notifier.setting_tables import SafeModeSettings
 from notifier.store.database import Database
 from notifier.store.reports import ReportDesk
 from tests.command import command
+from tests.integration.test_web import metrics, served
 from tests.services import Flow, MakeFlow
 from tests.tracking import Tracking, bounced, told
 
@@ -105,3 +108,22 @@ def test_the_story_says_that_it_went_elsewhere(make_flow: MakeFlow) -> None:
 
     assert "to Ada@Customer.example (safe mode sent it to somebody of ours instead): sent" in shown
     assert "safe mode" not in other
+
+
+def test_metrics_say_that_it_is_on(make_flow: MakeFlow) -> None:
+    """Production with the settings of staging is an alert, not a discovery."""
+    shown = []
+    for mode in (None, {"allow": ["@ours.example", "+4915112345678"]}):
+        with served(make_flow(safe_mode=mode).services.settings) as web:
+            shown.append(metrics(web.get("/metrics"))["notifier_safe_mode",])
+
+    assert shown == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "problem"), [("ours.example", "nobody's address"), ("+49 151 12345678", "not E.164")]
+)
+def test_what_would_allow_nobody_is_refused(allowed: str, problem: str) -> None:
+    """A domain without its sign, a number as people write it: nothing would ever match."""
+    with pytest.raises(ValidationError, match=problem):
+        SafeModeSettings.model_validate({"allow": [allowed]})
