@@ -23,6 +23,7 @@ _MAIL_SYSTEM = re.compile(
     r"|syst[eè]me? de messagerie|administrateur syst|systemadministrator|administrador del? sistema",
     re.IGNORECASE,
 )
+_HOST = re.compile(r"@[^\s<>\"]{1,255}")
 _DAEMON = re.compile(r"mailer[-_.]?daemon|mail[-_.]?daemon|microsoftexchange[0-9a-f]{32}@", re.IGNORECASE)
 
 
@@ -67,7 +68,7 @@ def is_role(address: str) -> bool:
 
 def is_mail_system(sender: str) -> bool:
     """Say whether a From field is a mail system's."""
-    return _MAIL_SYSTEM.search(sender[:500]) is not None
+    return _MAIL_SYSTEM.search(_HOST.sub("", sender[:500])) is not None
 
 
 def is_daemon(sender: str) -> bool:

@@ -196,6 +196,15 @@ def test_a_file_that_is_no_list_is_refused(run: Run, tmp_path: Path, text: str) 
     assert "example.org" not in refused.stderr
 
 
+def test_an_entry_that_stops_nothing_says_so(run: Run) -> None:
+    """A category of which nothing may be refused goes out to who is suppressed for it alone."""
+    essential = run("suppression", "add", CUSTOMER, "--scope", "account")
+    all_ = run("suppression", "add", CUSTOMER)
+
+    assert "nothing of account may be refused" in essential.stderr
+    assert (essential.exit_code, all_.stderr) == (0, "")
+
+
 def test_an_entry_that_is_over_is_not_made(flow: Flow, run: Run) -> None:
     """A slip in the year would keep nothing back, and say that it does."""
     refused = run("suppression", "add", CUSTOMER, "--until", "2020-01-01")
