@@ -11,7 +11,8 @@ from notifier.inbound.structure import Fields, read_fields
 _HEAD = 1 << 16
 _HOPS = 50
 """Received fields of a mail that goes round: Postfix gives up there, RFC 5321 §6.3 at 100."""
-_SYSTEM = re.compile(r"(?:^|<)\s{0,4}\"?(?:mailer-?daemon|postmaster)\"?(?:@|>|\s*$)", re.IGNORECASE)
+# No postmaster: that is a person, who may read newsletters.
+_SYSTEM = re.compile(r"(?:^|<)\s{0,4}\"?mailer-?daemon\"?(?:@|>|\s*$)", re.IGNORECASE)
 _REPORTS = ("multipart/report", "message/delivery-status", "message/disposition-notification")
 _LISTED = ("list-id", "list-post", "list-unsubscribe", "feedback-id")
 _BULK = frozenset({"bulk", "list", "junk"})

@@ -15,21 +15,9 @@ from notifier.inbound.judging import judged
 from notifier.inbound.prose import Mention, mentions
 from notifier.inbound.provider_notices import Notice, read_notice
 from notifier.inbound.report import MailReport, Original, RecipientReport, ReportKind
-from notifier.inbound.signs import has_sign
 from notifier.inbound.structure import read_fields
+from notifier.inbound.telling import is_reply, may_be_report, names_enough
 
-_REPLIED = re.compile(
-    r"^\s{0,4}(?:re|aw|sv|antw|vs|odp|r[eé]f?|回复|答复|回信)\s{0,3}(?:\[\d+\])?\s{0,3}[:\uff1a]",
-    re.IGNORECASE,
-)
-_PASSED = re.compile(
-    r"^\W*(?:successful|delivered:|relayed:|expanded:)|delivery status notification \((?:success|relay|expanded)"
-    r"|(?<!un)success\w* (?:mail )?deliver|deliver\w* (?:was |report:? )?(?<!un)success",
-    re.IGNORECASE,
-)
-"""Subjects of reports of success (RFC 3461 §4.1)."""
-_CLEAR = 4
-"""What a mention needs in a mail that no mail system sent, and that brings no copy of ours."""
 _FORWARDED = re.compile(r"\s{0,4}(?:fwd?|wg|tr|rv|enc)\s{0,3}:", re.IGNORECASE)
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,250}>")
 
@@ -50,6 +38,7 @@ def read_report(mail: bytes, *, received_at: datetime) -> MailReport:
         feedback_type=feedback_type,
         original=_original(one),
         message_id=_id_in(one.fields.get("message-id")),
+        is_read_receipt=kind is ReportKind.OTHER and one.is_read_receipt,
         sent_to=tuple(
             dict.fromkeys(
                 found
@@ -65,7 +54,7 @@ _Reading = tuple[ReportKind, tuple[RecipientReport, ...], str | None]
 
 
 def _read(mail: Incoming) -> _Reading:
-    if mail.report_type == "disposition-notification":
+    if mail.is_read_receipt:
         return ReportKind.OTHER, (), None
     if notice := read_notice(mail.full_text):
         return _of_notice(mail, notice)
@@ -113,7 +102,7 @@ def _groups(mail: Incoming) -> list[StatusGroup]:
     for part in mail.parts:
         if part.is_status and (found := read_groups(part)):
             return found
-    if _REPLIED.match(mail.subject):
+    if is_reply(mail) or (mail.is_of_list and not mail.is_named_system):
         return []
     # A report somebody forwarded to us is one still; somebody's mail about a report is not.
     is_somebodys = mail.is_of_thread and not _FORWARDED.match(mail.subject)
@@ -164,23 +153,9 @@ def _only_recipient(mail: Incoming) -> str | None:
     )
 
 
-def _may_be_bounce(mail: Incoming) -> bool:
-    """Whether a mail without machine-readable fields is a mail system's report, not a person's mail about one."""
-    if _REPLIED.match(mail.subject) and not mail.is_from_system:
-        return False
-    if _PASSED.search(mail.subject):
-        return False
-    says_so = has_sign("opening", mail.text)
-    if mail.is_named_system:
-        return says_so or mail.has_report_subject
-    if mail.is_from_system:
-        return says_so and (mail.has_report_subject or bool(mail.copy.items))
-    return says_so and not mail.is_of_thread and mail.begins_like_report
-
-
 def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
     """Return the recipients a report for people names; nobody where a mail is none."""
-    if not _may_be_bounce(mail):
+    if not may_be_report(mail):
         return ()
     listed = mail.listed
     named = mentions(mail.text, original=(*mail.original_recipients, *listed), own=mail.own_addresses)
@@ -189,7 +164,7 @@ def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
         named = [
             by_name.get(plain(one)) or Mention(address=one, aliases=(), words="", score=0) for one in listed
         ]
-    if not (mail.is_from_system or mail.copy.items or any(one.score >= _CLEAR for one in named)):
+    if not names_enough(mail, named):
         return ()
     if not named:
         named = [Mention(address=one, aliases=(), words="", score=0) for one in _fallback(mail)]

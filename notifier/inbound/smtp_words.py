@@ -27,7 +27,7 @@ _PARAGRAPH = re.compile(
 )
 _CODE = re.compile(
     r"(?:^|said:|<<<|smtp;|responded?:?|returned|answered|error:|reply:|failure:|reason:|with:|was:|is:|message|code:?"
-    r"|server|failed:|host|status:?|[\"'\[(<:=>]|\n|\d -)[ \t\"'\[]{0,4}([45][0-7]\d)(?=[ \-:;,\"')\].]|$)(?!\.\d)",
+    r"|server|failed:|host|status:?|[\"'\[(<:=>]|\n|\d -)[ \t\"'\[]{0,4}([45][0-7]\d)(?=[ \-:;,\"')\]._]|$)(?!\.\d)",
     re.IGNORECASE,
 )
 _STATUS = re.compile(r"(?<![\d.])([45]\.\d{1,2}\.\d{1,3})(?![\d.])")

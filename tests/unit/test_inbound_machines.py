@@ -68,7 +68,7 @@ def test_a_machines_mail_asks_for_nothing(header: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["", "MAILER-DAEMON", "mailer-daemon@mx.example.org", "Postmaster@example.org"]
+    "path", ["", "MAILER-DAEMON", "mailer-daemon@mx.example.org", "Mailerdaemon@example.org"]
 )
 def test_a_mail_that_wants_no_answer_asks_for_nothing(path: str) -> None:
     """Reports and machines' answers have an empty return path (RFC 5321 §4.5.5, RFC 3834 §3.3)."""
@@ -80,6 +80,11 @@ def test_a_mail_systems_own_mail_is_a_report() -> None:
     mail = b"Return-Path: <bounces@example.org>\r\nFrom: Mail Delivery System <MAILER-DAEMON@mx.example.org>\r\n\r\n"
 
     assert machine_sign(mail) == "report"
+
+
+def test_a_postmaster_is_a_person() -> None:
+    """Who may have subscribed to something."""
+    assert sign("Subject: unsubscribe", path="postmaster@example.org") is None
 
 
 @settings(deadline=None, max_examples=100)

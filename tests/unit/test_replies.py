@@ -1,5 +1,6 @@
 """What each SMTP reply means: one table of replies as servers write them."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 
 from notifier.delivery.replies import RETRY_AFTER_LIMIT, classify, packaged_rules, retry_after
 from notifier.errors import Fault, PermanentFailure, Phase, Reply, TemporaryFailure
+from notifier.inbound import report as inbound
+from notifier.inbound.reasons import Evidence, ordinary, rules
 
 T, P = TemporaryFailure, PermanentFailure
 
@@ -87,6 +90,19 @@ TABLE = [
     (Phase.RCPT, "550 5.4.1 Recipient address rejected: Access denied", P, Fault.RECIPIENT, "unknown-recipient"),
     (Phase.RCPT, "550 5.7.17 Mailbox owner has changed", P, Fault.RECIPIENT, "recipient-changed"),
     (Phase.RCPT, "550 5.5.0 Requested action not taken", P, Fault.RECIPIENT, "recipient-refused"),
+    (Phase.RCPT, "550 Requested action not taken: mailbox unavailable", P, Fault.RECIPIENT, "unknown-recipient"),
+    (Phase.RCPT, "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302). [AM0 2026-11-22T10:00:00Z]",
+     P, Fault.RECIPIENT, "unknown-recipient"),
+    (Phase.RCPT, "550 Requested action not taken: mailbox unavailable\nFailure sending mail. Try again later", P,
+     Fault.RECIPIENT, "recipient-refused"),
+    (Phase.RCPT, "550 5.2.0 Mailbox unavailable", P, Fault.RECIPIENT, "recipient-refused"),
+    (Phase.RCPT, "550 Mailbox temporarily unavailable", P, Fault.RECIPIENT, "recipient-refused"),
+    (Phase.RCPT, "550 Mailbox unavailable or access denied - <bob@example.org>", P, Fault.RECIPIENT,
+     "recipient-refused"),
+    (Phase.RCPT, "450 Requested mail action not taken: mailbox unavailable", T, Fault.PROVIDER, "transient"),
+    (Phase.RCPT, "550 Mailbox unavailable: 192.0.2.1 is blocked by our policy", P, Fault.SENDER, "reputation"),
+    (Phase.RCPT, "550 5.7.1 Requested action not taken: mailbox unavailable", P, Fault.SENDER, "policy"),
+    (Phase.DOT, "550 Request failed; Mailbox unavailable", P, Fault.CONTENT, "content-refused"),
     (Phase.RCPT, "501 5.1.3 Bad recipient address syntax", P, Fault.RECIPIENT, "address-syntax"),
     (Phase.RCPT, "550 No", P, Fault.RECIPIENT, "recipient-refused"),
     # the provider
@@ -238,7 +254,7 @@ ALIVE = [
     "550 5.7.1 blocked", "550 5.7.26 DMARC", "550 5.7.27 Sender address has null MX", "550 5.1.3 Bad address syntax",
     "550 5.1.1 User unknown; your IP is listed at Spamhaus", "550 5.1.1 rejected for policy reasons",
     "550 5.1.8 Access denied, bad outbound sender", "450 5.1.1 User unknown", "450 4.1.1 User unknown",
-    "550 Requested action not taken: mailbox unavailable", "550 5.4.1 No answer from host", "554 Transaction failed",
+    "550 Mailbox unavailable for now, try again later", "550 5.4.1 No answer from host", "554 Transaction failed",
     "550 5.1.1 Sender address rejected: User unknown", "550 5.4.6 Loop", "550 5.6.0 Content", "530 5.7.0 Log in",
 ]  # fmt: skip
 
@@ -260,6 +276,32 @@ def test_an_address_that_may_live_is_not(said: str, phase: Phase) -> None:
 
     assert failure is not None
     assert not failure.is_hard
+
+
+@pytest.mark.parametrize(
+    ("said", "is_hard"),
+    [
+        ("550 Requested action not taken: mailbox unavailable", True),
+        ("550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302)", True),
+        ("550 <bob@example.org>: mailbox unavailable", True),
+        ("550 Requested action not taken: mailbox unavailable Failure sending mail. Try again later", False),
+        ("550 Mailbox temporarily unavailable", False),
+        ("550 Mailbox unavailable: 192.0.2.1 is blocked by our policy", False),
+        ("550 5.1.1 User unknown", True),
+        ("550 5.7.27 Sender address has null MX", False),
+        ("550 Account suspended", False),
+    ],
+)
+def test_a_server_s_words_are_as_hard_in_a_reply_as_in_a_mail(said: str, *, is_hard: bool) -> None:
+    """Whether a relay passes the refusal on at once, or sends it back later, the address fares alike."""
+    code, text = int(said[:3]), said[4:]
+    status = next(iter(re.findall(r"^5\.\d+\.\d+", text)), None)
+
+    replied = classify(Reply(phase=Phase.RCPT, code=code, text=text))
+    mailed = rules().reason(Evidence(said=ordinary(said), status=status, code=code, phase=inbound.Phase.RCPT))
+
+    assert replied is not None
+    assert (replied.is_hard, rules().is_hard(mailed, status, code)) == (is_hard, is_hard)
 
 
 def test_every_reason_of_the_rules_has_its_example() -> None:
