@@ -16,17 +16,20 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from notifier.bootstrap import Services
+from notifier.catalog import Catalog
 from notifier.clock import Clock
 from notifier.events import LANES, Urgency
 from notifier.messages import ChannelName
 from notifier.pipeline.incoming import Arrival
 from notifier.rendering.templates import Templates
+from notifier.rules.ruleset import RuleSet
 from notifier.settings import Settings
 from notifier.store.roles import WEB, WORKER
 from tests.contracts.sms_server import SmsServer
 from tests.contracts.smtp_server import SmtpServer
 
 ROOT = Path(__file__).parent.parent
+CONFIG = ROOT / "config"
 
 
 @dataclass
@@ -101,6 +104,31 @@ def shipped_templates() -> Templates:
     return Templates.load(ROOT / "templates")
 
 
+@functools.cache
+def shipped_catalog() -> Catalog:
+    """Return the shipped event types: immutable, and as slow to read as a test is to run."""
+    return Catalog.load(CONFIG / "events")
+
+
+@functools.cache
+def shipped_rules(lists: tuple[str, ...]) -> RuleSet:
+    """Return the shipped rules for these lists, likewise."""
+    types = [entry.type for entry in shipped_catalog()]
+    return RuleSet.load(CONFIG / "rules", types=types, lists=list(lists), templates=None)
+
+
+def _shipped(settings: Settings) -> dict[str, object]:
+    """Return what services would read of the configuration as it is shipped, as far as these settings name it."""
+    parts: dict[str, object] = {}
+    if settings.templates_path == ROOT / "templates":
+        parts["templates"] = shipped_templates()
+    if (settings.config_path / "events").resolve() == CONFIG / "events":
+        parts["catalog"] = shipped_catalog()
+    if settings.config_path == CONFIG:
+        parts["rules"] = shipped_rules(tuple(settings.lists))
+    return parts
+
+
 @pytest.fixture
 def smtp() -> Iterator[SmtpServer]:
     """A scripted SMTP relay."""
@@ -143,8 +171,7 @@ def make_flow(
         services = Services(
             test_settings(worker_url, web_url, redis_url, smtp, sms, **overrides), clock=clock
         )
-        if "templates_dir" not in overrides:
-            vars(services)["templates"] = shipped_templates()
+        vars(services).update(_shipped(services.settings))
         made.append(services)
         return Flow(services, smtp, sms)
 
@@ -181,7 +208,7 @@ def test_settings(
         "web_database_url": web_url,
         "redis_url": redis_url,
         "master_key": MASTER_KEY,
-        "config_dir": ROOT / "config",
+        "config_dir": CONFIG,
         "templates_dir": ROOT / "templates",
         "relays": {"default": relay},
         "sms": {
