@@ -6,6 +6,7 @@
 import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,7 +57,8 @@ class Flow:
     def sample(self, event_type: str, **attributes: Any) -> dict[str, Any]:
         """Return the catalogue's sample of a type as an event."""
         entry = self.services.catalog[event_type]
-        data = {**entry.sample, **attributes.pop("data", {})}
+        # A copy: the catalogue is every test's.
+        data = {**deepcopy(entry.sample), **attributes.pop("data", {})}
         return {"type": event_type, "subject": entry.sample_subject, "data": data, **attributes}
 
     def deliver(self) -> dict[str, int]:
