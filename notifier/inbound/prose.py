@@ -36,6 +36,7 @@ _LEAD = re.compile(r"[\W_]{0,12}")
 _TO = re.compile(r"\W{0,12}(?:to|for|an|para|à)\W{0,12}", re.IGNORECASE)
 _NAME = re.compile(r"\s{0,20}(?:[^\s:.,;@]{1,30}[ \t,]{1,2}){1,4}[(<\[][ \t]{0,2}(?:mailto:)?")
 _TYPE = re.compile(r"\b(?:smtp|mailto|rfc822|internet)[:;][ \t]{0,2}$", re.IGNORECASE)
+_COLON = re.compile(r"[:\uff1a]\s{0,4}[<\"'(\[]{0,3}$")
 _COMMAND = re.compile(r"rcpt to:?\s{0,3}<?$", re.IGNORECASE)
 
 _BEGINS, _LABELLED, _ANSWERED, _COMMANDED, _SPOKEN, _SENT_TO, _INLINE = 5, 5, 4, 4, 4, 3, 2
@@ -196,6 +197,8 @@ def _shape(line: str, found: re.Match[str]) -> int:
         return _SENT_TO if _TO.fullmatch(before) else _LABELLED
     if is_last and _NAME.fullmatch(before):
         return _BEGINS
+    if _COLON.search(before) and has_sign("opening", before):
+        return _LABELLED
     return _shape_within(line)
 
 

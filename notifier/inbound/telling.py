@@ -24,6 +24,9 @@ _START = r"^\W{0,4}"
 _CLEAR = 4
 """What a mention needs in a mail that no mail system sent, and that brings no copy of ours."""
 
+_OWN_LINE = 5
+"""What a mention needs where only a sender's name and the subject speak for a report."""
+
 
 def is_reply(mail: Incoming) -> bool:
     """Say whether somebody answers, as far as the subject tells."""
@@ -56,7 +59,8 @@ def names_enough(mail: Incoming, named: list[Mention]) -> bool:
         return True
     if named and _are_own(mail, named):
         return False
-    return mail.has_report_subject or mail.is_daemon
+    is_clear = best >= _OWN_LINE or has_sign("your_mail", mail.text)
+    return mail.is_daemon or (mail.has_report_subject and is_clear)
 
 
 def _tells_success(mail: Incoming) -> bool:
