@@ -17,6 +17,8 @@ from pydantic import (
     Field,
     IPvAnyAddress,
     SecretStr,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -35,6 +37,7 @@ from notifier.forms import (
 )
 from notifier.messages import ChannelName, MessageClass
 
+_PHONE = r"^\+[1-9]\d{6,14}$"
 _REMEMBERED = timedelta(days=29)
 
 
@@ -168,6 +171,8 @@ class Mail(Strict):
     """The addresses our mail reaches the world from, those of our relays: ``doctor`` looks at SPF and PTR for them."""
     verp: bool = True
     """Give each message a return path of its own below ``envelope_sender``, by which its bounce is known."""
+    unsubscribe_domain: Host | None = None
+    """Whose mails all reach the listener, so that a mail can unsubscribe; see ``Settings.unsubscribe_domain``."""
     senders: Mapping[MessageClass, Sender] = Field(default_factory=dict)
     """Gmail wants receipts and newsletters to come from different addresses."""
     feedback_id: FeedbackId | None = None
@@ -207,6 +212,15 @@ class Dkim(DkimPair):
     """The keys that follow; the one whose time came last signs."""
 
 
+class ServerTls(Strict):
+    """The certificate a server of ours shows."""
+
+    cert_file: Path
+    """In PEM: our certificate first, then those between it and an authority."""
+    key_file: Path | None = None
+    """Its private key in PEM; in ``cert_file`` where unset."""
+
+
 class MailIn(Strict):
     """The door for bounces, complaints and answers that come back by mail."""
 
@@ -218,6 +232,10 @@ class MailIn(Strict):
     """A Unix socket to listen on instead of host and port."""
     key: SecretStr | None = None
     """What return paths are checked with: ``notifier keys return-path`` prints it."""
+    tls: ServerTls | None = None
+    """Offers STARTTLS; renewed files are taken over while it runs."""
+    require_tls: bool = False
+    """Take no mail from who does not use it."""
     complaints: tuple[Address, ...] = ()
     """Where mailbox providers send complaints (feedback loops); taken besides return paths."""
     max_bytes: int = Field(default=10_485_760, ge=65_536)
@@ -232,6 +250,16 @@ class MailIn(Strict):
     """Processor's time for one mail; three times as long by the clock."""
     read_memory: int = Field(default=536_870_912, ge=134_217_728)
     """Bytes one reader may use."""
+
+    @field_validator("require_tls")
+    @classmethod
+    def _has_certificate(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - pydantic's way
+        # A certificate that is wrong itself is told of by itself.
+        if value and "tls" in info.data and info.data["tls"] is None:
+            raise wrong(
+                "nobody could bring a mail: there is no certificate", "name one: mail_in.tls.cert_file"
+            )
+        return value
 
 
 class Sms(Strict):
@@ -268,8 +296,19 @@ class SafeModeSettings(Strict):
     """Addresses, numbers in E.164, and whole domains as ``@example.com``."""
     redirect_email: Address | None = None
     """Gets the mails for all others; without it they are not sent."""
-    redirect_phone: str | None = Field(default=None, pattern=r"^\+[1-9]\d{6,14}$")
+    redirect_phone: str | None = Field(default=None, pattern=_PHONE)
     """Gets the SMS for all others; without it they are not sent."""
+
+    @field_validator("allow")
+    @classmethod
+    def _names_somebody(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what would match nobody: a number as people write it, a domain without its sign."""
+        for one in allow:
+            if one.startswith("+") and not re.fullmatch(_PHONE, one):
+                raise wrong("holds a number that is not E.164", "write it as +4915112345678")
+            if "@" not in one and "." in one:
+                raise wrong(f"{one!r} is nobody's address", f"write a whole domain as '@{one}'")
+        return allow
 
 
 class Tracking(Strict):

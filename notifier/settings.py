@@ -148,6 +148,18 @@ class Settings(BaseSettings):
         return f"{self.public_url.rstrip('/')}/callbacks"
 
     @property
+    def unsubscribe_domain(self) -> str | None:
+        """The domain of addresses where a mail unsubscribes; None where no listener takes it.
+
+        Where none is named, the return path's, as long as this process knows of a listener by its key.
+        """
+        if self.mail.unsubscribe_domain is not None:
+            return self.mail.unsubscribe_domain
+        if self.mail_in.key is None or self.mail.envelope_sender is None:
+            return None
+        return self.mail.envelope_sender.rpartition("@")[2]
+
+    @property
     def config_path(self) -> Path:
         """The folder with ``notifier.yaml``, ``events`` and ``rules``."""
         return self.config_dir or find_config()

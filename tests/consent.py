@@ -2,9 +2,6 @@
 
 import re
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -137,24 +134,6 @@ def path_of(mail: EmailMessage | None, page: str = "u") -> str:
     assert body is not None
     paths: list[str] = LINK.findall(body.get_content())
     return next(path for path in paths if path.startswith(f"/{page}/"))
-
-
-@contextmanager
-def sweeping(stage: Stage) -> Iterator[None]:
-    """Let the sweep run beside, as it does each second."""
-    over = threading.Event()
-
-    def sweep() -> None:
-        while not over.wait(0.02):
-            stage.flow.services.link_requests.run()
-
-    thread = threading.Thread(target=sweep)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def now() -> datetime:

@@ -134,7 +134,12 @@ class Sending(Configuration):
         settings = self.settings
         if settings.public_url is None:
             return None
-        return PersonLinks(self.keyring, public_url=settings.public_url, lifetime=settings.link_lifetime)
+        return PersonLinks(
+            self.keyring,
+            public_url=settings.public_url,
+            lifetime=settings.link_lifetime,
+            mail_domain=settings.unsubscribe_domain,
+        )
 
     @cached_property
     def tracker(self) -> Tracker | None:

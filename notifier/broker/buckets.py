@@ -19,7 +19,8 @@ _RANKS = {Urgency.URGENT.value: 0, Urgency.NORMAL.value: 1, Urgency.BULK.value: 
 
 # KEYS: buckets. ARGV: the lane's rank, then rate, size and tokens wanted for each. A lane that did not get all it
 # wanted leaves a mark; for two seconds lanes behind it get a quarter of what there is at most, so that it has the
-# rest at its next turn.
+# rest at its next turn. Where a quarter is less than a token, they get one of about four: urgent mail without end must
+# not keep all other mail for ever. Redis may come back with another machine's clock: a mark of the future is none.
 _TAKE = """
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
@@ -28,14 +29,19 @@ local granted = {}
 for i, key in ipairs(KEYS) do
   local rate, size = tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i])
   local wanted = tonumber(ARGV[3 * i + 1])
-  local state = redis.call('HMGET', key, 'level', 'at', 'hungry0', 'hungry1')
+  local state = redis.call('HMGET', key, 'level', 'at', 'hungry0', 'hungry1', 'fed1', 'fed2')
   local level = tonumber(state[1] or size)
   local at = tonumber(state[2] or now)
   level = math.min(size, level + math.max(0, now - at) * rate)
   local usable = level
   for before = 0, rank - 1 do
     local since = tonumber(state[3 + before] or 0)
-    if now - since < 2 then usable = level / 4 end
+    if math.abs(now - since) < 2 then usable = level / 4 end
+  end
+  if usable < 1 and level >= 1 and wanted > 0 then
+    local fed = tonumber(state[4 + rank])
+    if fed and math.abs(now - fed) * rate >= 4 then usable = 1 end
+    if not fed or usable == 1 then redis.call('HSET', key, 'fed' .. rank, string.format('%.6f', now)) end
   end
   local got = math.min(wanted, math.floor(usable))
   level = level - got

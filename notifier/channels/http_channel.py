@@ -4,6 +4,7 @@ Shared between threads; holds no connection.
 """
 
 import ssl
+from collections.abc import Callable
 from functools import cache
 from typing import Protocol
 
@@ -34,12 +35,26 @@ def trusted() -> ssl.SSLContext:
 
 
 class HttpChannel:
-    """Messages through one account of one provider."""
+    """Messages through one account of one provider.
+
+    Args:
+        relay: Its name.
+        name: The channel of a plan.
+        settings: The provider's.
+        dialect: How it is spoken to.
+        get_ready: Fetches what requests need, before each is announced; raises a SendError where it cannot.
+    """
 
     def __init__(
-        self, relay: str, name: ChannelName, settings: ProviderSettings, dialect: WritingDialect
+        self,
+        relay: str,
+        name: ChannelName,
+        settings: ProviderSettings,
+        dialect: WritingDialect,
+        get_ready: Callable[[], None] | None = None,
     ) -> None:
         self._relay, self._name, self._settings, self._dialect = relay, name, settings, dialect
+        self._get_ready = get_ready
         self._context = trusted()
 
     @property
@@ -80,5 +95,13 @@ class HttpChannel:
         return self._dialect.prepare(message)
 
     def open(self) -> Session:
-        """Return a session; the connection itself is made by the first send."""
-        return HttpSession(self.relay, self._dialect, self._settings.patience, self._context)
+        """Return a session; the connection itself is made by the first send.
+
+        Raises:
+            SendError: what requests need is not to be had, such as a key.
+        """
+        if self._get_ready is not None:
+            self._get_ready()
+        return HttpSession(
+            self.relay, self._dialect, self._settings.patience, self._context, get_ready=self._get_ready
+        )

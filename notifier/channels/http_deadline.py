@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 
 import httpcore
+import httpx
 
 from notifier.channels.resolving import look_up
 
@@ -108,6 +109,15 @@ def read_at_most(response: httpcore.Response, limit: int) -> bytes:
         if len(body) > limit:
             raise TooLong
     return bytes(body)
+
+
+def target(url: str) -> httpcore.URL:
+    """Return an address as it is asked for on the wire."""
+    # httpx knows how a host with umlauts is written there.
+    parsed = httpx.URL(url)
+    return httpcore.URL(
+        scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path
+    )
 
 
 def _addresses(host: str, port: int, deadline: float) -> list[str]:

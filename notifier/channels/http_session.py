@@ -5,12 +5,12 @@ Knows no provider: an adapter builds the request and judges the answer. Never re
 
 import ssl
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 import httpcore
-import httpx
 
 from notifier.channels.base import Prepared
 from notifier.channels.http_deadline import (
@@ -20,6 +20,7 @@ from notifier.channels.http_deadline import (
     DeadlineBackend,
     TooLong,
     read_at_most,
+    target,
 )
 from notifier.channels.http_dialect import (
     Answer,
@@ -58,11 +59,13 @@ class HttpSession:
         dialect: Dialect,
         patience: Patience,
         context: ssl.SSLContext,
+        *,
         noun: str = "provider",
+        get_ready: Callable[[], None] | None = None,
     ) -> None:
         self.relay = relay
         self._dialect, self._patience, self._noun = dialect, patience, noun
-        self._is_usable = True
+        self._is_usable, self._get_ready = True, get_ready
         self._backend = DeadlineBackend()
         self._pool = httpcore.ConnectionPool(
             ssl_context=context,
@@ -77,7 +80,18 @@ class HttpSession:
         return self._is_usable
 
     def refresh(self) -> None:
-        """Nothing to do: an idle connection is checked, and replaced, before a request is written."""
+        """Fetch what a request needs; an idle connection is checked, and replaced, before one is written.
+
+        Raises:
+            SendError: it is not to be had.
+        """
+        if self._get_ready is None:
+            return
+        try:
+            self._get_ready()
+        except SendError:
+            self._is_usable = False
+            raise
 
     def send(self, message: Prepared) -> Accepted:
         """POST one message.
@@ -123,7 +137,7 @@ class HttpSession:
             *((name.encode("ascii"), value.encode("latin-1")) for name, value in request.headers),
         ]
         with self._pool.stream(
-            "POST", _target(request.url), headers=headers, content=request.body, extensions={"timeout": waits}
+            "POST", target(request.url), headers=headers, content=request.body, extensions={"timeout": waits}
         ) as response:
             try:
                 body: bytes | None = read_at_most(response, _ANSWER_LIMIT)
@@ -202,14 +216,6 @@ def read_retry_after(value: str) -> timedelta | None:
         return None
     wait = moment - datetime.now(UTC)
     return min(max(wait, timedelta(0)), RETRY_AFTER_LIMIT)
-
-
-def _target(url: str) -> httpcore.URL:
-    # httpx knows how a host with umlauts is written on the wire.
-    parsed = httpx.URL(url)
-    return httpcore.URL(
-        scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path
-    )
 
 
 def _unknown(reason: str, status: int | None = None, partly: PartlyTaken | None = None) -> OutcomeUnknown:

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from notifier.channels.base import Channel, Prepared
 from notifier.channels.http_channel import HttpChannel
 from notifier.channels.http_dialect import Answer, Refused, Request, Taken, Verdict, meaning_of
+from notifier.channels.inquiry import Inquiry, Seen, named, refused
 from notifier.channels.mail_writing import MailWriter
 from notifier.channels.meaning import RATE, Meaning
 from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings, reference, secret
@@ -62,16 +63,24 @@ class Mailgun(ProviderSettings):
     webhook_signing_key: SecretStr | None = None
     """What its callbacks are signed with; another key than the API's."""
 
+    def url(self, path: str) -> str:
+        """Return the address of a part of the API."""
+        return (self.base_url or _REGIONS[self.region]).rstrip("/") + path
+
+    @property
+    def authorization(self) -> tuple[str, str]:
+        """The header that logs us in."""
+        token = base64.b64encode(f"api:{secret(self.api_key)}".encode()).decode()
+        return "Authorization", f"Basic {token}"
+
 
 class MailgunDialect:
     """messages.mime as multipart/form-data."""
 
     def __init__(self, settings: Mailgun, around: Surroundings) -> None:
         self._writer = MailWriter(clock=around.clock, signer=around.signer, max_bytes=MAX_BYTES)
-        base = settings.base_url or _REGIONS[settings.region]
-        self._url = f"{base.rstrip('/')}/v3/{settings.domain}/messages.mime"
-        token = base64.b64encode(f"api:{secret(settings.api_key)}".encode()).decode()
-        self._authorization = ("Authorization", f"Basic {token}")
+        self._url = settings.url(_messages(settings))
+        self._authorization = settings.authorization
 
     def prepare(self, message: Outgoing) -> Prepared:
         """Write the mail."""
@@ -104,6 +113,10 @@ class MailgunDialect:
         return Refused(meaning=meaning or meaning_of(answer.status), text=text)
 
 
+def _messages(settings: Mailgun) -> str:
+    return f"/v3/{settings.domain}/messages.mime"
+
+
 def _form(fields: dict[str, str], mail: bytes, salt: str) -> tuple[str, bytes]:
     """Return boundary and body (RFC 7578)."""
     # "=_" cannot stand in a boundary without quotes; dots can, and no line of our 7-bit MIME begins so.
@@ -123,9 +136,51 @@ def _build(name: str, settings: Mailgun, around: Surroundings) -> Channel:
     return HttpChannel(name, ChannelName.EMAIL, settings, MailgunDialect(settings, around))
 
 
+def _inquire(settings: Mailgun) -> Inquiry:
+    """Ask for the domain: https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/domains."""
+    request = Request(
+        url=settings.url(f"/v4/domains/{settings.domain}"), headers=(settings.authorization,), body=b""
+    )
+    return Inquiry(request=request, judge=lambda answer: _domain(settings, answer))
+
+
+def _domain(settings: Mailgun, answer: Answer) -> Seen | Inquiry:
+    if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        # A domain's sending key may POST messages and nothing else
+        # (https://documentation.mailgun.com/docs/mailgun/api-reference/authentication): one without recipient and
+        # content is refused with 400, and so shows that the key is taken.
+        request = Request(url=settings.url(_messages(settings)), headers=(settings.authorization,), body=b"")
+        return Inquiry(request=request, judge=_sending_key, method="POST")
+    if found := refused(answer, "check domain and region"):
+        return found
+    said = answer.json().get("domain")
+    domain = said if isinstance(said, dict) else {}
+    state = named(domain, "state")
+    if domain.get("is_disabled") is True or state == "disabled":
+        return Seen(
+            level="fail", words="the domain is disabled", mend="see the domain in Mailgun's dashboard"
+        )
+    if state and state != "active":
+        return Seen(
+            level="warn", words=f"the domain is {state}", mend="add the DNS records Mailgun's dashboard shows"
+        )
+    if domain.get("type") == "sandbox":
+        words = "a sandbox: it sends to authorised recipients only"
+        return Seen(level="warn", words=words, mend="add a domain of your own at Mailgun")
+    return Seen(level="pass", words="the domain is active")
+
+
+def _sending_key(answer: Answer) -> Seen:
+    if answer.status == HTTPStatus.BAD_REQUEST:
+        return Seen(level="pass", words="takes our key, which may only send")
+    mend = "check api_key, domain and region"
+    return refused(answer, mend) or Seen(level="warn", words=f"answers {answer.status}", mend=mend)
+
+
 KIND = Kind(
     settings=Mailgun,
     build=_build,
+    inquire=_inquire,
     capabilities=Capabilities(
         channel=ChannelName.EMAIL,
         receipts=(

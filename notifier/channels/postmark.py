@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr
 from notifier.channels.base import Channel, Prepared
 from notifier.channels.http_channel import HttpChannel
 from notifier.channels.http_dialect import Answer, Refused, Request, Taken, Verdict
+from notifier.channels.inquiry import Inquiry, Seen, named, refused
 from notifier.channels.mail_writing import refusal, too_large
 from notifier.channels.meaning import AWAY, CREDENTIALS, RATE, Meaning
 from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings, reference, secret
@@ -41,8 +42,9 @@ MEANINGS: dict[int, Meaning] = {
     402: _OUR_JSON,
     403: _OUR_JSON,
     405: Meaning(Fault.SENDER, "no-credit", is_account=True),
-    # It bounced, complained or was suppressed there: Postmark will not try until somebody reactivates it.
-    406: Meaning(Fault.RECIPIENT, "suppressed-by-provider", is_hard=True),
+    # It bounced, complained or was suppressed by hand there, which Postmark does not say: the address may live, and
+    # somebody may reactivate it.
+    406: Meaning(Fault.RECIPIENT, "suppressed-by-provider"),
     409: _OUR_JSON,
     411: Meaning(Fault.CONTENT, "attachment-type"),
     412: Meaning(Fault.SENDER, "account-pending", is_account=True),
@@ -72,13 +74,17 @@ class Postmark(ProviderSettings):
     webhook_password: SecretStr | None = None
     """What Postmark's callbacks log in with; it has no signature."""
 
+    def url(self, path: str) -> str:
+        """Return the address of a part of the API."""
+        return (self.base_url or "https://api.postmarkapp.com").rstrip("/") + path
+
 
 class PostmarkDialect:
     """One message as JSON."""
 
     def __init__(self, settings: Postmark) -> None:
         self._settings = settings
-        self._url = (settings.base_url or "https://api.postmarkapp.com").rstrip("/") + "/email"
+        self._url = settings.url("/email")
         self._headers = (
             ("Content-Type", "application/json"),
             ("X-Postmark-Server-Token", secret(settings.server_token)),
@@ -164,9 +170,28 @@ def _build(name: str, settings: Postmark, around: Surroundings) -> Channel:  # n
     return HttpChannel(name, ChannelName.EMAIL, settings, PostmarkDialect(settings))
 
 
+def _inquire(settings: Postmark) -> Inquiry:
+    """Ask for the server: https://postmarkapp.com/developer/api/server-api."""
+    headers = (("X-Postmark-Server-Token", secret(settings.server_token)),)
+    return Inquiry(request=Request(url=settings.url("/server"), headers=headers, body=b""), judge=_server)
+
+
+def _server(answer: Answer) -> Seen:
+    if found := refused(answer, "check server_token: that of a server, not of the account"):
+        return found
+    said = answer.json()
+    words = f"the server {named(said, 'Name')!r} takes our token"
+    if said.get("DeliveryType") == "Sandbox":
+        return Seen(
+            level="warn", words=f"{words}; a sandbox: it delivers nothing", mend="take a live server's token"
+        )
+    return Seen(level="pass", words=words)
+
+
 KIND = Kind(
     settings=Postmark,
     build=_build,
+    inquire=_inquire,
     capabilities=Capabilities(
         channel=ChannelName.EMAIL,
         receipts=("delivered", "bounced", "complained", "opened", "clicked", "unsubscribed"),

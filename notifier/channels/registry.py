@@ -101,6 +101,24 @@ def build(name: str, settings: ProviderSettings, around: Surroundings) -> Channe
     return KINDS[settings.kind].build(name, settings, around)
 
 
+def check_providers(read: Mapping[str, ProviderSettings]) -> None:
+    """Check what settings alone do not show, on the machine they are for.
+
+    Raises:
+        ConfigErrors: every provider that could not send from here.
+    """
+    errors: list[ConfigError] = []
+    for name, settings in read.items():
+        check = KINDS[settings.kind].check
+        try:
+            if check is not None:
+                check(name, settings)
+        except ConfigError as wrong:
+            errors.append(wrong)
+    if errors:
+        raise ConfigErrors(errors)
+
+
 def channel_of(settings: ProviderSettings) -> ChannelName:
     """Return which channel a provider serves."""
     return KINDS[settings.kind].capabilities.channel

@@ -10,18 +10,22 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html (signature)
 """
 
 import base64
-from typing import Literal
+from http import HTTPStatus
+from typing import Literal, Self
 
 import orjson
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
+from notifier.channels.aws_credentials import Keys, MachineKeys, OwnKeys, signed
 from notifier.channels.base import Channel, Prepared
 from notifier.channels.http_channel import HttpChannel
 from notifier.channels.http_dialect import Answer, Refused, Request, Taken, Verdict
+from notifier.channels.inquiry import Inquiry, Seen, refused
 from notifier.channels.mail_writing import SES_REWRITTEN, MailWriter
 from notifier.channels.meaning import AWAY, CREDENTIALS, RATE, Meaning
 from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings, reference, secret
-from notifier.errors import Fault
+from notifier.errors import ConfigError, Fault, SendError
+from notifier.forms import wrong
 from notifier.messages import ChannelName, Outgoing
 
 TAG = "notifier-message"
@@ -66,39 +70,66 @@ _REJECTED: tuple[tuple[str, Meaning], ...] = (
 )
 """Of MessageRejected, whose text alone says who is at fault."""
 
+_UNASKED = frozenset({"AccessDeniedException", "AccessDenied", "NotAuthorized"})
+"""The signature was good, and the policy of the key or role does not allow it."""
+_NEAR = 0.9
+"""So much of a day's quota used is told."""
+
 
 class Ses(ProviderSettings):
     """An account at Amazon SES, in one region."""
 
     kind: Literal["ses"]
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
-    access_key_id: str = Field(min_length=1)
-    secret_access_key: SecretStr
+    access_key_id: str | None = Field(default=None, min_length=1)
+    secret_access_key: SecretStr | None = Field(default=None, min_length=1)
     session_token: SecretStr | None = None
+    """Without keys those of the machine's role sign."""
     configuration_set: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
     """Where events are published from; without one there are no receipts."""
     topic_arns: tuple[str, ...] = ()
     """The SNS topics whose callbacks are ours."""
+
+    @model_validator(mode="after")
+    def _has_both_keys(self) -> Self:
+        if (self.access_key_id is None) != (self.secret_access_key is None):
+            raise wrong(
+                "access_key_id and secret_access_key belong together",
+                "set both, or neither: then the role of the machine signs",
+            )
+        if self.session_token is not None and self.access_key_id is None:
+            raise wrong("session_token is of no use without keys", "set access_key_id and secret_access_key")
+        return self
+
+    def url(self, path: str) -> str:
+        """Return the address of a part of the API."""
+        base = self.base_url or f"https://email.{self.region}.amazonaws.com"
+        return base.rstrip("/") + path
+
+    def keys(self) -> Keys:
+        """Return where the keys come from; asks nobody yet."""
+        if self.access_key_id is None:
+            return MachineKeys(self.region)
+        return OwnKeys(self.access_key_id, secret(self.secret_access_key), secret(self.session_token) or None)
 
 
 class SesDialect:
     """SendEmail with raw content."""
 
     def __init__(self, settings: Ses, around: Surroundings) -> None:
-        # Here, so that whoever has no such provider never loads it.
-        from botocore.auth import SigV4Auth  # noqa: PLC0415
-        from botocore.awsrequest import AWSRequest  # noqa: PLC0415
-        from botocore.credentials import Credentials  # noqa: PLC0415
-
         self._writer = MailWriter(
             clock=around.clock, signer=around.signer, rewritten=SES_REWRITTEN, max_bytes=MAX_BYTES
         )
-        self._settings = settings
-        base = settings.base_url or f"https://email.{settings.region}.amazonaws.com"
-        self._url = base.rstrip("/") + _PATH
-        token = secret(settings.session_token) or None
-        keys = Credentials(settings.access_key_id, secret(settings.secret_access_key), token)
-        self._auth, self._aws_request = SigV4Auth(keys, "ses", settings.region), AWSRequest
+        self._settings, self._url = settings, settings.url(_PATH)
+        self._keys = settings.keys()
+
+    def get_ready(self) -> None:
+        """Have keys at hand that are good for a while: fetching them may take seconds.
+
+        Raises:
+            SendError: there are none, or not right now.
+        """
+        self._keys.current()
 
     def prepare(self, message: Outgoing) -> Prepared:
         """Write the mail."""
@@ -114,11 +145,10 @@ class SesDialect:
         if self._settings.configuration_set:
             wanted["ConfigurationSetName"] = self._settings.configuration_set
         body = orjson.dumps(wanted)
-        signed = self._aws_request(
-            method="POST", url=self._url, data=body, headers={"Content-Type": "application/json"}
+        headers = signed(
+            self._keys, service="ses", region=self._settings.region, method="POST", url=self._url, body=body
         )
-        self._auth.add_auth(signed)
-        return Request(url=self._url, headers=tuple(signed.headers.items()), body=body)
+        return Request(url=self._url, headers=headers, body=body)
 
     def judge(self, answer: Answer) -> Verdict | None:
         """Read a message id, or an exception's name."""
@@ -126,26 +156,89 @@ class SesDialect:
         if answer.is_success:
             remote_id = said.get("MessageId")
             return Taken(remote_id=remote_id) if isinstance(remote_id, str) and remote_id else None
-        # "MessageRejected:http://…" in the header, "com.amazonaws…#MessageRejected" in the body.
-        name = answer.header("x-amzn-errortype").partition(":")[0] or str(said.get("__type") or "")
-        name = name.rpartition("#")[2]
+        name = _name_of(answer)
         text = str(said.get("message") or said.get("Message") or "")
         meaning = MEANINGS.get(name)
         if meaning is None:
             return None
+        if name == "ExpiredTokenException":
+            self._keys.forget()
         if name == "MessageRejected":
             words = text.casefold()
             meaning = next((found for part, found in _REJECTED if part in words), meaning)
         return Refused(meaning=meaning, code=name, text=text)
 
 
+def _name_of(answer: Answer) -> str:
+    """Return an exception's name."""
+    # "MessageRejected:http://…" in the header, "com.amazonaws…#MessageRejected" in the body.
+    name = answer.header("x-amzn-errortype").partition(":")[0] or str(answer.json().get("__type") or "")
+    return name.rpartition("#")[2]
+
+
 def _build(name: str, settings: Ses, around: Surroundings) -> Channel:
-    return HttpChannel(name, ChannelName.EMAIL, settings, SesDialect(settings, around))
+    dialect = SesDialect(settings, around)
+    return HttpChannel(name, ChannelName.EMAIL, settings, dialect, get_ready=dialect.get_ready)
+
+
+def _check(name: str, settings: Ses) -> None:
+    """Refuse settings without keys on a machine without a role."""
+    try:
+        settings.keys().current()
+    except SendError as error:
+        raise ConfigError(
+            str(error),
+            field=f"providers.{name}.access_key_id",
+            mend="set access_key_id and secret_access_key, or give this machine a role that may ses:SendEmail",
+        ) from None
+
+
+def _inquire(settings: Ses) -> Inquiry:
+    """Ask GetAccount: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_GetAccount.html."""
+    url = settings.url("/v2/email/account")
+    headers = signed(settings.keys(), service="ses", region=settings.region, method="GET", url=url)
+    return Inquiry(request=Request(url=url, headers=headers, body=b""), judge=_account)
+
+
+def _account(answer: Answer) -> Seen:
+    if answer.status == HTTPStatus.FORBIDDEN and _name_of(answer) in _UNASKED:
+        mend = "allow it ses:GetAccount, or try it with a message"
+        return Seen(level="warn", words="our key is known, and may not ask about the account", mend=mend)
+    mend = "check region, access_key_id and secret_access_key, or the machine's role, and its clock"
+    if found := refused(answer, mend):
+        return found
+    said = answer.json()
+    if said.get("SendingEnabled") is False or said.get("EnforcementStatus") == "SHUTDOWN":
+        return Seen(level="fail", words="sending is paused for the account", mend="see the console of SES")
+    if said.get("ProductionAccessEnabled") is False:
+        mend = "ask Amazon for production access"
+        return Seen(level="warn", words="a sandbox: it sends to verified addresses only", mend=mend)
+    words, is_near = _quota(said.get("SendQuota"))
+    if said.get("EnforcementStatus") == "PROBATION":
+        return Seen(
+            level="warn", words=f"under review; {words}", mend="see the console of SES: bounces, complaints"
+        )
+    return (
+        Seen(level="warn", words=words, mend="ask Amazon for more")
+        if is_near
+        else Seen(level="pass", words=words)
+    )
+
+
+def _quota(quota: object) -> tuple[str, bool]:
+    """Return how much of a day's quota is used, in words, and whether that is nearly all."""
+    said = quota if isinstance(quota, dict) else {}
+    most, sent = said.get("Max24HourSend"), said.get("SentLast24Hours")
+    if not isinstance(most, int | float) or not isinstance(sent, int | float) or most <= 0:
+        return "sending is enabled", False
+    return f"{sent:.0f} of {most:.0f} mails in 24 hours", sent >= most * _NEAR
 
 
 KIND = Kind(
     settings=Ses,
     build=_build,
+    check=_check,
+    inquire=_inquire,
     capabilities=Capabilities(
         channel=ChannelName.EMAIL,
         receipts=("sent", "deferred", "delivered", "bounced", "rejected", "complained", "opened", "clicked"),
@@ -158,7 +251,6 @@ KIND = Kind(
             "recognise a message it was handed twice",
             "use our return path: bounces come by callback",
             "send receipts without a configuration set that publishes to SNS",
-            "take the credentials of a machine's role: it needs an access key",
         ),
         documentation=(
             "https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html",

@@ -7,6 +7,7 @@ https://developer.vonage.com/messaging/sms/guides/troubleshooting-sms and
 https://developer.vonage.com/api-errors/sms (status codes).
 """
 
+import base64
 import re
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -16,6 +17,7 @@ from pydantic import Field, SecretStr
 from notifier.channels.base import Channel, Prepared
 from notifier.channels.http_channel import HttpChannel
 from notifier.channels.http_dialect import Answer, PartlyTaken, Refused, Request, Taken, Verdict
+from notifier.channels.inquiry import Inquiry, Seen, refused
 from notifier.channels.meaning import AWAY, CREDENTIALS, RATE, Meaning
 from notifier.channels.provider import Capabilities, Kind, ProviderSettings, Surroundings, reference, secret
 from notifier.channels.sms import check_number, check_text
@@ -67,13 +69,17 @@ class Vonage(ProviderSettings):
     """What its callbacks are signed with, as parameters or as a JSON Web Token."""
     signature_method: Literal["md5hash", "md5", "sha1", "sha256", "sha512"] = "md5hash"
 
+    def url(self, path: str) -> str:
+        """Return the address of a part of the API."""
+        return (self.base_url or "https://rest.nexmo.com").rstrip("/") + path
+
 
 class VonageDialect:
     """POST /sms/json."""
 
     def __init__(self, settings: Vonage) -> None:
         self._settings = settings
-        self._url = (settings.base_url or "https://rest.nexmo.com").rstrip("/") + "/sms/json"
+        self._url = settings.url("/sms/json")
 
     def prepare(self, message: Outgoing) -> Prepared:
         """Write the form, without the secret."""
@@ -126,9 +132,32 @@ def _build(name: str, settings: Vonage, around: Surroundings) -> Channel:  # noq
     return HttpChannel(name, ChannelName.SMS, settings, VonageDialect(settings))
 
 
+def _inquire(settings: Vonage) -> Inquiry:
+    """Ask for the balance: https://developer.vonage.com/en/account/code-snippets/account-balance."""
+    token = base64.b64encode(f"{settings.api_key}:{secret(settings.api_secret)}".encode()).decode()
+    headers = (("Authorization", f"Basic {token}"),)
+    request = Request(url=settings.url("/account/get-balance"), headers=headers, body=b"")
+    return Inquiry(request=request, judge=_balance)
+
+
+def _balance(answer: Answer) -> Seen:
+    if found := refused(answer, "check api_key and api_secret"):
+        return found
+    said = answer.json()
+    value = said.get("value")
+    if not isinstance(value, int | float):
+        return Seen(level="fail", words="answers, not as it is documented", mend="check base_url")
+    if value > 0:
+        return Seen(level="pass", words=f"takes our key; {value:.2f} EUR are left")
+    if said.get("autoReload") is True:
+        return Seen(level="warn", words=f"{value:.2f} EUR are left", mend="see why it is not reloaded")
+    return Seen(level="fail", words=f"no credit is left ({value:.2f} EUR)", mend="top the account up")
+
+
 KIND = Kind(
     settings=Vonage,
     build=_build,
+    inquire=_inquire,
     capabilities=Capabilities(
         channel=ChannelName.SMS,
         receipts=("sent", "deferred", "delivered", "bounced", "rejected"),

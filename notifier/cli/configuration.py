@@ -15,8 +15,10 @@ import psycopg
 from notifier.bootstrap import Services
 from notifier.catalog import Catalog
 from notifier.channels.configured import sms_provider, smtp_relay
+from notifier.channels.registry import check_providers
 from notifier.channels.signing import dkim_keys, weaknesses
 from notifier.cli.crosschecks import (
+    diverted,
     foreign_schedules,
     unchecked_tenants,
     unencrypted,
@@ -30,6 +32,7 @@ from notifier.cli.failures import lines
 from notifier.cli.findings import Finding, finding_of
 from notifier.cli.lints import as_warnings, lints
 from notifier.cli.places import Places, located
+from notifier.crypto.server_certificate import ServerCertificate
 from notifier.documents import ConfigErrors, Document, load
 from notifier.errors import ConfigError, NotifierError, TemplateError
 from notifier.events import Json
@@ -75,7 +78,7 @@ def inspect() -> list[Finding]:
         document = read_document(settings.config_path / "notifier.yaml")
         for part in _parts(services):
             seen.attempt(part, document)
-        seen.findings += _weaknesses(settings, document)
+        seen.findings += [*_weaknesses(settings, document), *diverted(settings, document)]
     catalog = seen.attempt(lambda: services.catalog)
     templates = seen.attempt(lambda: services.templates)
     has_template = (lambda name: name in templates.names()) if templates is not None else None
@@ -175,11 +178,13 @@ def _parts(services: Services) -> Iterator[Callable[[], object]]:
         yield lambda name=name, relay=relay: smtp_relay(name, relay, settings).tls_context()  # type: ignore[misc]
     for domain, dkim in settings.dkim.items():
         yield lambda domain=domain, dkim=dkim: dkim_keys(domain, dkim)  # type: ignore[misc]
+    if (tls := settings.mail_in.tls) is not None:
+        yield lambda: ServerCertificate(tls.cert_file, tls.key_file, field="mail_in.tls")
     if settings.sms is not None:
         sms = settings.sms
         yield lambda: sms_provider(sms)
     if settings.providers:
-        yield lambda: services.providers
+        yield lambda: check_providers(services.providers)
     if settings.master_key is not None:
         yield lambda: services.master_keys
 

@@ -106,6 +106,14 @@ def untold(settings: Settings, document: Document) -> Iterator[Finding]:
             yield finding_of(placed(document, ("tracking", tenant), problem, mend), "warning")
 
 
+def diverted(settings: Settings, document: Document) -> Iterator[Finding]:
+    """Say that safe mode is on: right for staging, and a silent catastrophe anywhere else."""
+    if settings.safe_mode is not None:
+        problem = "safe mode is on: only whom it names is written to"
+        mend = "take safe_mode out where real people are to be told"
+        yield finding_of(placed(document, ("safe_mode",), problem, mend), "warning")
+
+
 def foreign_schedules(rules: RuleSet) -> list[Schedule]:
     """Return the schedules whose tenant only the database knows: the default one is there from the start."""
     return [one for one in rules.schedules if one.is_enabled and one.tenant != DEFAULT_TENANT]

@@ -64,6 +64,7 @@ def examine(services: Services) -> Iterator[Check]:
     yield from _unless(lost, "reports", lambda: return_checks.check_returns(database))
     if settings.mail_in.key is not None:
         yield return_checks.check_listener(settings.mail_in)
+    yield from return_checks.check_certificate(settings.mail_in, services.clock)
     yield from check_names(settings)
     yield from _safe_mode(services)
 
@@ -117,7 +118,7 @@ def _providers(services: Services) -> Iterator[Check]:
 
 
 def _apis(services: Services) -> Iterator[Check]:
-    """Build each provider: only a message would show whether it lets us in."""
+    """Build each provider, and ask it about our account."""
     try:
         names = list(services.providers)
     except NotifierError as error:
@@ -125,13 +126,11 @@ def _apis(services: Services) -> Iterator[Check]:
         return
     for name in names:
         try:
-            channel = services.sender(name)
+            services.sender(name)
         except NotifierError as error:
             yield checks.fail(f"provider {name}", checks.said(error), "`notifier config check`")
         else:
-            detail = f"{channel.name.value} over {services.providers[name].kind}: only a message shows more"
-            mend = f"`notifier provider test {name} --to ADDRESS`"
-            yield Check(name=f"provider {name}", state=State.PASS, detail=detail, mend=mend)
+            yield provider_checks.check_provider(name, services.providers[name])
 
 
 def _has_mail_provider(services: Services) -> bool:

@@ -18,6 +18,8 @@ _COLUMNS = (
     Column("outlook (UTC)", 30),
 )
 
+_FOR_EVER = timedelta(days=9_999)
+
 
 @click.command()
 @json_option
@@ -38,6 +40,8 @@ def queue(*, is_json: bool) -> None:
 
 def _outlook(line: QueueLine, now: datetime) -> str:
     rest = f"rests until {_time(line.rests_until, now)}; " if line.rests_until else ""
+    if line.rests_until is not None and line.rests_until - now > _FOR_EVER:
+        return "rests until it is woken"
     if line.drains_at is None or line.rate is None:
         return f"{rest}nobody can say"
     about = "about " if line.rate_is == "measured" else ""

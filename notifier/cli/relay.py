@@ -70,7 +70,7 @@ def rest(*, name: str, span: str | None, why: str, is_json: bool) -> None:
 @click.argument("name", metavar="NAME")
 @json_option
 def wake(*, name: str, is_json: bool) -> None:
-    """Let a relay be used again, whether it failed or was told to rest."""
+    """Let a relay be used again, whether it failed, limited us or was told to rest; limits learned are forgotten."""
     with opened() as services:
         _check(services, name)
         with services.database.connection() as connection:
@@ -100,6 +100,8 @@ def _rows(services: Services) -> Iterator[dict[str, Any]]:
 def _word(state: RelayState | None) -> str:
     if state is None:
         return "works"
+    if state.is_limited and not state.is_down:
+        return "limited"
     if state.by_operator and state.is_resting:
         return "rests"
     # Failing: too short for others to stand in. Trying: one message at a time, to see whether it works again.

@@ -14,7 +14,7 @@ from notifier.reports.histories import Histories
 from notifier.reports.history import Content, EventHistory, MessageHistory
 from notifier.reports.letters import Letter, letter_of, open_letter
 from notifier.reports.naming import Kind, find
-from notifier.reports.timeline import Line, moment, standing, timeline
+from notifier.reports.timeline import REDIRECTED, Line, moment, standing, timeline
 
 
 @click.command()
@@ -100,7 +100,8 @@ def _show_lines(lines: list[Line]) -> None:
 
 def _show_message(message: MessageHistory, *, with_body: bool) -> None:
     became = f", {message.fate}" if message.fate else ""
-    say(f"  message {message.id} by {message.channel} to {message.to}: {message.status}{became}")
+    to = message.to + (REDIRECTED if message.is_redirected else "")
+    say(f"  message {message.id} by {message.channel} to {to}: {message.status}{became}")
     if message.message_id:
         say(f"    Message-ID {message.message_id}")
     if message.live:

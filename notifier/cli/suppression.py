@@ -55,6 +55,8 @@ def add(
     """Send nothing more to an address; what workers have at hand for it is taken back too."""
     end = iso_moment(until, "--until") if until else None
     with opened() as services:
+        if end is not None and end <= services.clock.now():
+            raise ConfigError("is over: nothing would be kept back", field="--until", mend="a time to come")
         check_tenant(services, tenant)
         check_scope(services, scope)
         if "@" in address and not is_address(address):
@@ -62,8 +64,11 @@ def add(
                 "is no address", field="ADDRESS", mend="one address, without a name or brackets"
             )
         index = blind_index(services.keyring.index_key, tenant, address)
-        with services.database.transaction() as connection:
-            suppressions.suppress(connection, tenant, index, reason, scope=scope, until=end, note=note)
+        services.database.retrying(
+            lambda connection: suppressions.suppress(
+                connection, tenant, index, reason, scope=scope, until=end, note=note
+            )
+        )
         suppressions.revoke(services.database, [(tenant, index)])
     log.info("suppression.added", address_hash=index.hex(), scope=scope, by=who())
     done = {"did": "suppressed", "address_hash": index.hex(), "scope": scope}

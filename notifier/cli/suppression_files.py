@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 import click
 
 from notifier.bootstrap import Services
 from notifier.cli.arguments import iso_moment, tenant_option
 from notifier.cli.failures import FINDING
+from notifier.cli.list_forms import COLUMNS, SURPLUS, open_list, read_list
 from notifier.cli.opening import opened, who
 from notifier.cli.output import json_option, say, show_json, show_lines
 from notifier.crypto import blind_index
@@ -29,13 +29,11 @@ from notifier.store.tenants import known_tenants
 
 log = get_logger("cli")
 
-_COLUMNS = ("address", "address_hash", "scope", "cause", "reason", "since", "until", "note")
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _MENTION = re.compile(r"[^\s@]@[^\s@]+\.[^\s@]")
 _HASH = re.compile(r"[0-9a-f]{32}")
-_SURPLUS = " "
-"""Names the cells beyond the columns; a column's own name would be known."""
+_UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 _PLAIN = frozenset({"reason", "note"})
 _BATCH = 1000
 _SHOWN = 100
@@ -54,19 +52,24 @@ class _Wrong:
 @click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--reason", default="imported", show_default=True, help="Where the list says none.")
+@click.option(
+    "--ignore-unknown", is_flag=True, help="Leave columns we do not know out, as of a provider's export."
+)
 @click.option("--dry-run", is_flag=True, help="Only check.")
 @tenant_option
 @json_option
-def import_(*, file: Path, reason: str, dry_run: bool, tenant: str, is_json: bool) -> None:
+def import_(
+    *, file: Path, reason: str, ignore_unknown: bool, dry_run: bool, tenant: str, is_json: bool
+) -> None:
     """Add the addresses of a CSV file, - for standard input; what is wrong is said with its line, the rest is added.
 
-    The first line names the columns: address (or address_hash, from an export of this server), and any of scope,
-    cause, reason, since, until, note.
+    The first line names the columns: address or email (or address_hash, from an export of this server), and any of
+    scope, cause, reason, since, until, note; a list of nothing but addresses needs none. Comma, semicolon or tab
+    between them; UTF-8, or UTF-16 with its mark.
     """
-    with opened() as services, _opened(file) as text:
+    with opened() as services, open_list(file) as text:
         check_tenant(services, tenant)
-        reader = csv.DictReader(text, restkey=_SURPLUS, strict=True)
-        _check_header(reader, file)
+        reader = read_list(text, file, is_address=is_address, is_lenient=ignore_unknown)
         categories = frozenset({entry.category for entry in services.catalog} | {"*"})
         lines = _Reader(services, tenant, reason, categories)
         rows, wrong, added, new = list[SuppressionRow](), list[_Wrong](), 0, 0
@@ -96,7 +99,7 @@ def export(*, tenant: str, is_json: bool) -> None:
             show_lines(entries)
             return
         writer = csv.writer(sys.stdout)
-        writer.writerow(_COLUMNS[1:])
+        writer.writerow(COLUMNS[1:])
         for one in entries:
             until = one.until.isoformat() if one.until else ""
             writer.writerow(
@@ -110,11 +113,6 @@ def export(*, tenant: str, is_json: bool) -> None:
                     one.note or "",
                 ]
             )
-
-
-def _opened(file: Path) -> IO[str]:
-    # A spreadsheet's byte order mark is not part of the first column's name.
-    return click.open_file(str(file), encoding="utf-8-sig", errors="replace")
 
 
 def check_tenant(services: Services, tenant: str) -> None:
@@ -141,19 +139,6 @@ def _rows(reader: "csv.DictReader[str]") -> Iterator[dict[str, str] | _Wrong]:
             yield _Wrong(line, "line", problem)
 
 
-def _check_header(reader: "csv.DictReader[str]", file: Path) -> None:
-    try:
-        found = list(reader.fieldnames or ())
-    except csv.Error:
-        found = []
-    unknown = [name for name in found if name not in _COLUMNS]
-    if not {"address", "address_hash"} & set(found) or unknown:
-        raise ConfigError(
-            f"has no column {unknown[0]!r} we know" if unknown else "names no column 'address'",
-            file=file, line=1, mend=f"the first line names the columns: {', '.join(_COLUMNS)}",
-        )  # fmt: skip
-
-
 @dataclass(frozen=True, slots=True)
 class _Reader:
     """Reads lines for one tenant."""
@@ -165,7 +150,7 @@ class _Reader:
 
     def read(self, values: Mapping[str, str], line: int) -> SuppressionRow | _Wrong:
         """Return one entry, or what is wrong with it; an address is never repeated."""
-        cells = {name: value.strip() for name, value in values.items() if name in _COLUMNS and value}
+        cells = {name: value.strip() for name, value in values.items() if name in COLUMNS and value}
         if (flaw := _flaw(values, cells)) is not None:
             return _Wrong(line, *flaw)
         index = _index(cells, self.tenant, self.services)
@@ -190,11 +175,13 @@ class _Reader:
 
 def _flaw(values: Mapping[str, str], cells: Mapping[str, str]) -> tuple[str, str] | None:
     """Return the field of what must not be kept as it is, and why; None where nothing is wrong."""
-    if any(values.get(_SURPLUS, ())):
+    if any(values.get(SURPLUS, ())):
         return "line", "has more cells than the first line names"
     for name, value in cells.items():
         if _CONTROL.search(value):
             return name, "holds a line break or control character"
+        if _UNREADABLE in value:
+            return name, "holds what is no UTF-8: save the list as UTF-8"
         if name in _PLAIN and _MENTION.search(value):
             return name, "holds an address, which would be kept in plain text"
     return None

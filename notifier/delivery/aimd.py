@@ -22,7 +22,7 @@ class Pace:
     rate: float
     """Messages a second."""
     step: float
-    """How much more a second each second brings, until the next refusal."""
+    """How much more a second each second brings: a part of what was taken before the refusals in a row began."""
     refusals: int
     """Rounds of refusals since the last message that was taken."""
 
@@ -34,14 +34,13 @@ def after_refusal(before: Pace | None, observed: float) -> Pace:
         before: What was learned earlier; None where this is the first refusal.
         observed: How many messages a second it took just before.
     """
-    if before is None:
-        rate, factor, refusals = observed, _LESS, 0
-    else:
-        # Refused again before anything was taken: the guess is far off.
-        rate, refusals = before.rate, before.refusals
-        factor = _MUCH_LESS if refusals else _LESS
-    slower = max(FLOOR, rate * factor)
-    return Pace(rate=slower, step=slower * _STEP, refusals=refusals + 1)
+    if before is not None and before.refusals:
+        # Refused again before anything was taken: the guess is far off, or the other side takes nothing for a while.
+        # The step stays: else a storm of minutes would be followed by hours at the pace it was left at.
+        slower = max(FLOOR, before.rate * _MUCH_LESS)
+        return Pace(rate=slower, step=before.step, refusals=before.refusals + 1)
+    slower = max(FLOOR, (observed if before is None else before.rate) * _LESS)
+    return Pace(rate=slower, step=slower * _STEP, refusals=1)
 
 
 def after_success(before: Pace, seconds: float, *, was_the_limit: bool) -> Pace:

@@ -109,11 +109,6 @@ def own_group(domain: bytes) -> str:
     return _OWN + domain.hex()
 
 
-def is_own(group: str) -> bool:
-    """Tell whether a group is that of a single domain."""
-    return group.startswith(_OWN)
-
-
 def _is_suffix(rest: str) -> bool:
     """Say whether this may be what a country's variant of a name ends in."""
     second, dot, top = rest.rpartition(".")

@@ -225,7 +225,8 @@ def _try_again(failure: SendError, standing: Standing, policy: RetryPolicy, jitt
     exponent = standing.attempt if counts or standing.tries is None else standing.tries
     delay = policy.delay(exponent, jitter) if hint is None else hint
     is_flow = is_too_fast(failure)
-    if is_flow and hint is None:
+    # Where no other channel has its turn nothing is won by giving up: the flow may be free before, by another relay.
+    if is_flow and (hint is None or standing.next_channel is None):
         delay = timedelta(0)
     if standing.now + delay >= standing.ends_at:
         last = standing.next_channel is None
@@ -252,6 +253,16 @@ def is_too_fast(failure: SendError) -> bool:
     is_mailbox = enhanced is not None and enhanced.split(".")[1:2] == ["2"]
     is_passing = isinstance(failure, TemporaryFailure) and failure.reply.phase is not Phase.LOCAL
     return is_passing and failure.fault is Fault.RATE and not is_mailbox
+
+
+def is_unwell(failure: SendError) -> bool:
+    """Say whether the relay takes nothing at the moment, whatever it is given.
+
+    Before a recipient is named, or by an answer that is about the whole service: RFC 5321 §4.2.3 (421, 451, 452 to
+    MAIL), RFC 9110 §15.6 (5xx). What a mail is greylisted for is patience, not another relay (RFC 6647).
+    """
+    is_early = failure.reply.phase in {Phase.MAIL, Phase.REQUEST} and failure.reason != "greylisted"
+    return isinstance(failure, TemporaryFailure) and failure.fault is Fault.PROVIDER and is_early
 
 
 def _leave(standing: Standing, status: MessageStatus, reason: str) -> Fallback | GiveUp:

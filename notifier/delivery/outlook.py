@@ -19,17 +19,24 @@ class Drain:
     rate: float
 
 
-def drains_at(now: datetime, drains: Sequence[Drain], rests_until: datetime | None = None) -> datetime | None:
+def drains_at(
+    now: datetime,
+    drains: Sequence[Drain],
+    rests_until: datetime | None = None,
+    last_due: datetime | None = None,
+) -> datetime | None:
     """Return when the slowest of the limits will have let all through; None where nobody can say.
 
     Args:
         now: The moment.
         drains: A flow's own limit, and that of the relay with all that waits for it, as far as they are known.
         rests_until: Nothing goes before then.
+        last_due: The last message does not go before then.
     """
     if not drains or any(one.rate <= 0 for one in drains):
         return None
     seconds = max(one.waiting / one.rate for one in drains)
-    if seconds > _NEVER_SECONDS:
+    begin = max(now, rests_until or now)
+    if seconds + (begin - now).total_seconds() > _NEVER_SECONDS:
         return None
-    return max(now, rests_until or now) + timedelta(seconds=seconds)
+    return max(begin + timedelta(seconds=seconds), last_due or now)

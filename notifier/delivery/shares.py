@@ -23,7 +23,8 @@ def shares(
     """Return how many to take of each (destination, tenant).
 
     As many as there are, at most ``limit`` together and ``allowed`` for each destination named in it. Among tenants
-    the shares differ by one at most, but for those who have less due or whose destinations allow less.
+    the shares differ by one at most, but for those who have less due or whose destinations allow less. The first
+    tenant in ``due`` has the first turn; whoever had the last one stands last in what is returned.
     """
     room = dict(allowed or {})
     if len(due) == 1:
@@ -38,7 +39,7 @@ def shares(
             one, left = flows.popleft()
             if left > 0 and room.get(one.destination, 1) > 0:
                 key = (one.destination, one.tenant)
-                taken[key] = taken.get(key, 0) + 1
+                taken[key] = taken.pop(key, 0) + 1
                 limit -= 1
                 if one.destination in room:
                     room[one.destination] -= 1

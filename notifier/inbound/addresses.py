@@ -19,9 +19,11 @@ _ROLES = frozenset(
 _MAIL_SYSTEM = re.compile(
     r"mailer[-_.]?daemon|mail[-_.]?daemon|post[-_.]?master|mail delivery|mail ?system|mail (?:administrator|server)"
     r"|delivery (?:sub)?system|mailsubsystem|system administrator|message delivery|mail transfer"
-    r"|bounce(?!handler)|\bmta\b|undeliver|internet mail delivery|microsoft exchange|e-?mail security",
+    r"|bounce(?!handler)|\bmta\b|undeliver|internet mail delivery|microsoft ?exchange|e-?mail security"
+    r"|syst[eè]me? de messagerie|administrateur syst|systemadministrator|administrador del? sistema",
     re.IGNORECASE,
 )
+_DAEMON = re.compile(r"mailer[-_.]?daemon|mail[-_.]?daemon|microsoftexchange[0-9a-f]{32}@", re.IGNORECASE)
 
 
 def addresses_in(text: str) -> list[str]:
@@ -66,3 +68,8 @@ def is_role(address: str) -> bool:
 def is_mail_system(sender: str) -> bool:
     """Say whether a From field is a mail system's."""
     return _MAIL_SYSTEM.search(sender[:500]) is not None
+
+
+def is_daemon(sender: str) -> bool:
+    """Say whether a From field is one that nobody but a mail system writes, and only on reports."""
+    return _DAEMON.search(sender[:500]) is not None

@@ -5,14 +5,16 @@ Says who seems to have sent it; does not say what it is.
 
 from functools import cached_property
 
-from notifier.inbound.addresses import addresses_in, is_mail_system
+from notifier.inbound.addresses import addresses_in, is_daemon, is_mail_system
 from notifier.inbound.prose import split_at_copy
 from notifier.inbound.signs import has_sign, pattern
-from notifier.inbound.smtp_words import Reply, refusals
+from notifier.inbound.smtp_words import Reply, codes_in, refusals
 from notifier.inbound.structure import Fields, read_fields, read_mail
 
 _TEXT = 40_000
 """Characters of prose that are read."""
+_LINES = 40
+"""Lines in which a report must have said what it is."""
 _NO_PATH = frozenset({"<>", "", "<mailer-daemon>", "<#@[]>"})
 """Return paths of reports: the null one (RFC 5321 §4.5.5), what a store made of it, qmail's double bounce."""
 _COPIES = frozenset(
@@ -21,7 +23,18 @@ _COPIES = frozenset(
         "text/rfc822",
     }
 )  # fmt: skip
-_BEGINNING = r"^\W*(?:\[[^\]]{0,40}\]\W*)?(?:(?:your|the|e-?mail|message|mail|auto\w*|notice|fwd?)\W+){0,4}"
+_BEGINNING = (
+    r"^\W*(?:\[[^\]#\d]{0,40}\]\W*)?(?:(?:your|the|e-?mail|message|mail|auto\w*|notice|fwd?)\W+){0,4}"
+)
+_RECEIPT = r"^\W{0,4}"
+_LIST_FIELDS = (
+    "list-id",
+    "list-unsubscribe",
+    "list-post",
+    "mailing-list",
+    "x-mailing-list",
+    "x-list-administrivia",
+)
 _X_FAILED = ("x-failed-recipients", "x-failed-recipient")
 
 
@@ -88,6 +101,51 @@ class Incoming:
     def report_type(self) -> str:
         """What kind of report the mail declares itself to be (RFC 6522); read receipts are one (RFC 8098)."""
         return self.root.parameters.get("report-type", "").lower()
+
+    @cached_property
+    def is_daemon(self) -> bool:
+        """Whether the sender's name is one that only stands on reports."""
+        return is_daemon(self.sender)
+
+    @cached_property
+    def is_of_list(self) -> bool:
+        """Whether it came by a mailing list or is a newsletter (RFC 2369, RFC 2919)."""
+        return any(self.fields.get(name) for name in _LIST_FIELDS) or (
+            self.fields.get("precedence").strip().lower() == "list"
+        )
+
+    @cached_property
+    def is_notice(self) -> bool:
+        """Whether the subject is one of notices that list mails or warn of a full mailbox of one's own."""
+        return has_sign("notice_subject", self.subject[:500]) and not self.begins_like_report
+
+    @cached_property
+    def is_read_receipt(self) -> bool:
+        """Whether it tells that a mail was displayed or deleted (RFC 8098), for machines or only for people."""
+        return (
+            self.report_type == "disposition-notification"
+            or any(part.type == "message/disposition-notification" for part in self.parts)
+            # Sendmail calls its reports of success "Return receipt", too.
+            or (
+                not self.is_named_system
+                and pattern("receipt_subject", before=_RECEIPT).search(self.subject[:500]) is not None
+            )
+        )
+
+    @cached_property
+    def names_code(self) -> bool:
+        """Whether the prose holds a refusing reply code or an enhanced one."""
+        return any(codes_in(self.text))
+
+    @cached_property
+    def speaks_of_mail(self) -> bool:
+        """Whether what came back is mail: said in the subject, or in a line that says that it did."""
+        if has_sign("mail_word", self.subject[:500]):
+            return True
+        return any(
+            has_sign("opening", line) and has_sign("mail_word", line)
+            for line in self.text.split("\n", _LINES)[:_LINES]
+        )
 
     @cached_property
     def is_of_thread(self) -> bool:

@@ -31,9 +31,11 @@ _EXPANDED = re.compile(
 _BEHIND = re.compile(
     r"^[>\"')\]]{0,3}\s{0,4}(?:[:;,]|\.\.\.|$|\(|-{1,2}\s|=>|\bwas\b|\bon\b|\bis\b|\bhas\b|\t|<)"
 )
+_PROGRAM = re.compile(r"[ \t]{0,20}(?:(?:pipe|save) to )?[<\"']{0,2}[|/:]\S?")
 _LEAD = re.compile(r"[\W_]{0,12}")
 _TO = re.compile(r"\W{0,12}(?:to|for|an|para|à)\W{0,12}", re.IGNORECASE)
 _NAME = re.compile(r"\s{0,20}(?:[^\s:.,;@]{1,30}[ \t,]{1,2}){1,4}[(<\[][ \t]{0,2}(?:mailto:)?")
+_TYPE = re.compile(r"\b(?:smtp|mailto|rfc822|internet)[:;][ \t]{0,2}$", re.IGNORECASE)
 _COMMAND = re.compile(r"rcpt to:?\s{0,3}<?$", re.IGNORECASE)
 
 _BEGINS, _LABELLED, _ANSWERED, _COMMANDED, _SPOKEN, _SENT_TO, _INLINE = 5, 5, 4, 4, 4, 3, 2
@@ -130,15 +132,17 @@ def mentions(text: str, *, original: tuple[str, ...], own: tuple[str, ...]) -> l
     for number, line in enumerate(lines):
         joined = f"{line} {lines[number + 1].strip()}" if "(" in line and number + 1 < len(lines) else line
         for expanded in _EXPANDED.finditer(joined):
-            if last or ADDRESS.search(line[: expanded.start()]):
+            if (last and not _is_programs(lines, number)) or ADDRESS.search(line[: expanded.start()]):
                 aliases.setdefault(plain(last or ""), []).extend(addresses_in(expanded[1]))
         for found in ADDRESS.finditer(line):
             address = tidy(found[0])
             key = plain(address)
-            if _is_alias(line, found.start(), lines[number - 1] if number else ""):
+            is_named_so = _is_alias(line, found.start(), lines[number - 1] if number else "")
+            is_programs = is_named_so and (last is None or _is_programs(lines, number))
+            if is_named_so and not is_programs:
                 aliases.setdefault(last or key, []).append(address)
                 continue
-            shape = _shape(line, found)
+            shape = _BEGINS if is_programs else _shape(line, found)
             score = shape + _standing(key, sent_to, ours, address)
             held = seen.get(key)
             if held is None:
@@ -170,9 +174,17 @@ def _is_alias(line: str, start: int, before: str) -> bool:
     )
 
 
+def _is_programs(lines: list[str], number: int) -> bool:
+    """Whether the recipient named last is a program or a file, so that whose it is was the recipient."""
+    before = (
+        line for line in reversed(lines[max(0, number - 4) : number]) if line.strip()[:1] not in {"", "("}
+    )
+    return _PROGRAM.match(next(before, "")) is not None
+
+
 def _shape(line: str, found: re.Match[str]) -> int:
     """Score how a line names an address."""
-    before, behind = line[: found.start()], line[found.end() :]
+    before, behind = _TYPE.sub("", line[: found.start()]), line[found.end() :]
     if _COMMAND.search(before):
         return _COMMANDED
     if _other_label().search(before):

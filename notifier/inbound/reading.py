@@ -50,6 +50,7 @@ def read_report(mail: bytes, *, received_at: datetime) -> MailReport:
         feedback_type=feedback_type,
         original=_original(one),
         message_id=_id_in(one.fields.get("message-id")),
+        is_read_receipt=kind is ReportKind.OTHER and one.is_read_receipt,
         sent_to=tuple(
             dict.fromkeys(
                 found
@@ -65,7 +66,7 @@ _Reading = tuple[ReportKind, tuple[RecipientReport, ...], str | None]
 
 
 def _read(mail: Incoming) -> _Reading:
-    if mail.report_type == "disposition-notification":
+    if mail.is_read_receipt:
         return ReportKind.OTHER, (), None
     if notice := read_notice(mail.full_text):
         return _of_notice(mail, notice)
@@ -113,7 +114,7 @@ def _groups(mail: Incoming) -> list[StatusGroup]:
     for part in mail.parts:
         if part.is_status and (found := read_groups(part)):
             return found
-    if _REPLIED.match(mail.subject):
+    if _REPLIED.match(mail.subject) or (mail.is_of_list and not mail.is_named_system):
         return []
     # A report somebody forwarded to us is one still; somebody's mail about a report is not.
     is_somebodys = mail.is_of_thread and not _FORWARDED.match(mail.subject)
@@ -168,14 +169,22 @@ def _may_be_bounce(mail: Incoming) -> bool:
     """Whether a mail without machine-readable fields is a mail system's report, not a person's mail about one."""
     if _REPLIED.match(mail.subject) and not mail.is_from_system:
         return False
-    if _PASSED.search(mail.subject):
+    if _PASSED.search(mail.subject) or mail.is_notice or (mail.is_of_list and not mail.is_named_system):
         return False
     says_so = has_sign("opening", mail.text)
     if mail.is_named_system:
-        return says_so or mail.has_report_subject
+        # Of a daemon the shape is enough, in whatever language it speaks.
+        return says_so or mail.has_report_subject or mail.is_daemon
     if mail.is_from_system:
         return says_so and (mail.has_report_subject or bool(mail.copy.items))
-    return says_so and not mail.is_of_thread and mail.begins_like_report
+    if mail.is_of_thread or has_sign("acknowledges", mail.text):
+        return False
+    return says_so and mail.begins_like_report and _is_about_mail(mail)
+
+
+def _is_about_mail(mail: Incoming) -> bool:
+    """Whether what came back is mail, rather than a parcel or a payment."""
+    return bool(mail.copy.items) or mail.names_code or mail.speaks_of_mail
 
 
 def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
@@ -191,9 +200,17 @@ def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
         ]
     if not (mail.is_from_system or mail.copy.items or any(one.score >= _CLEAR for one in named)):
         return ()
+    if named and not (mail.copy.items or mail.names_code) and _are_own(mail, named):
+        return ()
     if not named:
         named = [Mention(address=one, aliases=(), words="", score=0) for one in _fallback(mail)]
     return tuple(judged(mail, one.address, one.aliases, None, one.words) for one in named)
+
+
+def _are_own(mail: Incoming, named: list[Mention]) -> bool:
+    """Whether a text names nobody but its reader: a warning of a full mailbox, or bait for a password."""
+    own = {plain(one) for one in mail.own_addresses}
+    return all(plain(one.address) in own for one in named)
 
 
 def _fallback(mail: Incoming) -> list[str]:

@@ -75,5 +75,7 @@ class MailReport:
     original: Original = field(default_factory=Original)
     message_id: str | None = None
     """The report's own."""
+    is_read_receipt: bool = False
+    """Of ``other``: it tells that the message was displayed or deleted: no bounce, and no answer."""
     sent_to: tuple[str, ...] = ()
     """Whom the report was sent to: one of them is the return path that tells our message."""

@@ -8,18 +8,37 @@ import re2
 import yaml
 
 _LENGTH = 6000
+_MEMORY = 64 << 20
+"""Bytes RE2 may use for one pattern; it takes what it needs."""
 
 
 def has_sign(name: str, text: str) -> bool:
     """Say whether the beginning of a text has a sign of a list of ``signs.yaml``."""
-    return pattern(name).search(text[:_LENGTH]) is not None
+    return bool(_signs(name).Match(text[:_LENGTH].lower()))
 
 
 @cache
 def pattern(*names: str, before: str = "", behind: str = "") -> Any:
     """Return the RE2 pattern of lists of ``signs.yaml``, letter case aside, between two others."""
     ones = "|".join(f"(?:{one})" for name in names for one in _lists()[name])
-    return re2.compile(f"(?im){before}(?:{ones}){behind}")
+    return re2.compile(f"(?im){before}(?:{ones}){behind}", _options())
+
+
+@cache
+def _signs(name: str) -> Any:
+    # Literals first, then only the patterns that may hold, as in reasons.py.
+    signs = re2.Filter()
+    for one in _lists()[name]:
+        signs.Add(f"(?m){one}", _options())
+    signs.Compile()
+    return signs
+
+
+def _options() -> Any:
+    options = re2.Options()
+    options.max_mem = _MEMORY
+    options.log_errors = False
+    return options
 
 
 @cache

@@ -19,13 +19,16 @@ from notifier.mailin.protocol import AWAY
 from notifier.mailin.readers import Readers, ReadersAway, Unreadable
 from notifier.receipts import Receipt, ReceiptKind
 from notifier.store.database import DatabaseUnavailable
+from notifier.store.person_links import BY_MAIL, PersonLinkDesk
 from notifier.store.reports import ReportDesk
 from notifier.store.unreadable import UnreadableDesk
+from notifier.tokens import link_digest
 
 log = get_logger("mail_in")
 
 SOURCE: Final = "mail"
 _KEPT = "250 2.0.0 kept"
+_OVER = "550 5.1.1 this address is not in use any more"
 _MOST: Final = 200
 """Receipts of one mail: a message of ours has one recipient; a report of many is somebody's mistake, or malice."""
 
@@ -37,6 +40,7 @@ class Desk:
         readers: Who reads them.
         reports: Where what they say goes.
         unreadable: Where those go that nobody can read.
+        links: Where is asked what a mail to unsubscribe asks for.
         named: Returns the message a return path names; None for one that is not ours.
         clock: Says when a mail came.
         threads: How many wait for the database at once.
@@ -48,12 +52,13 @@ class Desk:
         readers: Readers,
         reports: ReportDesk,
         unreadable: UnreadableDesk,
+        links: PersonLinkDesk,
         named: Callable[[str], UUID | None],
         clock: Clock,
         threads: int,
     ) -> None:
         self._readers, self._reports, self._unreadable = readers, reports, unreadable
-        self._named, self._clock = named, clock
+        self._links, self._named, self._clock = links, named, clock
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="mail-in")
 
     async def take(self, mail: bytes, doors: Sequence[Door]) -> list[str]:
@@ -75,6 +80,8 @@ class Desk:
     async def _kept(self, mail: bytes, door: Door, said: Any) -> str:
         """Hand in what a mail says to one door."""
         try:
+            if door.link is not None:
+                return await self._unsubscribed(door.link, said["machine"])
             receipts = self._receipts(door, said)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Unreadable(f"no receipt: {type(error).__name__}") from None
@@ -86,6 +93,25 @@ class Desk:
             message = str(door.message) if door.message else None
             log.info("mail_in.taken", message_id=message, kinds=kinds, receipts=len(receipts), new=new)
         return reply
+
+    async def _unsubscribed(self, link: tuple[str, str], machine: str | None) -> str:
+        """Ask what one click on the link asks; a machine's mail asks for nothing, and is taken all the same."""
+        if machine is not None:
+            log.info("mail_in.ignored", reason=machine)
+            return _KEPT
+        reply, done = await self._stored(partial(self._ask, *link))
+        if reply == _KEPT:
+            reply = done
+            log.info("mail_in.unsubscribed" if done == _KEPT else "mail_in.refused", reply=done[:3])
+        return reply
+
+    def _ask(self, token: str, tag: str) -> str:
+        digest = link_digest(token)
+        link = self._links.look(digest)
+        if link is None or link.is_expired:
+            return _OVER
+        # Nothing where too much waits on this link already: the mail comes again.
+        return _KEPT if self._links.ask(digest, "unsubscribe", how=BY_MAIL, tag=tag) else AWAY
 
     async def _set_aside(self, mail: bytes, door: Door, reason: str) -> str:
         """Keep a mail nobody can read, and take it: brought again it would be no more readable."""

@@ -1,6 +1,6 @@
-"""Decide which addresses we take mail for: return paths of our own making, and those for complaints.
+"""Decide which addresses we take mail for: return paths, addresses to unsubscribe, and those for complaints.
 
-Looks nothing up: a return path proves itself by its MAC, so that nobody can find out by asking whom we wrote to.
+Looks nothing up: they prove themselves by their MAC, so that nobody can find out by asking whom we wrote to.
 """
 
 from collections.abc import Iterable
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from notifier.tokens.return_paths import message_of_return_path
+from notifier.tokens.unsubscribe_addresses import link_of_unsubscribe_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,9 @@ class Door:
     """Where a mail may come in."""
 
     message: UUID | None
-    """The message a return path names; None for an address for complaints."""
+    """The message a return path names; None for any other address."""
+    link: tuple[str, str] | None = None
+    """Token and tag of the link by which a mail to this address unsubscribes."""
 
 
 COMPLAINTS = Door(None)
@@ -38,8 +41,10 @@ class Doors:
         # MTAs between us may have changed the case: local parts of ours never differ by it alone.
         if address.lower() in self._complaints:
             return COMPLAINTS
-        message = self.message(address)
-        return Door(message) if message is not None else None
+        if (message := self.message(address)) is not None:
+            return Door(message)
+        link = link_of_unsubscribe_address(self._key, address)
+        return Door(None, link) if link is not None else None
 
     def message(self, address: str) -> UUID | None:
         """Return the message a return path names, None for one that is not ours."""

@@ -5,12 +5,13 @@ Relays nothing, sends nothing, tells nobody which addresses exist but by taking 
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiosmtpd.lmtp import LMTP
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, Envelope, Session, TLSSetupException
 
 from notifier.logs import get_logger
 from notifier.mailin.doors import Door, Doors
@@ -27,6 +28,7 @@ _UNKNOWN = "550 5.1.1 no such address here"
 _MANY = "452 4.5.3 too many recipients"
 _TOO_BIG = "552 5.3.4 the mail is larger than we take"
 _NO = "502 5.5.1 not here"
+_IN_CLEAR = "530 5.7.0 STARTTLS first"
 _WORD = "mail-in"
 _CHUNK = 65_536
 """Bytes read at once. Lines of a mail may be of any length: MTAs return what broke RFC 5322 §2.1.1 too."""
@@ -49,6 +51,7 @@ class Limits:
     """What all connections share."""
 
     settings: MailIn
+    tls: ssl.SSLContext | None = None
     open: set[object] = field(default_factory=set)
 
 
@@ -77,8 +80,18 @@ class _Handler:
         self.doors.append(door)
         return "250 2.1.5 ok"
 
+    async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, session: Session, _envelope: Envelope, name: str, offers: list[str]
+    ) -> list[str]:
+        """Offer no login: aiosmtpd does once TLS is there."""
+        session.host_name = name
+        return [one for one in offers if not one.startswith("250-AUTH")]
+
     async def handle_exception(self, error: Exception) -> str:
         """Answer what we did not foresee: the other side keeps its mail, and hears nothing of us."""
+        if isinstance(error, TLSSetupException):
+            log.info("mail_in.refused", reason="no TLS came about")
+            return AWAY
         log.error("mail_in.failed", error=type(error).__name__)
         return AWAY
 
@@ -108,13 +121,15 @@ class _Limited(SMTP):
             enable_SMTPUTF8=True,
             hostname=_WORD,
             ident="notifier",
+            tls_context=limits.tls,
             timeout=settings.idle_timeout.total_seconds(),
             command_call_limit=_COMMANDS,
         )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, unless there are too many already."""
-        if len(self._limits.open) >= self._limits.settings.connections:
+        # After STARTTLS the same connection begins once more (RFC 3207 §4.2).
+        if self not in self._limits.open and len(self._limits.open) >= self._limits.settings.connections:
             log.warning("mail_in.full", connections=len(self._limits.open))
             if isinstance(transport, asyncio.WriteTransport):
                 transport.write(_FULL)
@@ -141,6 +156,27 @@ class _Limited(SMTP):
     def hang_up(self) -> None:
         """Close once what was said is on its way."""
         self.loop.call_later(0.1, self._close)
+
+    async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
+        """Shake hands, and wait no longer than for a command: asyncio tells nobody when a handshake was cut."""
+        try:
+            await asyncio.wait_for(
+                super().smtp_STARTTLS(arg), self._limits.settings.idle_timeout.total_seconds()
+            )
+        except TimeoutError as error:
+            raise TLSSetupException from error
+
+    async def smtp_MAIL(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
+        """Begin a mail, unless it would come in the clear (RFC 3207 §4)."""
+        if self._limits.settings.require_tls and (self.session is None or self.session.ssl is None):
+            log.info("mail_in.refused", reason="in the clear")
+            await self.push(_IN_CLEAR)
+            return
+        await super().smtp_MAIL(arg)
+
+    async def smtp_AUTH(self, _arg: str) -> None:  # noqa: N802
+        """Let nobody log in: there are no accounts."""
+        await self.push(_NO)
 
     async def smtp_VRFY(self, _arg: str) -> None:  # noqa: N802 - aiosmtpd's name
         """Tell nobody who is here."""
@@ -224,7 +260,9 @@ class Lmtp(_Limited, LMTP):
         return replies
 
 
-def protocol(doors: Doors, take: Take, settings: MailIn) -> Callable[[], Any]:
-    """Return what makes the protocol of each connection."""
-    limits, kind = Limits(settings), Lmtp if settings.protocol == "lmtp" else Smtp
+def protocol(
+    doors: Doors, take: Take, settings: MailIn, tls: ssl.SSLContext | None = None
+) -> Callable[[], Any]:
+    """Return what makes the protocol of each connection; with ``tls`` it offers STARTTLS."""
+    limits, kind = Limits(settings, tls), Lmtp if settings.protocol == "lmtp" else Smtp
     return lambda: kind(doors, take, limits)

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Final
 
 from notifier.events import Json
+from notifier.inbound.machines import machine_sign
 from notifier.inbound.reading import read_report
 from notifier.inbound.receipting import SOURCE, receipts_of
 from notifier.inbound.report import MailReport, ReportKind
@@ -19,15 +20,19 @@ EMPTY_PATH: Final = b"Return-Path: <>\r\n"
 
 
 def read(mail: bytes, received_at: datetime) -> Json:
-    """Return what a mail says: receipts, the return paths it names, and whether it says nothing that we understand."""
+    """Return what a mail says: receipts, the return paths it names, and whether we understand it.
+
+    And what shows that no person sent it, for the address where a mail unsubscribes.
+    """
     report = read_report(mail, received_at=received_at)
-    has_answer = report.kind is ReportKind.OTHER and not report.recipients
-    is_person = has_answer and not mail.startswith(EMPTY_PATH)
-    receipts = [_answer(received_at)] if is_person else list(receipts_of(report))
+    machine = machine_sign(mail)
+    says_nothing = report.kind is ReportKind.OTHER and not report.recipients and not report.is_read_receipt
+    receipts = [_answer(received_at)] if says_nothing and machine is None else list(receipts_of(report))
     return {
         "receipts": [one.to_json() for one in _named(receipts, report, mail)],
         "return_paths": [path for path in (report.original.return_path, *report.sent_to) if path],
-        "is_understood": is_person or not has_answer,
+        "is_understood": not (says_nothing and mail.startswith(EMPTY_PATH)),
+        "machine": machine,
     }
 
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from notifier import logs
 from notifier.bootstrap import Services
+from notifier.crypto.server_certificate import ServerCertificate
 from notifier.errors import ConfigError
 from notifier.health import Health
 from notifier.logs import get_logger
@@ -24,6 +25,7 @@ from notifier.mailin.protocol import protocol
 from notifier.mailin.readers import Readers
 from notifier.setting_tables import MailIn
 from notifier.store.database import Database, DatabaseUnavailable
+from notifier.store.person_links import PersonLinkDesk
 from notifier.store.reports import ReportDesk
 from notifier.store.unreadable import UnreadableDesk
 
@@ -64,8 +66,8 @@ async def _run(services: Services, doors: Doors, database: Database, health: Hea
     readers = Readers(settings, READ)
     reports = ReportDesk(database)
     desk = Desk(
-        readers=readers, reports=reports, unreadable=UnreadableDesk(database), named=doors.message,
-        clock=services.clock, threads=settings.readers + 2,
+        readers=readers, reports=reports, unreadable=UnreadableDesk(database), links=PersonLinkDesk(database),
+        named=doors.message, clock=services.clock, threads=settings.readers + 2,
     )  # fmt: skip
     stopping = asyncio.Event()
     for one in (signal.SIGTERM, signal.SIGINT):
@@ -74,6 +76,8 @@ async def _run(services: Services, doors: Doors, database: Database, health: Hea
     await listening.start()
     while not stopping.is_set():
         await asyncio.to_thread(_look, reports, health)
+        # Here, where handshakes happen: OpenSSL wants nobody to begin one while a context changes.
+        listening.renew()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), _BEAT)
     await listening.stop()
@@ -98,7 +102,9 @@ class Listening:
 
     def __init__(self, settings: MailIn, doors: Doors, desk: Desk) -> None:
         self._settings, self._desk = settings, desk
-        self._make = protocol(doors, self._taken, settings)
+        self._certificate = certificate_of(settings)
+        tls = self._certificate.context if self._certificate is not None else None
+        self._make = protocol(doors, self._taken, settings, tls)
         self._under_way, self._idle = 0, asyncio.Event()
         self._idle.set()
         self._server: asyncio.Server | None = None
@@ -130,6 +136,14 @@ class Listening:
             ) from None
         log.info("mail_in.listening", where=where, protocol=settings.protocol)
 
+    def renew(self) -> None:
+        """Show a certificate that was renewed since; where it is wrong, go on with the one we have."""
+        try:
+            if self._certificate is not None and self._certificate.renew():
+                log.info("mail_in.renewed", expires_at=self._certificate.expires_at.isoformat())
+        except ConfigError as error:
+            log.error("mail_in.not_renewed", field=error.field, reason=error.problem)
+
     @property
     def port(self) -> int:
         """The port in use."""
@@ -153,6 +167,17 @@ class Listening:
             self._under_way -= 1
             if not self._under_way:
                 self._idle.set()
+
+
+def certificate_of(settings: MailIn) -> ServerCertificate | None:
+    """Return the certificate to show, None where there is none.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    if settings.tls is None:
+        return None
+    return ServerCertificate(settings.tls.cert_file, settings.tls.key_file, field="mail_in.tls")
 
 
 def _clear(socket: Path) -> None:

@@ -3,7 +3,6 @@
 Makes links and reply codes while a message is written; acts when the sweep finds that somebody asked.
 """
 
-import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -17,7 +16,7 @@ from notifier.events import Event, Json
 from notifier.logs import get_logger
 from notifier.messages import ChannelName
 from notifier.pipeline.acknowledge import Acked, Acknowledger
-from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS
+from notifier.pipeline.one_by_one import OneByOne
 from notifier.rules.alerting.speaking import SOURCE
 from notifier.store import ack_links
 from notifier.store.ack_links import AckLink, Asked
@@ -27,7 +26,6 @@ from notifier.tokens import ack_digest, mint_ack_token
 
 log = get_logger("alerts")
 
-_STINT_SECONDS = 0.5
 _REPLY = {"en": "Reply {code} to take it.", "de": "Antworten Sie {code}, um es zu übernehmen."}
 NOBODY = "somebody who was told"
 """Stands for whoever was erased since."""
@@ -136,17 +134,19 @@ class AckRequests:
     def __init__(
         self, database: Database, acknowledger: Acknowledger, keyring: Keyring, clock: Clock
     ) -> None:
-        self._database, self._acknowledger = database, acknowledger
+        self._acknowledger = acknowledger
         self._keyring, self._clock = keyring, clock
+        # A transaction each: alerts are locked before groups, never after.
+        self._waiting = OneByOne(
+            database=database,
+            take=ack_links.take_asked,
+            carry_out=self.carry_out,
+            put_aside=self._put_aside,
+        )
 
     def run(self) -> int:
         """Carry out what waits, for a stint at most; return how many there were."""
-        count, end = 0, time.monotonic() + _STINT_SECONDS
-        while self._next():
-            count += 1
-            if time.monotonic() > end:
-                break
-        return count
+        return self._waiting.run()
 
     def carry_out(self, connection: Connection, asked: Asked) -> Acked:
         """Take charge of what the link's message told, for its recipient."""
@@ -162,25 +162,9 @@ class AckRequests:
         log.info("alerts.asked", message_id=str(asked.message_id), outcome=outcome, count=done.count)
         return done
 
-    def _next(self) -> bool:
-        """Carry one out, in a transaction of its own: alerts are locked before groups, never after."""
-        taken: list[Asked] = []
-
-        def work(connection: Connection) -> None:
-            taken[:] = []
-            if (asked := ack_links.take_asked(connection)) is not None:
-                taken.append(asked)
-                self.carry_out(connection, asked)
-
-        try:
-            self._database.retrying(work)
-        except PROCESSING_ERRORS as error:
-            if isinstance(error, (DatabaseUnavailable, *WAITING_ERRORS)) or not taken:
-                raise
-            with self._database.connection() as connection:
-                ack_links.finish(connection, taken[0].digest, "failed")
-            log.error("alerts.ask_stumbled", message_id=str(taken[0].message_id), error=type(error).__name__)
-        return bool(taken)
+    def _put_aside(self, connection: Connection, asked: Asked, error: Exception) -> None:
+        ack_links.fail(connection, asked.digest)
+        log.error("alerts.ask_stumbled", message_id=str(asked.message_id), error=type(error).__name__)
 
     def _name(self, connection: Connection, message: UUID) -> str:
         """Return what the recipient goes by."""

@@ -13,7 +13,6 @@ from notifier.alerts import AlertState, AlertStatus
 from notifier.clock import Clock
 from notifier.crypto import Keyring
 from notifier.decisions import TrackAlert
-from notifier.errors import NotifierError
 from notifier.logs import get_logger
 from notifier.pipeline.alert_states import open_alert
 from notifier.pipeline.alerts import Alerts, Moved
@@ -26,10 +25,6 @@ from notifier.store.database import Connection, Database
 log = get_logger("alerts")
 
 _Change = Callable[[AlertState], AlertState]
-
-
-class NoSuchAlert(NotifierError):
-    """Neither an alert nor a group has this id; groups go when all in them is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

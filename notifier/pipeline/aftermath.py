@@ -22,16 +22,17 @@ from notifier.delivery.fate import (
     blame_of,
     fate_of,
 )
-from notifier.errors import KeyDestroyed
+from notifier.errors import CannotUnseal, KeyDestroyed, KeyMissing
 from notifier.ids import uuid7
 from notifier.messages import MessageStatus
 from notifier.pipeline.delivery_events import DeliveryEvents
+from notifier.pipeline.keeping import REDIRECTED
 from notifier.pipeline.lost_messages import LostMessages
 from notifier.pipeline.soft_rests import weigh
 from notifier.receipts import LINK, ReceiptKind
 from notifier.recipients.suppression import ALL, Cause
 from notifier.setting_tables import Suppression
-from notifier.store import receipts, soft_bounces, suppressions
+from notifier.store import messages, receipts, soft_bounces, suppressions
 from notifier.store.database import Connection
 from notifier.store.receipts import MessageReport, ReceiptRow
 from notifier.store.soft_bounces import AddressKey, SoftBounce
@@ -144,12 +145,15 @@ class Aftermath:
     ) -> None:
         """Suppress whom nothing may be sent to any more, and count what may pass."""
         rows, soft = list[SuppressionRow](), list[SoftBounce]()
-        for one in reports:
-            blame = self._blame_of(one)
+        blamed = [(one, blame) for one in reports if (blame := self._blame_of(one)) is not None]
+        elsewhere = self._elsewhere(connection, [one for one, _ in blamed])
+        for one, blame in blamed:
+            if one.message.id in elsewhere:
+                continue
             if blame is Blame.SOFT:
                 message = one.message
                 soft.append(SoftBounce(message.tenant, message.address_index, message.id, one.receipt.at))
-            elif blame is not None:
+            else:
                 rows.append(self._suppression(one, blame))
         if rows:
             done.counts["suppressed"] += suppressions.suppress_all(connection, rows)
@@ -166,6 +170,21 @@ class Aftermath:
             != message.address_index
         )
         return blame_of(told.kind, told.bounce, is_about_another=is_about_another)
+
+    def _elsewhere(self, connection: Connection, reports: Sequence[MessageReport]) -> set[UUID]:
+        """Return the messages that safe mode sent elsewhere: whom they were for was not even written to."""
+        keys = {one.message.id: one.message.data_key for one in reports}
+        found = set[UUID]()
+        for message, sealed in messages.bodies_of(connection, sorted(keys)) if keys else ():
+            try:
+                body = self._keyring.open_data_key(keys[message]).unseal(sealed, b"body")
+            except KeyMissing:
+                raise
+            except (KeyDestroyed, CannotUnseal):
+                continue
+            if orjson.loads(messages.unpack(body)).get(REDIRECTED):
+                found.add(message)
+        return found
 
     def _suppression(self, report: MessageReport, blame: Blame) -> SuppressionRow:
         told, message = report.receipt, report.message

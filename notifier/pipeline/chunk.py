@@ -13,7 +13,7 @@ import psycopg
 
 from notifier.broker.wakeups import WakeUp
 from notifier.channels.base import Channel
-from notifier.delivery.outcome import GiveUp, Next, PauseFlow, before_try, is_too_fast
+from notifier.delivery.outcome import GiveUp, Next, PauseFlow, before_try, is_too_fast, is_unwell
 from notifier.errors import (
     Fault,
     NotifierError,
@@ -46,6 +46,10 @@ _BEFORE_MAIL = frozenset({Phase.CONNECT, Phase.GREETING, Phase.EHLO, Phase.TLS, 
 """Where nobody has been told of a message yet: no message is to blame, and none loses a try."""
 
 _FIRST_REST, _LONGEST_REST = 1.0, 60.0
+_IN_A_ROW = 2
+"""A single message may be one that a provider stumbles over; so many refused in a row, the provider is unwell."""
+_SAYS_NOTHING = frozenset({Fault.PROVIDER, Fault.NETWORK})
+"""Failures after which nobody knows whether the relay works again."""
 
 
 @dataclass(slots=True)
@@ -63,6 +67,8 @@ class Chunk:
     """Other relays of the channel come after this one: somebody else must see to them if it hangs."""
     is_resting: bool = False
     """The relay is away, hangs, or refused us as a sender: nothing more goes out in this run."""
+    unwell: int = 0
+    """How many messages in a row the relay could not take, whatever they were."""
 
     @property
     def adapter(self) -> Channel:
@@ -83,6 +89,9 @@ class Chunk:
             is_full = len(claims) == limit
             if not claims:
                 return False
+            if self.failures and not relays.begin_try(connection, self.relay, self.lease):
+                work.release(connection, claims)
+                return False
             if is_full or self.are_others_waiting:
                 self.tools.wake_ups.ring(WakeUp("deliver", lane, channel.value))
             rows = load_jobs(connection, [claim.message_id for claim in claims])
@@ -100,6 +109,9 @@ class Chunk:
                 ready.append(composed)
         if ready:
             self._send(ready)
+        if self.failures and not self.is_resting:
+            with self.tools.database.connection() as connection:
+                relays.end_try(connection, self.relay)
         self.claimer.done(self.tools.database)
         # Flows whose tokens are used up must not keep the others waiting until the next wake-up.
         is_more = is_full or self.claimer.has_passed_over
@@ -196,7 +208,9 @@ class Chunk:
             if is_too_fast(failure):
                 self._slow_down(connection, job, failure, rest)
                 following = rest[0] if rest else None
-            self.is_resting |= isinstance(then, PauseFlow) or self._is_silent(connection, failure)
+            self.is_resting |= isinstance(then, PauseFlow) or self._is_away(connection, failure, rest)
+            if not isinstance(then, PauseFlow) and failure.fault not in _SAYS_NOTHING:
+                self._works(connection)
             return following is not None and not self.is_resting and self._mark(connection, following)
         attempt = attempt_of(job, self._try(job, started), accepted.reply, "sent", None)
         try:
@@ -206,10 +220,15 @@ class Chunk:
             raise
         self.claimer.sent(job.claim)
         self.report.sent(job.row.event_id, (attempt.finished_at - job.row.message_created_at).total_seconds())
+        self._works(connection)
+        return is_marked
+
+    def _works(self, connection: Connection) -> None:
+        """Note that the relay took a message, or judged one."""
+        self.unwell = 0
         if self.failures:
             relays.clear_pause(connection, self.relay)
             self.failures = 0
-        return is_marked
 
     def _slow_down(self, connection: Connection, job: Job, failure: SendError, rest: list[Composed]) -> None:
         """Let the flow rest of which a message was refused for its rate; give the others of it back at once."""
@@ -230,9 +249,13 @@ class Chunk:
             reason=type(error).__name__,
         )
 
-    def _is_silent(self, connection: Connection, failure: SendError) -> bool:
-        """Let a relay rest that was cut or hung within a session: the next message would wait as long."""
-        if failure.fault is not Fault.NETWORK or failure.reply.phase is Phase.LOCAL:
+    def _is_away(self, connection: Connection, failure: SendError, rest: Sequence[Composed]) -> bool:
+        """Let a relay rest that was cut or hung within a session, or is unwell: the next message would fare alike."""
+        is_cut = failure.fault is Fault.NETWORK and failure.reply.phase is not Phase.LOCAL
+        # Where each recipient is a service of its own, one that is down says nothing of the others.
+        is_unwell_ = is_unwell(failure) and self.adapter.name in {ChannelName.EMAIL, ChannelName.SMS}
+        self.unwell += is_unwell_
+        if not is_cut and not (is_unwell_ and (self.failures or self.unwell >= _IN_A_ROW or not rest)):
             return False
         self._pause(connection, failure, self._rest_seconds())
         return True

@@ -3,6 +3,7 @@
 Sends nothing. One claimer serves one stint of a worker: it remembers which flows rest or have used their tokens up.
 """
 
+import functools
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import uuid4
@@ -64,7 +65,7 @@ class Claimer:
 
     def slow_down(self, connection: Connection, claim: Claim, failure: SendError) -> bool:
         """Let the flow rest of which a message was refused for its rate; True where that is the whole relay."""
-        slowed = self.throttling.refused(connection, self.relay, claim, failure)
+        slowed = self.throttling.refused(connection, self._known, self.relay, claim, failure)
         self._waiting.add(slowed)
         self._went.discard(claim.destination)
         self.standing = None
@@ -81,15 +82,20 @@ class Claimer:
     def _take(
         self, connection: Connection, standing: Standing, channel: ChannelName, lane: str, limit: int
     ) -> Taken:
+        narrow = functools.partial(
+            self.turns.narrowed, connection, relay=self.relay, channel=channel.value, lane=lane
+        )
         taken = Taken({})
         while WHOLE_RELAY not in self._waiting:
             due = self.turns.next(
                 connection, relay=self.relay, channel=channel.value, lane=lane, limit=limit,
                 resting=sorted(self._waiting),
             )  # fmt: skip
-            taken = self.throttling.take(standing, self.relay, lane, due, limit)
+            taken = self.throttling.take(standing, self.relay, lane, due, limit=limit, narrow=narrow)
             # Stepped over from now on, so that those behind them are found.
             self._waiting |= taken.exhausted
+            if WHOLE_RELAY in taken.exhausted:
+                self.turns.served(taken.shares, relay=self.relay, channel=channel.value, lane=lane)
             if taken.shares or not taken.exhausted:
                 break
             # A destination had none; what the relay gave for it is for the others.

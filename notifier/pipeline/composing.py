@@ -146,7 +146,7 @@ class Composer:
         if ways is not None:
             content = replace(content, text=ways.said(content.text, locale))
         to = destination(self._safe_mode, job.channel, address_on(job.recipient, job.channel))
-        if to != address_on(job.recipient, job.channel):
+        if is_redirected := to != address_on(job.recipient, job.channel):
             content = marked(content, job.channel)
         sent, tracked = self._tracked(job, content, ways, own)
         prepared = adapter.prepare(self._envelopes.outgoing(job, sent, locale, to, own))
@@ -162,7 +162,7 @@ class Composer:
         # Whoever may read what was said may not take charge in another's name.
         links = [ways.url] if ways is not None else []
         links += own.addresses() if own is not None else []
-        body = pack(orjson.dumps(kept(job, content, live, version, links)))
+        body = pack(orjson.dumps(kept(job, content, live, version, links, is_redirected=is_redirected)))
         return Composed(
             job=job,
             prepared=prepared,

@@ -1,9 +1,11 @@
-"""Hand over what waits for a relay that failed for long to those that stand in for it.
+"""Hand over what waits for a relay that failed for long to those that stand in for it, and back when it works again.
 
-Never what may have arrived by that relay already, and nothing while a message tries whether it works again.
+Never what may have arrived by a relay already.
 """
 
+import time
 from collections import Counter
+from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -23,11 +25,13 @@ _BATCH, _BATCHES = 2_000, 5
 
 
 class Failover:
-    """Hands over."""
+    """Hands over, and back."""
 
     def __init__(self, database: Database, flows: Flows, after: timedelta) -> None:
-        """``after``: for how long a relay must have failed."""
+        """``after``: for how long a relay must have failed, and for how long it must have worked again."""
         self._database, self._flows, self._after = database, flows, after
+        # What happened before this process began is not known: each may have failed until now.
+        self._failed_at = dict.fromkeys(flows.uses, time.monotonic())
 
     def run(self) -> tuple[int, set[tuple[str, str]]]:
         """Hand over what could go another way; return how much, and the (channel, lane) pairs it waits in."""
@@ -35,34 +39,50 @@ class Failover:
             return 0, set()
         with self._database.connection() as connection:
             states = relays.states(connection, self._after)
-        handed, flows = 0, set[tuple[str, str]]()
+        handed: Counter[tuple[str, str]] = Counter()
         for state in states.values():
             if state.is_down and state.is_resting and self._flows.knows(state.relay):
-                channel = self._flows.adapter(state.relay).name
                 for urgency in Urgency:
-                    count = self._hand_over(state, channel, urgency)
-                    if count:
-                        handed += count
-                        flows.add((channel.value, urgency.value))
-        return handed, flows
+                    movable = self._flows.movable(state.relay, urgency)
+                    handed += self._hand_over(state.relay, urgency, movable, state.reason)
+        handed += self._bring_back(states)
+        return handed.total(), set(handed)
 
-    def _hand_over(self, state: RelayState, channel: ChannelName, urgency: Urgency) -> int:
-        movable = self._flows.movable(state.relay, urgency)
-        if not movable.is_any:
-            return 0
-        to: Counter[str] = Counter()
-        for _ in range(_BATCHES):
+    def _bring_back(self, states: Mapping[str, RelayState]) -> Counter[tuple[str, str]]:
+        """Hand back what waits at those that stood in; once, when a relay has worked for a while."""
+        now = time.monotonic()
+        down = {name for name, state in states.items() if state.is_down}
+        self._failed_at |= dict.fromkeys(self._flows.uses & down, now)
+        recovered = {
+            name
+            for name, at in self._failed_at.items()
+            if now - at >= self._after.total_seconds() and not (name in states and states[name].is_failing)
+        }
+        back: Counter[tuple[str, str]] = Counter()
+        if recovered:
+            for urgency in Urgency:
+                for relay, movable in self._flows.returnable(urgency, recovered):
+                    back += self._hand_over(relay, urgency, movable, "what it stood in for works again")
+        if not back:
+            for name in recovered:
+                del self._failed_at[name]
+        return back
+
+    def _hand_over(
+        self, relay: str, urgency: Urgency, movable: Movable, reason: str
+    ) -> Counter[tuple[str, str]]:
+        """Hand over what waits in a lane; return how much, by (channel, lane)."""
+        channel, to = self._flows.adapter(relay).name, Counter[str]()
+        for _ in range(_BATCHES if movable.is_any else 0):
             batch = self._database.retrying(
-                lambda connection: self._batch(connection, state.relay, channel, urgency, movable)
+                lambda connection: self._batch(connection, relay, channel, urgency, movable)
             )
             to.update(batch)
             if batch.total() < _BATCH:
                 break
         if to:
-            log.warning(
-                "deliver.handed_over", relay=state.relay, to=dict(to), lane=urgency.value, reason=state.reason
-            )
-        return to.total()
+            log.warning("deliver.handed_over", relay=relay, to=dict(to), lane=urgency.value, reason=reason)
+        return Counter({(channel.value, urgency.value): to.total()} if to else {})
 
     def _batch(
         self, connection: Connection, relay: str, channel: ChannelName, urgency: Urgency, movable: Movable

@@ -4,7 +4,7 @@ Sessions are kept open between chunks; a relay that hangs holds only its own ses
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -38,6 +38,18 @@ class Flows:
     def movable(self, relay: str, urgency: Urgency) -> Movable:
         """Return whose messages, waiting at a relay of ours, could go another way."""
         return self._routing.movable(relay, self._channels[relay].name, urgency)
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """The relays that routes give messages of their own."""
+        return self._routing.uses
+
+    def returnable(self, urgency: Urgency, recovered: Collection[str]) -> Iterator[tuple[str, Movable]]:
+        """Return each relay of ours that stands in, with whose messages could go back from it."""
+        for relay in sorted(self._routing.stand_ins & self._channels.keys()):
+            movable = self._routing.returnable(relay, self._channels[relay].name, urgency, recovered)
+            if movable.is_any:
+                yield relay, movable
 
     def relays(self, channel: ChannelName) -> tuple[str, ...]:
         """Return all relays of a channel that this process can use."""

@@ -3,7 +3,6 @@
 Reads each once. Whoever is not known to any tenant gets no answer.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -13,21 +12,20 @@ from notifier.crypto import Keyring, SmsKeys, blind_index
 from notifier.logs import get_logger
 from notifier.messages import ChannelName
 from notifier.pipeline.ack_links import AckRequests
-from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS
+from notifier.pipeline.one_by_one import OneByOne
 from notifier.recipients.safe_mode import SafeMode
 from notifier.recipients.sms_answers import answer, short
 from notifier.recipients.sms_words import Said, Wish, read_sms
 from notifier.recipients.suppression import Cause
 from notifier.store import suppressions
 from notifier.store.ack_links import find_link
-from notifier.store.database import Connection, Database, DatabaseUnavailable
+from notifier.store.database import Connection, Database
 from notifier.store.reply_codes import OpenCode, open_codes
 from notifier.store.sms_in import Read, Waiting, finish_sms, take_sms, tenants_of
 from notifier.store.tenants import known_tenants
 
 log = get_logger("alerts")
 
-_STINT_SECONDS = 0.5
 STOPPED = "stopped by SMS"
 """Why a number is suppressed; START lifts what has this cause and nothing else."""
 
@@ -69,39 +67,27 @@ class InboundSms:
         self._keyring, self._keys, self._locale = keyring, keys, locale
         self._stopped: set[tuple[str, bytes]] = set()
         """Whose claimed messages are taken back once the transaction is committed."""
+        # A transaction each: alerts are locked before groups, never after.
+        self._waiting = OneByOne(
+            database=database,
+            take=take_sms,
+            carry_out=self._carry_out,
+            put_aside=_put_aside,
+            committed=self._revoke,
+        )
 
     def run(self) -> int:
         """Read what waits, for a stint at most; return how many there were."""
-        count, end = 0, time.monotonic() + _STINT_SECONDS
-        while self._next():
-            count += 1
-            if time.monotonic() > end:
-                break
-        return count
+        return self._waiting.run()
 
-    def _next(self) -> bool:
-        """Read one, in a transaction of its own: alerts are locked before groups, never after."""
-        taken: list[Waiting] = []
+    def _carry_out(self, connection: Connection, waiting: Waiting) -> None:
+        self._stopped.clear()
+        read = self._read(connection, waiting)
+        finish_sms(connection, waiting.id, read)
+        log.info("alerts.sms_read", sms=str(waiting.id), kind=read.kind, outcome=read.outcome)
 
-        def work(connection: Connection) -> None:
-            taken[:] = []
-            self._stopped.clear()
-            if (waiting := take_sms(connection)) is not None:
-                taken.append(waiting)
-                read = self._read(connection, waiting)
-                finish_sms(connection, waiting.id, read)
-                log.info("alerts.sms_read", sms=str(waiting.id), kind=read.kind, outcome=read.outcome)
-
-        try:
-            self._database.retrying(work)
-            suppressions.revoke(self._database, self._stopped)
-        except PROCESSING_ERRORS as error:
-            if isinstance(error, (DatabaseUnavailable, *WAITING_ERRORS)) or not taken:
-                raise
-            with self._database.connection() as connection:
-                finish_sms(connection, taken[0].id, Read(kind="unknown", outcome="failed"))
-            log.error("alerts.sms_stumbled", sms=str(taken[0].id), error=type(error).__name__)
-        return bool(taken)
+    def _revoke(self, _waiting: Waiting) -> None:
+        suppressions.revoke(self._database, self._stopped)
 
     def _read(self, connection: Connection, waiting: Waiting) -> Read:
         content = orjson.loads(self._keys.unseal(waiting.sealed))
@@ -180,3 +166,8 @@ class InboundSms:
 
     def _index(self, tenant: str, number: str) -> bytes:
         return blind_index(self._keyring.index_key, tenant, number)
+
+
+def _put_aside(connection: Connection, waiting: Waiting, error: Exception) -> None:
+    finish_sms(connection, waiting.id, Read(kind="unknown", outcome="failed"))
+    log.error("alerts.sms_stumbled", sms=str(waiting.id), error=type(error).__name__)

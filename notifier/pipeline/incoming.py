@@ -19,7 +19,7 @@ from notifier.errors import CannotUnseal, EventRefused, KeyMissing, NotifierErro
 from notifier.events import DEFAULT_TENANT, Event, Json, Urgency, read_private
 from notifier.ids import uuid7
 from notifier.setting_tables import Limits
-from notifier.store.database import DatabaseSlow
+from notifier.store.database import DatabaseSlow, DatabaseUnavailable
 
 PROCESSING_ERRORS = (
     psycopg.Error,
@@ -34,6 +34,7 @@ PROCESSING_ERRORS = (
 """What one event can trip over in our own processing, without the others being at fault."""
 WAITING_ERRORS = (DatabaseSlow, KeyMissing)
 """Of these, what says nothing against the event: it stays where it is until this process can do it."""
+_PASSING_ERRORS = (DatabaseUnavailable, *WAITING_ERRORS)
 
 _DEPTH = 64
 """Levels of nesting; orjson writes 254, and every reader after us has a limit of its own."""
@@ -73,6 +74,11 @@ class Refusal:
     source: str = ""
     external_id: str = ""
     type: str | None = None
+
+
+def is_passing(error: Exception) -> bool:
+    """Tell whether an error says nothing against what was being processed, which is to be tried again as it is."""
+    return isinstance(error, _PASSING_ERRORS)
 
 
 class Reader:

@@ -13,11 +13,20 @@ from notifier.messages import Rendered
 from notifier.pipeline.jobs import Job
 from notifier.recipients.paths import look_up
 
+REDIRECTED = "redirected"
+"""Stands in what is kept of a message that safe mode sent elsewhere."""
+
 
 def kept(
-    job: Job, content: Rendered, live: Mapping[str, Json], version: str, links: list[str]
+    job: Job,
+    content: Rendered,
+    live: Mapping[str, Json],
+    version: str,
+    links: list[str],
+    *,
+    is_redirected: bool = False,
 ) -> dict[str, Json]:
-    """Return what is kept of what was said; secrets such as a reset link are blanked."""
+    """Return what is kept of what was said, and to whom; secrets such as a reset link are blanked."""
     secrets = [*links, *secrets_of(job)]
     safe = replace(
         content,
@@ -31,6 +40,7 @@ def kept(
         "html": safe.html,
         "live": dict(live),
         "template": version,
+        **({REDIRECTED: True} if is_redirected else {}),
     }
 
 

@@ -3,7 +3,6 @@
 Runs in the sweep, as the worker; the web process only hands in what was asked.
 """
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
@@ -12,7 +11,7 @@ from notifier.clock import Clock
 from notifier.crypto import DataKey, Keyring
 from notifier.logs import get_logger
 from notifier.pipeline.choices import Chooser
-from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS
+from notifier.pipeline.one_by_one import OneByOne
 from notifier.pipeline.preference_pages import PreferencePages
 from notifier.receipts import LINK, Receipt, ReceiptKind
 from notifier.recipients.refusals import category_rules, refusable
@@ -21,14 +20,13 @@ from notifier.recipients.wishes_form import WishesRefused
 from notifier.setting_tables import Tracking
 from notifier.store import choices, person_links, suppressions
 from notifier.store.choices import Change
-from notifier.store.database import Connection, Database, DatabaseUnavailable
+from notifier.store.database import Connection, Database
 from notifier.store.person_links import LinkAsk
 from notifier.store.reports import NotReady, hand_in_within
 from notifier.tokens import link_seal_key, message_of_tag, mint_person_token
 
 log = get_logger("consent")
 
-_STINT_SECONDS = 0.5
 _REASON = "unsubscribed"
 _PAGES = frozenset({"show", "save"})
 
@@ -48,38 +46,21 @@ class LinkRequests:
         self._rules = category_rules(catalog)
         self._chooser = Chooser(keyring, self._rules)
         self._pages = PreferencePages(keyring, self._chooser, self._rules, tracking, clock)
+        self._waiting = OneByOne(
+            database=database,
+            take=person_links.take_ask,
+            carry_out=self._carry_out,
+            put_aside=_put_aside,
+            committed=self._revoke,
+        )
 
     def run(self) -> int:
         """Carry out what waits, for a stint at most; return how many there were."""
-        count, end = 0, time.monotonic() + _STINT_SECONDS
-        while self._next():
-            count += 1
-            if time.monotonic() > end:
-                break
-        return count
+        return self._waiting.run()
 
-    def _next(self) -> bool:
-        """Carry one out, in a transaction of its own."""
-        taken: list[LinkAsk] = []
-
-        def work(connection: Connection) -> None:
-            taken[:] = []
-            if (ask := person_links.take_ask(connection)) is not None:
-                taken.append(ask)
-                self._carry_out(connection, ask)
-
-        try:
-            self._database.retrying(work)
-        except PROCESSING_ERRORS as error:
-            if isinstance(error, (DatabaseUnavailable, *WAITING_ERRORS)) or not taken:
-                raise
-            with self._database.connection() as connection:
-                person_links.finish_ask(connection, taken[0], "failed")
-            log.error("consent.stumbled", ask=taken[0].kind, error=type(error).__name__)
-        else:
-            # A worker may have claimed a mail before, and looked before.
-            suppressions.revoke(self._database, {(ask.tenant, ask.address_index) for ask in taken})
-        return bool(taken)
+    def _revoke(self, ask: LinkAsk) -> None:
+        # A worker may have claimed a mail before, and looked before.
+        suppressions.revoke(self._database, [(ask.tenant, ask.address_index)])
 
     def _carry_out(self, connection: Connection, ask: LinkAsk) -> None:
         answer = None
@@ -191,7 +172,10 @@ class LinkRequests:
 
     def _message(self, ask: LinkAsk) -> UUID | None:
         """Return the message the link stood in, as far as that can be believed."""
-        return message_of_tag(self._keyring.token_key, self._token(ask), ask.tag)
+        # The listener has a key of its own, and so addresses have another tag than links.
+        is_by_mail = ask.how == person_links.BY_MAIL
+        key = self._keyring.return_path_key if is_by_mail else self._keyring.token_key
+        return message_of_tag(key, self._token(ask), ask.tag)
 
     def _seal_key(self, ask: LinkAsk) -> DataKey:
         """Return the key of what goes between the page behind the link and this process."""
@@ -202,3 +186,8 @@ class LinkRequests:
         return mint_person_token(
             self._keyring.token_key, tenant=ask.tenant, person=ask.person_id, category=ask.category
         )
+
+
+def _put_aside(connection: Connection, ask: LinkAsk, error: Exception) -> None:
+    person_links.finish_ask(connection, ask, "failed")
+    log.error("consent.stumbled", ask=ask.kind, error=type(error).__name__)

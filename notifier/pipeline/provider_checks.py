@@ -15,8 +15,11 @@ import httpx
 
 from notifier.channels.base import Channel
 from notifier.channels.http_deadline import NOT_ANSWERED, NOT_CONNECTED, NOT_WRITTEN, DeadlineBackend
+from notifier.channels.inquiry import ask
+from notifier.channels.provider import ProviderSettings
+from notifier.channels.registry import KINDS
 from notifier.errors import Fault, SendError
-from notifier.pipeline.checks import Check, fail, ok, warn
+from notifier.pipeline.checks import Check, State, fail, ok, warn
 from notifier.setting_tables import Relay, Sms
 
 _HTTP_SECONDS: Final = 5.0
@@ -61,6 +64,23 @@ def check_sms(sms: Sms) -> Check:
     if httpx.codes.is_server_error(code) and code != httpx.codes.NOT_IMPLEMENTED:
         return warn("sms", status, "ask the provider; messages wait meanwhile")
     return ok("sms", status)
+
+
+def check_provider(name: str, settings: ProviderSettings) -> Check:
+    """The provider answers, takes our credentials, and lets the account send; sends nothing."""
+    kind = KINDS[settings.kind]
+    check, over = f"provider {name}", f"{kind.capabilities.channel.value} over {settings.kind}"
+    if kind.inquire is None:
+        mend = f"`notifier provider test {name} --to ADDRESS`"
+        return Check(name=check, state=State.PASS, detail=f"{over}: only a message shows more", mend=mend)
+    try:
+        seen = ask(kind.inquire(settings), _HTTP_SECONDS)
+    except SendError as failure:
+        return fail(check, f"{over}: {failure}", "`notifier config check`")
+    except (*NOT_CONNECTED, *NOT_WRITTEN, *NOT_ANSWERED) as error:
+        mend = f"check the network, and base_url of providers.{name} where it is set"
+        return fail(check, f"{over}: {type(error).__name__}", mend)
+    return Check(name=check, state=State(seen.level), detail=f"{over}: {seen.words}", mend=seen.mend)
 
 
 def _account_status(sms: Sms) -> int:

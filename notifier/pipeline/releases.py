@@ -20,7 +20,7 @@ from notifier.messages import MessageStatus
 from notifier.pipeline.composing import Composer
 from notifier.pipeline.decide import Decider
 from notifier.pipeline.flows import Flows
-from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS, Incoming
+from notifier.pipeline.incoming import PROCESSING_ERRORS, Incoming, is_passing
 from notifier.pipeline.jobs import Job, Unopenable, Unready
 from notifier.pipeline.pacing import Pacing, ask_of
 from notifier.pipeline.rows import work_row
@@ -29,7 +29,7 @@ from notifier.recipients.personal import Kind
 from notifier.recipients.resolve import address_on
 from notifier.store import held
 from notifier.store.alert_groups import live_groups
-from notifier.store.database import Connection, Database, DatabaseUnavailable
+from notifier.store.database import Connection, Database
 from notifier.store.held import Bin, HeldRow
 from notifier.store.jobs import load_jobs
 from notifier.store.told import forget_told, try_lock_told
@@ -120,7 +120,7 @@ class Releases:
         try:
             return self._database.retrying(lambda connection: self._release(connection, bin_, now))
         except PROCESSING_ERRORS as error:
-            if isinstance(error, (DatabaseUnavailable, *WAITING_ERRORS)):
+            if is_passing(error):
                 raise
             with self._database.transaction() as connection:
                 held.put_aside(connection, bin_, now, self._clock.now() + _PUT_OFF)

@@ -10,7 +10,9 @@ from datetime import timedelta
 
 import psycopg
 
-from notifier.errors import NotifierError
+from notifier.clock import Clock
+from notifier.crypto.server_certificate import ServerCertificate
+from notifier.errors import ConfigError, NotifierError
 from notifier.pipeline.checks import Check, fail, ok, said, warn
 from notifier.setting_tables import MailIn
 from notifier.store import heartbeats, soundings
@@ -18,6 +20,8 @@ from notifier.store.database import Connection, Database
 
 _SECONDS = 3.0
 _LATE = timedelta(minutes=5)
+_RENEWED = timedelta(days=14)
+"""Authorities that certify for 90 days have them renewed a month before the end."""
 _UPKEEP = timedelta(days=1)
 """Upkeep runs every six hours."""
 
@@ -46,6 +50,24 @@ def check_listener(mail_in: MailIn) -> Check:
     if mail_in.protocol == "smtp":
         return ok("mail-in", f"{place} greets, SMTP")
     return ok("mail-in", f"{place} greets, LMTP")
+
+
+def check_certificate(mail_in: MailIn, clock: Clock) -> Iterator[Check]:
+    """The listener's certificate can be used, and for a while yet."""
+    name = "mail-in certificate"
+    if mail_in.tls is None:
+        return
+    try:
+        found = ServerCertificate(mail_in.tls.cert_file, mail_in.tls.key_file, field="mail_in.tls")
+    except ConfigError as error:
+        yield fail(name, f"{error.field}: {error.problem}", error.mend or "`notifier config check`")
+        return
+    left = found.expires_at - clock.now()
+    detail, mend = f"ends {found.expires_at:%Y-%m-%d %H:%M} UTC", "renew it: new files are taken over at once"
+    if left <= timedelta(0):
+        yield fail(name, detail, mend)
+    else:
+        yield warn(name, detail, mend) if left < _RENEWED else ok(name, detail)
 
 
 def _dial(mail_in: MailIn) -> socket.socket:

@@ -1,11 +1,11 @@
 """Know where a message goes: its relay, by routes, weights and who works; and its destination.
 
-A relay that failed for long is left to others, but for one message a second, which tries it.
+A relay that failed, or took nothing, for long is left to others, but for one message a second, which tries it.
 """
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -99,6 +99,32 @@ class Routing:
             named=named, of_named=frozenset(could), others=self._could(relay, channel, urgency, "")
         )
 
+    @property
+    def uses(self) -> frozenset[str]:
+        """The relays that have messages of their own."""
+        return frozenset(relay for route in self._routes for relay in route.use)
+
+    @property
+    def stand_ins(self) -> frozenset[str]:
+        """The relays that stand in for others."""
+        return frozenset(relay for route in self._routes for relay in route.failover)
+
+    def returnable(
+        self, relay: str, channel: ChannelName, urgency: Urgency, recovered: Collection[str]
+    ) -> Movable:
+        """Return whose messages, waiting at a relay that stands in, could go back to one that recovered."""
+        self._refresh()
+
+        def could(tenant: str) -> bool:
+            route = fitting(self._routes, channel, urgency, tenant)
+            return (
+                route is not None and relay not in route.use and relay in route.failover
+                and any(one in recovered for one in route.use)
+            )  # fmt: skip
+
+        named = named_tenants(self._routes)
+        return Movable(named=named, of_named=frozenset(filter(could, named)), others=could(""))
+
     def _could(self, relay: str, channel: ChannelName, urgency: Urgency, tenant: str) -> bool:
         route = fitting(self._routes, channel, urgency, tenant)
         return route is not None and has_stand_in(route, relay, self._works)
@@ -108,11 +134,16 @@ class Routing:
         return state is None or not state.is_down
 
     def _is_open(self, relay: str, urgency: Urgency) -> bool:
-        """Say whether a message may go to the relay: it works, or somebody must find out, and this one has time."""
-        if self._works(relay):
+        """Say whether a message may go to the relay: it works, or somebody must find out, and this one has time.
+
+        An urgent one has none, unless no other came for long: else the relay would never be used again.
+        """
+        state = self._states.get(relay)
+        if state is None or not state.is_down:
             return True
         with self._lock:
-            is_probe = relay in self._probes and urgency is not Urgency.URGENT
+            has_time = urgency is not Urgency.URGENT or state.is_untried
+            is_probe = relay in self._probes and has_time
             if is_probe:
                 self._probes.discard(relay)
         return is_probe

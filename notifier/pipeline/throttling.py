@@ -5,7 +5,7 @@ Flows without a limit cost nothing here. Where Redis is away each process goes o
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from notifier.broker.buckets import Ask, Buckets
@@ -19,6 +19,7 @@ from notifier.logs import get_logger
 from notifier.setting_tables import RateLimits
 from notifier.store import moves, throttles
 from notifier.store.database import Connection
+from notifier.store.relays import QUOTA
 from notifier.store.throttles import Standing
 from notifier.store.turns import Flow
 from notifier.store.work import Claim
@@ -30,6 +31,9 @@ _ALONE = 4
 _ABOUT_THE_RELAY = frozenset({Phase.MAIL, Phase.REQUEST})
 """Where no recipient, or none but ours, is judged: the limit is the relay's own."""
 _MOVED = 2_000
+
+Narrow = Callable[[Sequence[Due], str, int], list[Due]]
+"""(What is due, destination, how many may go to it) → what is due, of that destination only so many."""
 
 
 @dataclass(slots=True)
@@ -58,8 +62,13 @@ class Throttling:
             if one == relay and throttle.is_resting
         }
 
-    def take(self, standing: Standing, relay: str, lane: str, due: Sequence[Due], limit: int) -> Taken:
-        """Return what may be claimed of what is due, with the tokens for it taken."""
+    def take(
+        self, standing: Standing, relay: str, lane: str, due: Sequence[Due], *, limit: int, narrow: Narrow
+    ) -> Taken:
+        """Return what may be claimed of what is due, with the tokens for it taken.
+
+        ``narrow`` leaves of a destination, which got fewer tokens than it could use, those whose turn it is.
+        """
         counts = wanted(due, limit)
         total = min(limit, sum(counts.values()))
         asks = [
@@ -72,7 +81,10 @@ class Throttling:
         granted = self._tokens(lane, asks)
         allowed = {ask.destination: got for ask, got in zip(asks, granted, strict=True)}
         exhausted = {ask.destination for ask, got in zip(asks, granted, strict=True) if got < ask.count}
-        taken = shares(due, min(limit, allowed.pop(WHOLE_RELAY, limit)), allowed)
+        room = min(limit, allowed.pop(WHOLE_RELAY, limit))
+        for name in exhausted & allowed.keys() if room else ():
+            due = narrow(due, name, allowed[name])
+        taken = shares(due, room, allowed)
         handed = [
             Ask(relay=relay, destination=ask.destination, rate=ask.rate, count=got)
             for ask, got in zip(asks, granted, strict=True)
@@ -103,25 +115,28 @@ class Throttling:
             since, count, before = second, 0, count if since == second - 1 else 0
         self._recent[relay, destination] = (since, count + 1, before)
 
-    def refused(self, connection: Connection, relay: str, claim: Claim, failure: SendError) -> str:
+    def refused(
+        self, connection: Connection, known: Standing | None, relay: str, claim: Claim, failure: SendError
+    ) -> str:
         """Slow the flow of a message down that was refused for its rate; return its destination.
 
         A small domain gets a group of its own, and what waits for it moves there.
         """
         hint = failure.retry_after if isinstance(failure, TemporaryFailure) else None
-        destination = WHOLE_RELAY if failure.reply.phase in _ABOUT_THE_RELAY else claim.destination
+        is_all = failure.reply.phase in _ABOUT_THE_RELAY or failure.reason == QUOTA
+        destination = WHOLE_RELAY if is_all else claim.destination
         is_small = destination == OTHER and claim.domain is not None
         if is_small and claim.domain is not None:
             destination = own_group(claim.domain)
         slowed, rate, span = throttles.refuse(
             connection, (relay, destination), observed=self._observed(relay, destination, claim.destination),
-            hint=hint, reason=failure.reason,
+            hint=hint, reason=failure.reason, known=known.throttles if known else None,
         )  # fmt: skip
         log.warning(
             "deliver.throttled", relay=relay, destination=slowed, rate=round(rate, 2),
             seconds=round(span.total_seconds(), 1), code=failure.reply.code, reason=failure.reason,
         )  # fmt: skip
-        if is_small and claim.domain is not None:
+        if is_small and slowed == destination and claim.domain is not None:
             while moves.move_domain(connection, relay, claim.domain, destination, _MOVED) == _MOVED:
                 pass
         return slowed

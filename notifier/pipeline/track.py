@@ -19,10 +19,10 @@ from notifier.crypto.keyring import public_key
 from notifier.errors import CannotUnseal
 from notifier.logs import get_logger
 from notifier.pipeline.aftermath import Aftermath
-from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS
+from notifier.pipeline.incoming import PROCESSING_ERRORS, is_passing
 from notifier.receipts import Receipt
 from notifier.store import receipts, suppressions
-from notifier.store.database import Connection, Database, DatabaseUnavailable
+from notifier.store.database import Connection, Database
 from notifier.store.receipts import MessageReport, Waiting
 from notifier.store.reports import open_raw, open_report, publish_sealing_key
 from notifier.tokens import message_id_of
@@ -85,7 +85,7 @@ class Track:
             try:
                 one = self._database.retrying(functools.partial(self._round, limit=limit, waiting=waiting))
             except PROCESSING_ERRORS as error:
-                if isinstance(error, (DatabaseUnavailable, *WAITING_ERRORS)) or not waiting:
+                if is_passing(error) or not waiting:
                     raise
                 limit = self._put_aside(waiting, error)
                 continue

@@ -3,6 +3,7 @@
 Pure: whether the domain takes mail is asked of a function that is passed in.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -110,6 +111,13 @@ _PLUS = frozenset({
 })  # fmt: skip
 
 
+_WRAPPING = re.compile(r"^[^<]*<|>[^>]*$|^mailto:", re.IGNORECASE)
+"""What mail programs put around an address: the name of its owner, or a link."""
+_SLIPS = (
+    ("", ""), (",", "."), (";", "."), (" ", ""), ("..", "."), ("@@", "@"), ("(at)", "@"), ("@.", "@"),
+)  # fmt: skip
+
+
 def examine(
     address: str, *, disposable: Collection[str] = frozenset(), look_up: LookUp | None = None
 ) -> Examined:
@@ -208,17 +216,10 @@ def _one_edit(one: str, other: str) -> bool:
 
 
 def _mended(typed: str) -> str | None:
-    """Return what a slip on the keyboard may have been meant to be, where that can be written."""
-    for wrong, right in (
-        (",", "."),
-        (";", "."),
-        (" ", ""),
-        ("..", "."),
-        ("@@", "@"),
-        ("(at)", "@"),
-        ("@.", "@"),
-    ):
-        tried = typed.replace(wrong, right).strip(".<>\"' ")
+    """Return what a slip on the keyboard, or of the clipboard, may have been meant to be, where that can be written."""
+    bare = _WRAPPING.sub("", _WRAPPING.sub("", typed))
+    for wrong, right in _SLIPS:
+        tried = bare.replace(wrong, right).strip(".<>\"' ")
         if tried == typed:
             continue
         try:

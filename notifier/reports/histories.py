@@ -160,7 +160,7 @@ class Histories:
     def _message(
         self, row: Row, key: bytes | None, recipient: Json, tries: Sequence[Row], receipts: Sequence[Row]
     ) -> MessageHistory:
-        live, content = self._body(key, row["body_sealed"])
+        live, content, is_redirected = self._body(key, row["body_sealed"])
         is_mail = row["channel"] == ChannelName.EMAIL
         return MessageHistory(
             **{name: row[name] for name in _MESSAGE_FIELDS},
@@ -171,6 +171,7 @@ class Histories:
             receipts=tuple(self._receipt(one, key) for one in receipts),
             live=live,
             content=content,
+            is_redirected=is_redirected,
         )
 
     def _try(self, row: Row, key: bytes | None) -> TryRecord:
@@ -187,16 +188,16 @@ class Histories:
             text = said.value if isinstance(said, Withheld) else said.get("text", "")
         return ReceiptRecord(**{name: row[name] for name in _RECEIPT_FIELDS}, text=text)
 
-    def _body(self, key: bytes | None, sealed: bytes | None) -> tuple[Json, Content | str | None]:
-        """Return the live data and the content."""
+    def _body(self, key: bytes | None, sealed: bytes | None) -> tuple[Json, Content | str | None, bool]:
+        """Return the live data, the content, and whether safe mode sent it elsewhere."""
         if sealed is None:
-            return None, None
+            return None, None, False
         opened = unseal(self._keyring, key, sealed, b"body")
         if isinstance(opened, Withheld):
-            return opened, opened
+            return opened, opened, False
         kept = orjson.loads(unpack(opened))
         content = Content(**{name: kept[name] for name in ("subject", "text", "html", "template")})
-        return kept["live"], content
+        return kept["live"], content, bool(kept.get("redirected"))
 
 
 def _rows(connection: Connection, statement: LiteralString, **parameters: object) -> list[Row]:

@@ -88,6 +88,8 @@ class MessageHistory:
     """What became of it after it left, as far as anybody has said."""
     fate_at: datetime | None = None
     fate_reason: str | None = None
+    is_redirected: bool = False
+    """Safe mode sent it to somebody of ours, not to ``to``."""
     waiting: Waiting | None
     tries: tuple[TryRecord, ...]
     receipts: tuple[ReceiptRecord, ...]

@@ -4,12 +4,13 @@ Reads; changes nothing. What a limit says is exact, what was measured is a guess
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from notifier.delivery.destinations import WHOLE_RELAY
 from notifier.delivery.outlook import Drain, drains_at
+from notifier.events import LANES
 from notifier.ids import uuid7_floor
 from notifier.pipeline.throttling import Throttling
 from notifier.store import backlogs, throttles
@@ -18,6 +19,9 @@ from notifier.store.database import Connection
 from notifier.store.throttles import Standing
 
 _LATELY = timedelta(minutes=1)
+_SINGLES = "own"
+"""The domains with a flow of their own, told together."""
+_RANKS = {lane.value: rank for rank, lane in enumerate(LANES)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +45,16 @@ class QueueLine:
 def queue_lines(connection: Connection, throttling: Throttling, now: datetime) -> list[QueueLine]:
     """Return a line for each flow that has something waiting, the longest first."""
     rows = backlogs.flow_backlogs(connection)
+    has_singles = any(row.destination == _SINGLES for row in rows)
     facts = _Facts(
         standing=throttles.standing(connection),
         rests=backlogs.rests(connection),
         recent=backlogs.sent_since(connection, uuid7_floor(now - _LATELY)),
-        totals=_totals(rows),
+        rows=rows,
+        singles=backlogs.single_backlogs(connection) if has_singles else (),
+        throttling=throttling,
     )
-    return [_line(row, facts, throttling, now) for row in rows]
+    return [_line(row, facts, now) for row in rows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,32 +62,60 @@ class _Facts:
     """What is known of the relays: limits, rests, mails sent lately, and all that waits for each."""
 
     standing: Standing
-    rests: dict[tuple[str, str], datetime]
-    recent: dict[str, int]
-    totals: Counter[str]
+    rests: Mapping[tuple[str, str], datetime]
+    recent: Mapping[str, int]
+    rows: Sequence[FlowBacklog]
+    singles: Sequence[tuple[str, str, str, int]]
+    throttling: Throttling
+
+    def rate(self, relay: str, destination: str) -> float | None:
+        """Return the limit that holds, if any does."""
+        return self.throttling.rate(self.standing, relay, destination)
+
+    def ahead(self, row: FlowBacklog) -> Iterator[FlowBacklog]:
+        """Return the flows of a relay that are as urgent or more, this one among them: they have their turn first."""
+        return (one for one in self.rows if one.relay == row.relay and _RANKS[one.lane] <= _RANKS[row.lane])
+
+    def groups(self, row: FlowBacklog) -> dict[str, int]:
+        """Return the destinations of a line, with what waits for each and goes before its last message."""
+        if row.destination != _SINGLES:
+            waiting = sum(one.waiting for one in self.ahead(row) if one.destination == row.destination)
+            return {row.destination: waiting}
+        waiting_at: Counter[str] = Counter()
+        for relay, lane, destination, count in self.singles:
+            if relay == row.relay and _RANKS[lane] <= _RANKS[row.lane]:
+                waiting_at[destination] += count
+        return waiting_at
 
 
-def _totals(rows: Sequence[FlowBacklog]) -> Counter[str]:
-    totals: Counter[str] = Counter()
-    for row in rows:
-        totals[row.relay] += row.waiting
-    return totals
-
-
-def _line(row: FlowBacklog, facts: _Facts, throttling: Throttling, now: datetime) -> QueueLine:
-    total = facts.totals[row.relay]
-    own = throttling.rate(facts.standing, row.relay, row.destination)
-    whole = throttling.rate(facts.standing, row.relay, WHOLE_RELAY)
-    drains = [Drain(waiting=row.waiting, rate=own)] if own else []
-    drains += [Drain(waiting=total, rate=whole)] if whole else []
-    rate_is, rate = "limit", min((one.rate for one in drains), default=None)
-    if rate is None and (sent := facts.recent.get(row.relay, 0)):
-        rate_is, rate = "measured", sent / _LATELY.total_seconds()
-        drains = [Drain(waiting=total, rate=rate)]
-    keys = ((row.relay, row.destination), (row.relay, WHOLE_RELAY))
+def _line(row: FlowBacklog, facts: _Facts, now: datetime) -> QueueLine:
+    groups = facts.groups(row)
+    drains = [
+        Drain(waiting=waiting, rate=rate) for name, waiting in groups.items()
+        if (rate := facts.rate(row.relay, name)) is not None
+    ]  # fmt: skip
+    if (whole := facts.rate(row.relay, WHOLE_RELAY)) is not None:
+        drains.append(Drain(waiting=sum(one.waiting for one in facts.ahead(row)), rate=whole))
+    rate_is = "limit"
+    if not drains and (measured := _measured(row, facts)) is not None:
+        rate_is, drains = "measured", [measured]
+    slowest = max(drains, key=lambda one: one.waiting / one.rate, default=None)
+    keys = [(row.relay, WHOLE_RELAY), *((row.relay, name) for name in groups)]
     until = max((facts.rests[key] for key in keys if key in facts.rests), default=None)
     return QueueLine(
         relay=row.relay, channel=row.channel, lane=row.lane, destination=row.destination, waiting=row.waiting,
-        due=row.due, tenants=row.tenants, rate=rate, rate_is=rate_is if rate else "", rests_until=until,
-        drains_at=drains_at(now, drains, until),
+        due=row.due, tenants=row.tenants, rate=slowest.rate if slowest else None,
+        rate_is=rate_is if slowest else "", rests_until=until,
+        drains_at=drains_at(now, drains, until, row.last_due),
     )  # fmt: skip
+
+
+def _measured(row: FlowBacklog, facts: _Facts) -> Drain | None:
+    """Return what goes by a relay besides the destinations that have limits, and what waits for it."""
+    limited = {
+        one.destination: rate for one in facts.rows
+        if one.relay == row.relay and (rate := facts.rate(row.relay, one.destination)) is not None
+    }  # fmt: skip
+    free = facts.recent.get(row.relay, 0) / _LATELY.total_seconds() - sum(limited.values())
+    waiting = sum(one.waiting for one in facts.ahead(row) if one.destination not in limited)
+    return Drain(waiting=waiting, rate=free) if free > 0 else None

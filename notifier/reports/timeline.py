@@ -19,6 +19,7 @@ from notifier.reports.history import (
     Waiting,
 )
 
+REDIRECTED = " (safe mode sent it to somebody of ours instead)"
 _UNDECIDED = frozenset({MessageStatus.QUEUED, MessageStatus.DEFERRED})
 
 
@@ -64,7 +65,7 @@ def _of_notification(one: NotificationHistory) -> Iterator[Line]:
 
 
 def _of_message(one: NotificationHistory, message: MessageHistory) -> Iterator[Line]:
-    how = f"by {message.channel} to {message.to}"
+    how = f"by {message.channel} to {message.to}" + (REDIRECTED if message.is_redirected else "")
     if message.resend_of is not None:
         how += f", again: a resend of {message.resend_of}"
     elif message.position:

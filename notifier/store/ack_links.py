@@ -94,6 +94,14 @@ def finish(connection: Connection, digest: bytes, outcome: str) -> None:
     )
 
 
+def fail(connection: Connection, digest: bytes) -> None:
+    """Note that it failed, unless somebody else carried it out meanwhile."""
+    connection.execute(
+        "UPDATE ack_link SET done_at = now(), outcome = 'failed' WHERE digest = %s AND done_at IS NULL",
+        [digest],
+    )
+
+
 def recipient_of(connection: Connection, message: UUID) -> tuple[bytes | None, bytes] | None:
     """Return the key and the sealed recipient of a message."""
     row = connection.execute(

@@ -22,16 +22,26 @@ class FlowBacklog:
     """Ready, now or later."""
     due: int
     tenants: int
+    last_due: datetime
 
 
 def flow_backlogs(connection: Connection) -> list[FlowBacklog]:
     """Return what waits, the most first; not what is paused with its tenant or held for a person."""
     rows = connection.execute(
         """SELECT relay, channel, lane, CASE WHEN destination LIKE 'd:%' THEN 'own' ELSE destination END AS destination,
-                  count(*), count(*) FILTER (WHERE due_at <= now()), count(DISTINCT tenant)
+                  count(*), count(*) FILTER (WHERE due_at <= now()), count(DISTINCT tenant), max(due_at)
            FROM work WHERE state < 2 GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 2, 3, 4"""
     ).fetchall()
     return [FlowBacklog(*row) for row in rows]
+
+
+def single_backlogs(connection: Connection) -> list[tuple[str, str, str, int]]:
+    """Return (relay, lane, destination, how much waits) of the domains with a flow of their own."""
+    rows = connection.execute(
+        """SELECT relay, lane, destination, count(*) FROM work WHERE state < 2 AND destination LIKE 'd:%'
+           GROUP BY relay, lane, destination"""
+    ).fetchall()
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 def sent_since(connection: Connection, first: UUID) -> dict[str, int]:
@@ -62,7 +72,9 @@ def rests(connection: Connection) -> dict[tuple[str, str], datetime]:
     """Return (relay, destination) → until when it rests; destination ``*`` is the whole relay."""
     rows = connection.execute(
         """SELECT relay, destination, until FROM throttle WHERE until > now()
-           UNION ALL SELECT relay, '*', until FROM relay_pause WHERE until > now()"""
+           UNION ALL
+           SELECT relay, '*', greatest(until, tried_until) FROM relay_pause
+           WHERE greatest(until, tried_until) > now()"""
     ).fetchall()
     found: dict[tuple[str, str], datetime] = {}
     for relay, destination, until in rows:

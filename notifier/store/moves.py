@@ -30,13 +30,16 @@ def lock_waiting(
     of_named: Collection[str],
     has_others: bool,
 ) -> list[tuple[UUID, str]]:
-    """Lock due messages of a relay that it cannot have had yet, and return them with their tenants.
+    """Lock messages of a relay that it cannot have had yet, and return them with their tenants.
+
+    Those that are due, and those it was given in vain: by the time they are due again it may be asked anew.
 
     Only those of the tenants ``of_named``, and, with ``has_others``, of all that are not ``named``.
     """
     rows = connection.execute(
         """SELECT message_id, tenant FROM work
-           WHERE relay = %s AND channel = %s AND lane = %s AND state = 0 AND due_at <= now() AND NOT may_have_arrived
+           WHERE relay = %s AND channel = %s AND lane = %s AND state = 0 AND (due_at <= now() OR attempt > 0)
+             AND NOT may_have_arrived
              AND (tenant = ANY (%b::text[]) OR (%s AND tenant <> ALL (%b::text[])))
            LIMIT %s FOR UPDATE SKIP LOCKED""",
         [relay, channel, lane, sorted(of_named), has_others, sorted(named), limit],

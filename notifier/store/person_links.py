@@ -11,6 +11,8 @@ from uuid import UUID
 from notifier.store.bulk import BulkInsert
 from notifier.store.database import Connection, Database
 
+BY_MAIL = "mail"
+"""How something was asked: by a mail to the address a message named. Pages and one click are the web's."""
 _ASKS_KEPT = timedelta(days=1)
 _KEPT = timedelta(days=30)
 """So long after its end a link still says that it is over."""
@@ -115,14 +117,15 @@ def take_ask(connection: Connection) -> LinkAsk | None:
 
 
 def finish_ask(connection: Connection, ask: LinkAsk, outcome: str, answer: bytes | None = None) -> None:
-    """Note what came of it, forget the form, and what was shown on this link's page before."""
+    """Note what came of it, once, forget the form, and what was shown on this link's page before."""
     connection.execute(
         """DELETE FROM link_ask WHERE digest = %s AND kind IN ('show', 'save')
            AND done_at < now() - interval '1 minute'""",
         [ask.digest],
     )
     connection.execute(
-        "UPDATE link_ask SET done_at = now(), outcome = %s, answer = %s, form = NULL WHERE id = %s",
+        """UPDATE link_ask SET done_at = now(), outcome = %s, answer = %s, form = NULL
+           WHERE id = %s AND done_at IS NULL""",
         [outcome, answer, ask.id],
     )
 

@@ -50,10 +50,10 @@ def take_sms(connection: Connection) -> Waiting | None:
 
 
 def finish_sms(connection: Connection, id_: UUID, read: Read) -> None:
-    """Note what came of it, and forget what it said and who wrote it."""
+    """Note what came of it, once, and forget what it said and who wrote it."""
     connection.execute(
         """UPDATE sms_in SET done_at = now(), sealed = NULL, kind = %s, outcome = %s, reply = %s, tenant = %s,
-                  group_id = %s WHERE id = %s""",
+                  group_id = %s WHERE id = %s AND done_at IS NULL""",
         [read.kind, read.outcome, read.reply, read.tenant, read.group_id, id_],
     )
 

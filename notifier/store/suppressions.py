@@ -4,7 +4,7 @@ An address may stand here for several causes; lifting one leaves the others. Era
 a keyed hash is no address, and forgetting it would have us write again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -61,14 +61,17 @@ _UPSERT = BulkInsert(
 def suppress_all(connection: Connection, rows: Iterable[SuppressionRow]) -> int:
     """Add entries, in an order that two who add the same share; return how many are new.
 
-    After the commit, :func:`revoke` takes back what workers have already claimed.
+    What workers have claimed by now is taken back in the same transaction: who dies right after its commit leaves
+    nothing on its way. After the commit, :func:`revoke` takes back what they claimed meanwhile.
     """
     kept: dict[tuple[str, bytes, str, str], SuppressionRow] = {}
     for row in rows:
         key = (row.tenant, row.address_index, row.scope, row.cause)
         kept[key] = _merged(kept[key], row) if key in kept else row
     values = [[getattr(kept[key], name) for name in SuppressionRow.__slots__] for key in sorted(kept)]
-    return sum(1 for row in _UPSERT.run(connection, values) if row[2])
+    count = sum(1 for row in _UPSERT.run(connection, values) if row[2])
+    recall(connection, {(row.tenant, row.address_index) for row in kept.values()})
+    return count
 
 
 def _merged(one: SuppressionRow, other: SuppressionRow) -> SuppressionRow:
@@ -106,20 +109,25 @@ def revoke(database: Database, addresses: Iterable[tuple[str, bytes]]) -> int:
     Call it after the transaction that suppressed them has committed. A worker that claimed before and looked
     before loses its claim here, so its last compare-and-set fails; one that claims later sees the entry.
     """
-    wanted = sorted(set(addresses))
-    if not wanted:
+    wanted = set(addresses)
+    return database.retrying(lambda connection: recall(connection, wanted)) if wanted else 0
+
+
+def recall(connection: Connection, addresses: Collection[tuple[str, bytes]]) -> int:
+    """Take back what is claimed now and not being sent, within the caller's transaction; return how many."""
+    if not addresses:
         return 0
-    tenants, indexes = zip(*wanted, strict=True)
-    with database.connection() as connection:
-        return connection.execute(
-            """UPDATE work SET state = 0, token = NULL, due_at = now()
-               WHERE state = 1 AND NOT is_sending AND message_id = ANY (ARRAY(
-                   SELECT work.message_id FROM work JOIN message ON message.id = work.message_id
-                   JOIN unnest(%b::text[], %b::bytea[]) AS wanted (tenant, address_index)
-                     ON wanted.tenant = message.tenant AND wanted.address_index = message.address_index
-                   WHERE work.state = 1 AND NOT work.is_sending))""",
-            [list(tenants), list(indexes)],
-        ).rowcount
+    tenants, indexes = zip(*sorted(addresses), strict=True)
+    # Locked in one order; what began to be sent while we waited for its lock is not touched.
+    return connection.execute(
+        """UPDATE work SET state = 0, token = NULL, due_at = now()
+           WHERE state = 1 AND NOT is_sending AND message_id = ANY (ARRAY(
+               SELECT work.message_id FROM work JOIN message ON message.id = work.message_id
+               JOIN unnest(%b::text[], %b::bytea[]) AS wanted (tenant, address_index)
+                 ON wanted.tenant = message.tenant AND wanted.address_index = message.address_index
+               WHERE work.state = 1 AND NOT work.is_sending ORDER BY work.message_id FOR UPDATE OF work))""",
+        [list(tenants), list(indexes)],
+    ).rowcount
 
 
 def release(

@@ -347,7 +347,8 @@ def lanes_with_work(connection: Connection) -> list[tuple[str, str]]:
                                    > (flow.relay, flow.channel, flow.lane, flow.destination)
                ORDER BY work.relay, work.channel, work.lane, work.destination LIMIT 1) AS following)
            SELECT DISTINCT channel, lane FROM flow
-           WHERE NOT EXISTS (SELECT 1 FROM relay_pause WHERE relay_pause.relay = flow.relay AND until > now())
+           WHERE NOT EXISTS (SELECT 1 FROM relay_pause WHERE relay_pause.relay = flow.relay
+                               AND greatest(until, tried_until) > now())
              AND NOT EXISTS (SELECT 1 FROM throttle WHERE throttle.relay = flow.relay
                                AND throttle.destination IN ('*', flow.destination) AND until > now())
              AND EXISTS (SELECT 1 FROM work WHERE work.relay = flow.relay AND work.channel = flow.channel

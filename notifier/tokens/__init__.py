@@ -13,11 +13,13 @@ from notifier.tokens.person_links import (
 from notifier.tokens.references import message_id_of_reference, reference_of
 from notifier.tokens.return_paths import message_of_return_path, mint_return_path
 from notifier.tokens.tracking import TRAP, mint_tracking_token, split_tracked_link
+from notifier.tokens.unsubscribe_addresses import link_of_unsubscribe_address, mint_unsubscribe_address
 
 __all__ = [
     "TRAP",
     "ack_digest",
     "link_digest",
+    "link_of_unsubscribe_address",
     "link_seal_key",
     "message_id_of",
     "message_id_of_reference",
@@ -28,6 +30,7 @@ __all__ = [
     "mint_person_token",
     "mint_return_path",
     "mint_tracking_token",
+    "mint_unsubscribe_address",
     "reference_of",
     "split_person_link",
     "split_tracked_link",

@@ -65,7 +65,7 @@ def create_app(services: Services, *, openapi: bool = False) -> FastAPI:
     )  # fmt: skip
     app.add_middleware(SecurityHeaders)
     callbacks = callback_desk(services, ReportDesk(database))
-    app.include_router(_operations(url, broker, callbacks.counts))
+    app.include_router(_operations(url, broker, callbacks.counts, is_safe=settings.safe_mode is not None))
     app.include_router(callbacks_router(callbacks))
     app.include_router(ack_router(LinkDesk(database)))
     app.include_router(unsubscribe_router(PersonLinkDesk(database), settings))
@@ -78,7 +78,7 @@ def create_app(services: Services, *, openapi: bool = False) -> FastAPI:
     return app
 
 
-def _operations(url: str, broker: BrokerProbe, callbacks: CallbackCounts) -> APIRouter:
+def _operations(url: str, broker: BrokerProbe, callbacks: CallbackCounts, *, is_safe: bool) -> APIRouter:
     router = APIRouter(tags=["operations"])
     within = timedelta(seconds=_PATIENCE)
     essentials = Probe("database", partial(soundings.essentials, url, within), within=_PATIENCE)
@@ -103,8 +103,9 @@ def _operations(url: str, broker: BrokerProbe, callbacks: CallbackCounts) -> API
         """Return the metrics in Prometheus' format."""
         database, redis = await asyncio.gather(totals.answer(), view.answer())
         page, media_type = render(
-            database, redis, callbacks=callbacks.by_outcome, accept=request.headers.get("accept", "")
-        )
+            database, redis, callbacks=callbacks.by_outcome, is_safe=is_safe,
+            accept=request.headers.get("accept", ""),
+        )  # fmt: skip
         return Response(page, headers={"content-type": media_type})
 
     return router

@@ -34,14 +34,15 @@ def render(
     redis: Answer[BrokerView],
     *,
     callbacks: Mapping[tuple[str, str], int],
+    is_safe: bool,
     accept: str,
 ) -> tuple[bytes, str]:
     """Return the page and its media type, in the format the scraper accepts.
 
-    ``callbacks``: by provider and outcome, how many this process was given.
+    ``callbacks``: by provider and outcome, how many this process was given. ``is_safe``: its settings have safe mode.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Snapshot(database.value, redis.value, callbacks))
+    registry.register(Snapshot(database.value, redis.value, callbacks, is_safe=is_safe))
     encode, media_type = choose_encoder(accept)
     return encode(registry), media_type
 
@@ -50,9 +51,14 @@ class Snapshot(Collector):
     """All metrics of one moment."""
 
     def __init__(
-        self, database: Sounding | None, redis: BrokerView | None, callbacks: Mapping[tuple[str, str], int]
+        self,
+        database: Sounding | None,
+        redis: BrokerView | None,
+        callbacks: Mapping[tuple[str, str], int],
+        *,
+        is_safe: bool,
     ) -> None:
-        self._database, self._redis, self._callbacks = database, redis, callbacks
+        self._database, self._redis, self._callbacks, self._is_safe = database, redis, callbacks, is_safe
 
     def collect(self) -> Iterator[Metric]:
         """Return what is known."""
@@ -63,6 +69,9 @@ class Snapshot(Collector):
         up.add_metric(["database"], float(self._database is not None))
         up.add_metric(["redis"], float(self._redis is not None))
         yield up
+        yield GaugeMetricFamily(
+            "notifier_safe_mode", "Whether only whom safe mode names is written to.", float(self._is_safe)
+        )
         callbacks = CounterMetricFamily(
             "notifier_callbacks", "Callbacks of providers, since this process started.",
             labels=["provider", "outcome"],

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.consent import Stage, path_of, sweeping
-from tests.integration.test_web import served
+from tests.consent import Stage, path_of
 from tests.services import MakeFlow
+from tests.web import served_keyless, sweeping
 
 pytestmark = [pytest.mark.servers, pytest.mark.xdist_group("browser")]
 
@@ -31,8 +31,7 @@ def stage(make_flow: MakeFlow, tmp_path: Path) -> Stage:
 @pytest.fixture
 def base(stage: Stage) -> Iterator[str]:
     """Where the web process is, as it is run: without the master key."""
-    settings = stage.flow.services.settings.model_copy(update={"master_key": None})
-    with served(settings) as web, sweeping(stage):
+    with served_keyless(stage.flow.services.settings) as web, sweeping(stage.flow.services.link_requests.run):
         yield str(web.base_url).rstrip("/")
 
 

@@ -73,6 +73,7 @@ class Request:
     path: str
     headers: dict[str, str]
     body: bytes
+    method: str = "POST"
 
 
 class HttpServer(Generic[KeptT]):
@@ -81,6 +82,8 @@ class HttpServer(Generic[KeptT]):
     def __init__(self, *, port: int = 0, certificate: Path | None = None) -> None:
         self.received: list[KeptT] = []
         """What was taken, also that whose answer was withheld."""
+        self.questions: list[Request] = []
+        """What was asked by GET or PUT."""
         self.requests = 0
         self.clients: set[tuple[str, int]] = set()
         """The connections the requests came over."""
@@ -119,6 +122,11 @@ class HttpServer(Generic[KeptT]):
         """Return what is kept of a request."""
         raise NotImplementedError
 
+    def tell(self, request: Request) -> Answer:
+        """Return the documented answer to a question: whatever is no POST."""
+        del request
+        return Answer(404, "")
+
     def is_yes(self, answer: Answer) -> bool:
         """Say whether whoever answers so has taken the message."""
         return 200 <= answer.status < 300
@@ -139,6 +147,12 @@ class HttpServer(Generic[KeptT]):
         """Do this from now on."""
         with self._lock:
             self._always = act
+
+    def asked(self, request: Request) -> Act:
+        """Return what to do with a question."""
+        with self._lock:
+            self.questions.append(request)
+            return self._queued.popleft() if self._queued else self._always or self.tell(request)
 
     def hang_up(self) -> None:
         """Close the connections that are kept alive."""
@@ -218,6 +232,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(wrong)
         else:
             self._perform(owner.act(owner.read(request)))
+
+    def do_GET(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self.rfile.read(int(headers.get("content-length", "0")))
+        request = Request(path=self.path, headers=headers, body=body, method=self.command)
+        self._perform(self.server.owner.asked(request))
+
+    def do_PUT(self) -> None:
+        self.do_GET()
 
     def log_message(self, *_: object) -> None:
         """Stay silent."""

@@ -15,6 +15,7 @@ from tests.contracts.http_server import Answer, HttpServer, Request, as_json
 from tests.contracts.mails import TO, mail, parsed
 
 KEY, DOMAIN = "key-0123456789", "mg.example.com"
+_LOGIN = "Basic " + base64.b64encode(f"api:{KEY}".encode()).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +27,28 @@ class Sent:
 
 
 class MailgunServer(HttpServer[Sent]):
-    """Keeps the form of each message."""
+    """Keeps the form of each message; with ``may_ask`` unset as its sending keys see it."""
+
+    may_ask = True
+
+    def tell(self, request: Request) -> Answer:
+        """Answer for the domain: https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/domains."""
+        if not self.may_ask or request.headers.get("authorization") != _LOGIN:
+            return Answer(401, "Forbidden")
+        if request.path != f"/v4/domains/{DOMAIN}":
+            return as_json(404, message="Domain not found")
+        return as_json(
+            200, domain={"name": DOMAIN, "state": "active", "type": "custom", "is_disabled": False}
+        )
 
     def check(self, request: Request) -> Answer | None:
         """Demand key, domain and form."""
-        if (
-            request.headers.get("authorization")
-            != "Basic " + base64.b64encode(f"api:{KEY}".encode()).decode()
-        ):
+        if request.headers.get("authorization") != _LOGIN:
             return Answer(401, "Forbidden")
         if request.path != f"/v3/{DOMAIN}/messages.mime":
             return as_json(404, message=f"Domain not found: {request.path}")
+        if not request.body:
+            return as_json(400, message="from parameter is missing")
         sent = self.read(request)
         is_good = sent.fields.keys() == {"to", "v:notifier-message", "o:tracking"} and sent.mail
         return None if is_good else as_json(400, message="'to' parameter is missing")

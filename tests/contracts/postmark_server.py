@@ -2,7 +2,7 @@
 
 import base64
 import json
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from notifier.errors import Fault, PermanentFailure, TemporaryFailure
@@ -24,6 +24,19 @@ def error(status: int, code: int, message: str = "No.") -> Answer:
 
 class PostmarkServer(HttpServer[dict[str, Any]]):
     """Keeps the JSON of each message."""
+
+    about: ClassVar[dict[str, Any]] = {
+        "ID": 1,
+        "Name": "Production",
+        "DeliveryType": "Live",
+        "ApiTokens": [TOKEN],
+    }
+
+    def tell(self, request: Request) -> Answer:
+        """Answer for the server: https://postmarkapp.com/developer/api/server-api."""
+        if request.headers.get("x-postmark-server-token") != TOKEN:
+            return error(401, 10, "Request does not contain a valid Server token.")
+        return as_json(200, **self.about) if request.path == "/server" else error(404, 404)
 
     def check(self, request: Request) -> Answer | None:
         """Demand token, path and fields."""
@@ -83,11 +96,11 @@ CASE = Case(
         Refusal(error(422, 400), PermanentFailure, Fault.SENDER, "sender-not-verified", is_account=True),
         Refusal(error(422, 401), PermanentFailure, Fault.SENDER, "sender-not-verified", is_account=True),
         Refusal(error(422, 405), PermanentFailure, Fault.SENDER, "no-credit", is_account=True),
-        Refusal(error(422, 406), PermanentFailure, Fault.RECIPIENT, "suppressed-by-provider", is_hard=True),
+        Refusal(error(422, 406), PermanentFailure, Fault.RECIPIENT, "suppressed-by-provider"),
         Refusal(error(422, 411), PermanentFailure, Fault.CONTENT, "attachment-type"),
         Refusal(error(422, 412), PermanentFailure, Fault.SENDER, "account-pending", is_account=True),
         Refusal(error(422, 1235), PermanentFailure, Fault.SENDER, "message-stream", is_account=True),
-        Refusal(error(200, 406), PermanentFailure, Fault.RECIPIENT, "suppressed-by-provider", is_hard=True),
+        Refusal(error(200, 406), PermanentFailure, Fault.RECIPIENT, "suppressed-by-provider"),
         Refusal(error(503, 100, "Maintenance"), TemporaryFailure, Fault.PROVIDER, "provider"),
         Refusal(error(422, 99999), PermanentFailure, Fault.PROVIDER, "provider"),
         Refusal(Answer(500, "<html>"), TemporaryFailure, Fault.PROVIDER, "provider"),

@@ -9,7 +9,10 @@ import hashlib
 import hmac
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from notifier.errors import Fault, PermanentFailure, TemporaryFailure
@@ -43,11 +46,30 @@ class Sent:
 class SesServer(HttpServer[Sent]):
     """Keeps what SendEmail was asked."""
 
+    def __init__(self, *, port: int = 0, certificate: Path | None = None) -> None:
+        self.secrets = {KEY: SECRET}
+        """Access key → secret."""
+        self.account: dict[str, Any] = {
+            "EnforcementStatus": "HEALTHY", "ProductionAccessEnabled": True, "SendingEnabled": True,
+            "SendQuota": {"Max24HourSend": 50000.0, "MaxSendRate": 14.0, "SentLast24Hours": 120.0},
+        }  # fmt: skip
+        super().__init__(port=port, certificate=certificate)
+
+    def tell(self, request: Request) -> Answer:
+        """Answer GetAccount."""
+        if (request.method, request.path) != ("GET", "/v2/email/account"):
+            return error(404, "UnknownOperationException")
+        if not _is_signed(request, self.secrets):
+            return error(
+                403, "InvalidSignatureException", "The request signature we calculated does not match"
+            )
+        return as_json(200, **self.account)
+
     def check(self, request: Request) -> Answer | None:
         """Demand path, signature and form."""
         if request.path != "/v2/email/outbound-emails":
             return error(404, "UnknownOperationException")
-        if not _is_signed(request):
+        if not _is_signed(request, self.secrets):
             return error(
                 403, "InvalidSignatureException", "The request signature we calculated does not match"
             )
@@ -74,21 +96,25 @@ class SesServer(HttpServer[Sent]):
         )
 
 
-def _is_signed(request: Request) -> bool:
+def _is_signed(request: Request, secrets: Mapping[str, str]) -> bool:
     found = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
     if found is None:
         return False
     key, day, region, service, names, signature = found.groups()
     signed = names.split(";")
-    if (key, region, service) != (KEY, REGION, "ses") or not {"host", "x-amz-date"} <= set(signed):
+    if (
+        key not in secrets
+        or (region, service) != (REGION, "ses")
+        or not {"host", "x-amz-date"} <= set(signed)
+    ):
         return False
     lines = "".join(f"{name}:{' '.join(request.headers[name].split())}\n" for name in signed)
     body = hashlib.sha256(request.body).hexdigest()
-    canonical = f"POST\n{request.path}\n\n{lines}\n{names}\n{body}"
+    canonical = f"{request.method}\n{request.path}\n\n{lines}\n{names}\n{body}"
     scope = f"{day}/{region}/{service}/aws4_request"
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     text = f"AWS4-HMAC-SHA256\n{request.headers['x-amz-date']}\n{scope}\n{digest}"
-    secret = f"AWS4{SECRET}".encode()
+    secret = f"AWS4{secrets[key]}".encode()
     for part in scope.split("/"):
         secret = hmac.digest(secret, part.encode(), "sha256")
     return hmac.compare_digest(hmac.new(secret, text.encode(), "sha256").hexdigest(), signature)

@@ -43,6 +43,16 @@ class SmsServer(HttpServer[dict[str, str]]):
         with self._lock:
             self._numbers[number] = act
 
+    def tell(self, request: Request) -> Answer:
+        """Answer for the account, its token and all: https://www.twilio.com/docs/iam/api/account."""
+        token = base64.b64encode(f"{self.account}:{self.token}".encode()).decode()
+        if request.headers.get("authorization") != f"Basic {token}":
+            return error(401, 20003, "Authenticate")
+        if request.path != f"/2010-04-01/Accounts/{self.account}.json":
+            return error(404, 20404)
+        said = {"sid": self.account, "status": "active", "type": "Full", "auth_token": self.token}
+        return Answer(200, json.dumps(said))
+
     def check(self, request: Request) -> Answer | None:
         """Demand the account's path and its token."""
         if request.path != f"/2010-04-01/Accounts/{self.account}/Messages.json":

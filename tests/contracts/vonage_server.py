@@ -1,5 +1,6 @@
 """A stand-in for Vonage's SMS API, for tests: https://developer.vonage.com/en/api/sms."""
 
+import base64
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -23,6 +24,16 @@ def error(*statuses: str, text: str = "No.") -> Answer:
 
 class VonageServer(HttpServer[dict[str, str]]):
     """Keeps the form of each message."""
+
+    def tell(self, request: Request) -> Answer:
+        """Answer for the balance: https://developer.vonage.com/en/account/code-snippets/account-balance."""
+        if (
+            request.headers.get("authorization")
+            != "Basic " + base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
+        ):
+            return as_json(401, **{"error-code": "401", "error-code-label": "authentication failed"})
+        is_known = request.path == "/account/get-balance"
+        return as_json(200, value=10.28, autoReload=False) if is_known else Answer(404, "")
 
     def check(self, request: Request) -> Answer | None:
         """Demand path, key and secret in the body."""

@@ -3,6 +3,8 @@
 A safeguard that can be removed without a fault test noticing is not tested.
 """
 
+import os
+import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -214,8 +216,24 @@ def _no_second_look(put: Put) -> None:
 
 
 def _no_revoke(put: Put) -> None:
-    """Leave workers what they claimed for an address that was suppressed since."""
+    """Leave workers what they claimed for an address whose entry was being committed."""
     put(suppressions, "revoke", lambda *_: 0)
+
+
+def _no_recall(put: Put) -> None:
+    """Take back what workers claimed after the commit of an entry only."""
+    recall = suppressions.recall
+    put(suppressions, "recall", lambda *_: 0)
+    put(
+        suppressions,
+        "revoke",
+        lambda database, addresses: database.retrying(lambda connection: recall(connection, set(addresses))),
+    )
+
+
+def _die_before_revoke(put: Put) -> None:
+    """Die right after the commit of an entry; no safeguard, but what one stands against."""
+    put(suppressions, "revoke", lambda _, addresses: addresses and os.kill(os.getpid(), signal.SIGKILL))
 
 
 def _reports_dropped_first(put: Put) -> None:
@@ -235,6 +253,8 @@ def _reports_dropped_first(put: Put) -> None:
 SABOTAGES: dict[str, Callable[[Put], None]] = {
     "no_second_look": _no_second_look,
     "no_revoke": _no_revoke,
+    "no_recall": _no_recall,
+    "die_before_revoke": _die_before_revoke,
     "reports_dropped_first": _reports_dropped_first,
     "no_mark": _no_mark,
     "no_claim": _no_claim,

@@ -2,8 +2,9 @@
 
 import os
 import random
+import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,10 +16,11 @@ from notifier.delivery.fate import Known, fate_of
 from notifier.messages import ChannelName
 from notifier.pipeline.composing import Composed
 from notifier.receipts import BounceClass, Receipt, ReceiptKind
-from notifier.store.database import Database
+from notifier.store import receipts
+from notifier.store.database import Connection, Database
 from notifier.store.reports import ReportDesk
 from tests.faults.sabotage import apply
-from tests.faults.stages import Bench, await_true
+from tests.faults.stages import TIGHT, Bench, MakeBench, await_true
 from tests.services import Flow, as_role
 from tests.tracking import SOURCE, Tracking, bounced, told
 
@@ -29,30 +31,101 @@ FLOOD = int(os.environ.get("CALLBACK_FLOOD", "1500"))
 RACERS = 3
 
 
-@pytest.mark.parametrize(("sabotage", "mails"), [("", 1), ("no_revoke", 2)])
+class Pause:
+    """Has something happen between a worker's look at the suppression list and its mark "being sent"."""
+
+    def __init__(self, flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._flow, self._patch = flow, monkeypatch
+
+    def deliver(self, meanwhile: Callable[[], object]) -> None:
+        """Send what is due, with that in the middle; then once more without."""
+        composer = self._flow.services.composer
+        compose = composer.compose
+
+        def slowly(*arguments: Any) -> Composed:
+            composed = compose(*arguments)
+            meanwhile()
+            return composed
+
+        with self._patch.context() as patch:
+            patch.setattr(composer, "compose", slowly)
+            self._flow.services.deliver.run(ChannelName.EMAIL, "normal")
+        self._flow.deliver()
+
+    def fate(self) -> str:
+        """Return how the second mail stands."""
+        rows = self._flow.query("SELECT status FROM message WHERE subject = 'A-2' AND channel = 'email'")
+        return str(rows[0][0])
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "status"), [("", "suppressed"), ("no_recall", "suppressed"), ("no_recall,no_revoke", "sent")]
+)
 def test_a_bounce_between_the_gate_and_the_mark_keeps_the_mail_back(
-    tracking: Tracking, monkeypatch: pytest.MonkeyPatch, sabotage: str, mails: int
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch, sabotage: str, status: str
 ) -> None:
     """A worker has claimed the second mail, asked and written it; the first one's bounce still stops it."""
     apply(sabotage, monkeypatch.setattr)
-    first = tracking.send(subject="A-1")
-    composer = tracking.flow.services.composer
-    compose = composer.compose
+    first, pause = tracking.send(subject="A-1"), Pause(tracking.flow, monkeypatch)
 
-    def slowly(*arguments: Any) -> Composed:
-        composed = compose(*arguments)
-        tracking.report(bounced(first, key="the bounce"))
-        return composed
-
-    monkeypatch.setattr(composer, "compose", slowly)
     tracking.flow.ingest(tracking.flow.sample("order.shipped", subject="A-2"))
-    tracking.flow.services.deliver.run(ChannelName.EMAIL, "normal")
-    monkeypatch.setattr(composer, "compose", compose)
-    tracking.flow.deliver()
+    pause.deliver(lambda: tracking.report(bounced(first, key="the bounce")))
 
-    assert len(tracking.flow.smtp.received) == mails
-    status = tracking.flow.query("SELECT status FROM message WHERE subject = 'A-2' AND channel = 'email'")
-    assert status == [("suppressed" if mails == 1 else "sent",)]
+    assert pause.fate() == status
+    assert len(tracking.flow.smtp.received) == (1 if status == "suppressed" else 2)
+
+
+@pytest.mark.parametrize(("sabotage", "status"), [("", "suppressed"), ("no_revoke", "sent")])
+def test_a_claim_while_an_entry_is_being_committed_keeps_the_mail_back(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch, sabotage: str, status: str
+) -> None:
+    """The worker claims and looks after the entry was written, and before anybody could see it."""
+    apply(sabotage, monkeypatch.setattr)
+    first, pause = tracking.send(subject="A-1"), Pause(tracking.flow, monkeypatch)
+    has_looked, is_known = threading.Event(), threading.Event()
+    tracking.flow.ingest(tracking.flow.sample("order.shipped", subject="A-2"))
+    worker = threading.Thread(
+        target=pause.deliver, args=[lambda: (has_looked.set(), is_known.wait(20))], daemon=True
+    )
+    drop = receipts.drop_reports
+
+    def before_the_commit(connection: Connection, ids: Sequence[int]) -> None:
+        drop(connection, ids)
+        if not worker.is_alive():
+            worker.start()
+        assert has_looked.wait(20)
+
+    monkeypatch.setattr(receipts, "drop_reports", before_the_commit)
+    tracking.report(bounced(first))
+    is_known.set()
+    worker.join()
+
+    assert pause.fate() == status
+
+
+@pytest.mark.parametrize(("sabotage", "status"), [("", "suppressed"), ("no_recall", "sent")])
+def test_a_death_right_after_the_commit_of_an_entry_keeps_the_mail_back(
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch, sabotage: str, status: str
+) -> None:
+    """Killed before it could take anything back: what the transaction itself took back is not sent."""
+    bench = make_bench(tuning={**TIGHT, "claim_lease": "30s"})
+    flow, pause = bench.flow, Pause(bench.flow, monkeypatch)
+    database = Database(as_role(bench.url, "notifier_web"), size=2)
+    tracking = Tracking(flow, ReportDesk(database))
+    first = tracking.send(subject="A-1")
+
+    def bounce_and_die() -> None:
+        tracking.desk.hand_in(SOURCE, [bounced(first)])
+        with bench.child("track", f"{sabotage},die_before_revoke") as process:
+            process.join(30)
+            assert process.exitcode == -signal.SIGKILL
+
+    flow.ingest(flow.sample("order.shipped", subject="A-2"))
+    pause.deliver(bounce_and_die)
+    database.dispose()
+
+    assert tracking.suppressions() == [("hard_bounce", "*")]
+    assert pause.fate() == status
 
 
 @pytest.fixture

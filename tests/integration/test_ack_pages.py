@@ -2,9 +2,7 @@
 
 import hashlib
 import re
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -19,8 +17,8 @@ from notifier.store.ack_links import prune_links
 from notifier.store.alerts import firing_alerts
 from tests.alerting import Stage
 from tests.command import command
-from tests.integration.test_web import served
 from tests.services import MakeFlow
+from tests.web import served_keyless, snapshot, sweeping, title
 
 pytestmark = pytest.mark.servers
 
@@ -43,27 +41,8 @@ def stage(make_flow: MakeFlow, tmp_path: Path) -> Stage:
 @pytest.fixture
 def web(stage: Stage) -> Iterator[httpx.Client]:
     """The web process: as it is run, without the master key and under its own role."""
-    settings = stage.flow.services.settings.model_copy(update={"master_key": None})
-    with served(settings) as client:
+    with served_keyless(stage.flow.services.settings) as client:
         yield client
-
-
-@contextmanager
-def sweeping(stage: Stage) -> Iterator[None]:
-    """Let the sweep run beside, as it does each second."""
-    over = threading.Event()
-
-    def sweep() -> None:
-        while not over.wait(0.05):
-            stage.flow.services.ack_requests.run()
-
-    thread = threading.Thread(target=sweep)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def link(mails: list[EmailMessage], to: str) -> str:
@@ -74,24 +53,6 @@ def link(mails: list[EmailMessage], to: str) -> str:
     found = LINK.search(body.get_content())
     assert found is not None, body.get_content()
     return found[1]
-
-
-def title(answer: httpx.Response) -> str:
-    """Return what the page says first."""
-    return answer.text.partition("<h1>")[2].partition("</h1>")[0]
-
-
-def snapshot(stage: Stage) -> str:
-    """Return a hash of everything stored but heartbeats."""
-    tables = [
-        row[0]
-        for row in stage.flow.query(
-            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace "
-            "AND relname NOT IN ('heartbeat', 'alembic_version') ORDER BY 1"
-        )
-    ]
-    rows = [stage.flow.query(f"SELECT t::text FROM {table} t ORDER BY 1") for table in tables]
-    return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
 def test_each_recipient_has_a_link_of_their_own(stage: Stage) -> None:
@@ -148,14 +109,14 @@ def test_looking_changes_nothing(stage: Stage, web: httpx.Client) -> None:
     path = link(stage.down("web-1"), "ann@")
     answers = []
     for step in ("open", "taken", "over"):
-        before = snapshot(stage)
+        before = snapshot(stage.flow)
         answers += [
             web.get(path),
             web.head(path),
             web.get(path, headers={"Purpose": "prefetch"}),
             web.get(path + "x"),
         ]
-        assert snapshot(stage) == before, step
+        assert snapshot(stage.flow) == before, step
         if step == "open":
             stage.acknowledger.group(stage.group(), "Bob", stage.clock.now())
         else:
@@ -170,7 +131,7 @@ def test_pressing_the_button_takes_charge(stage: Stage, web: httpx.Client) -> No
     path = link(stage.down("web-1", "web-2"), "ann@")
 
     before = web.get(path)
-    with sweeping(stage):
+    with sweeping(stage.flow.services.ack_requests.run):
         answer = web.post(path)
     again = web.get(path)
 
@@ -200,14 +161,14 @@ def test_until_the_sweep_comes_it_is_noted(stage: Stage, web: httpx.Client) -> N
 def test_who_comes_second_is_told_so(stage: Stage, web: httpx.Client) -> None:
     """In their own language, and it changes nothing."""
     mails = stage.down("web-1")
-    with sweeping(stage):
+    with sweeping(stage.flow.services.ack_requests.run):
         web.post(link(mails, "ann@"))
-    before = snapshot(stage)
+    before = snapshot(stage.flow)
 
     answer = web.post(link(mails, "bob@"))
 
     assert title(answer) == "Es kümmert sich schon jemand"
-    assert snapshot(stage) == before
+    assert snapshot(stage.flow) == before
 
 
 def test_what_is_over_says_so(stage: Stage, web: httpx.Client) -> None:

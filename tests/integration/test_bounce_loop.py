@@ -4,6 +4,7 @@ import base64
 import smtplib
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from notifier.crypto.blind_index import blind_index
 from notifier.embedded.ports import free_port
 from notifier.embedded.supervisor import Program, Supervisor
 from notifier.ids import uuid7
+from notifier.pipeline.person_links import Addressee, PersonLinks
 from notifier.receipts import Receipt
+from notifier.store.person_links import save_links
 from notifier.store.reports import open_report
 from notifier.tokens.return_paths import mint_return_path
+from tests.contracts.certificate import write_certificate
 from tests.contracts.smtp_server import Say, SmtpServer
 from tests.mta import Postfix, running_postfix
 from tests.processes import WORKER, Processes, poll
@@ -89,6 +93,8 @@ def postfix(remote: SmtpServer, listening: int) -> Iterator[Postfix]:
         smtpd_recipient_restrictions="check_recipient_access inline:{ bounces.example=reject_unverified_recipient },"
         " permit_mynetworks, reject",
         address_verify_map="", address_verify_poll_delay="1s", address_verify_poll_count="5",
+        # Both demand it: a bounce that came in the clear would not come at all.
+        lmtp_tls_security_level="encrypt",
         unverified_recipient_reject_code="550", smtpd_relay_restrictions="permit_mynetworks, reject",
     ) as server:  # fmt: skip
         yield server
@@ -113,6 +119,8 @@ def listener(flow: Flow, listening: int, web_url: str, tmp_path: Path) -> Iterat
         "NOTIFIER_MAIL_IN__PORT": str(listening),
         "NOTIFIER_MAIL_IN__READERS": "1",
         "NOTIFIER_MAIL_IN__COMPLAINTS": '["fbl@bounces.example"]',
+        "NOTIFIER_MAIL_IN__TLS__CERT_FILE": str(write_certificate(tmp_path)),
+        "NOTIFIER_MAIL_IN__REQUIRE_TLS": "true",
     }
     log = tmp_path / "mail-in.log"
     argv = [sys.executable, "-c", "from notifier.cli import main; main()", "mail-in", "serve"]
@@ -178,6 +186,40 @@ def test_the_border_takes_complaints_and_refuses_what_names_no_message(
         message,
         {"feedback_type": "abuse"},
     )
+
+
+def test_a_mail_to_unsubscribe_comes_by_postfix(flow: Flow, postfix: Postfix, listener: Path) -> None:
+    """All 64 octets of its address go through; a person's mail asks, a forged address is refused at the border."""
+    services = flow.services
+    index = blind_index(services.keyring.index_key, "default", "ann@example.org")
+    person = services.persons.get([("default", index)])["default", index]
+    links = PersonLinks(
+        services.keyring, public_url="https://notifier.example", lifetime=timedelta(days=1),
+        mail_domain="bounces.example",
+    )  # fmt: skip
+    ways = links.of(
+        Addressee(
+            tenant="default", person=person.id, address_index=index, category="news", message=uuid7(), locale="en",
+            can_refuse=True,
+        ),
+        datetime.now(UTC),
+    )  # fmt: skip
+    with services.database.connection() as connection:
+        save_links(connection, [ways.link])
+    address = str(ways.mail_to)
+
+    with smtplib.SMTP("127.0.0.1", postfix.port) as client:
+        client.ehlo()
+        client.mail("ann@example.org")
+        forged = client.rcpt(f"v{address[1:]}")[0]
+        client.rset()
+        client.sendmail(
+            "ann@example.org", [address], b"From: ann@example.org\r\nSubject: unsubscribe\r\n\r\n"
+        )
+
+    assert forged == 550
+    assert poll(lambda: flow.query("SELECT kind, how FROM link_ask")) == [("unsubscribe", "mail")]
+    assert "@" not in listener.read_text()
 
 
 def reports(flow: Flow) -> list[Receipt]:

@@ -2,11 +2,8 @@
 
 import json
 import re
-import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -15,7 +12,6 @@ from uuid import uuid4
 import httpx
 import psycopg
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 
@@ -40,8 +36,9 @@ from tests.callbacks import (
     vonage,
 )
 from tests.contracts.sms_server import ACCOUNT, TOKEN
-from tests.integration.test_web import metrics, served
+from tests.integration.test_web import metrics
 from tests.services import Flow, MakeFlow
+from tests.web import running, served_keyless
 
 pytestmark = pytest.mark.servers
 
@@ -70,7 +67,7 @@ def flow(make_flow: MakeFlow) -> Flow:
 @pytest.fixture
 def web(flow: Flow) -> Iterator[httpx.Client]:
     """The web process, without the master key and under its own role."""
-    with served(flow.services.settings.model_copy(update={"master_key": None})) as client:
+    with served_keyless(flow.services.settings) as client:
         yield client
 
 
@@ -210,24 +207,6 @@ def test_a_flood_is_kept_once_each(web: httpx.Client, flow: Flow) -> None:
         "SELECT count(*), count(DISTINCT key), count(DISTINCT xmin::text) < 900 FROM report"
     ) == [(1000, 1000, True)]
     assert metrics(web.get("/metrics"))["notifier_callbacks_total", "taken", "mg"] == 2000
-
-
-@contextmanager
-def running(app: FastAPI) -> Iterator[httpx.Client]:
-    """Run an application on a free port, in a thread."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.005)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 @pytest.fixture

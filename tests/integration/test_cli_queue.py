@@ -29,14 +29,24 @@ def run(limited: Flow) -> Iterator[Run]:
         yield command(limited.services)
 
 
-def crowd(flow: Flow, count: int, destination: str) -> None:
+def crowd(flow: Flow, count: int, destination: str, lane: str = "bulk", later: str = "0 s") -> None:
     """Let messages wait."""
     flow.query(
         """INSERT INTO work (message_id, tenant, channel, lane, relay, destination, due_at, expires_at)
-           SELECT gen_random_uuid(), 'default', 'email', 'bulk', 'default', %s, now(), now() + interval '1 day'
-           FROM generate_series(1, %s) RETURNING 1""",
-        destination, count,
+           SELECT gen_random_uuid(), 'default', 'email', %s, 'default', %s, now() + %s::interval,
+                  now() + interval '1 day' FROM generate_series(1, %s) RETURNING 1""",
+        lane, destination, later, count,
     )  # fmt: skip
+
+
+def gone_in(flow: Flow, run: Run) -> dict[tuple[str, str], int | None]:
+    """Return in how many seconds each (lane, destination) will be gone."""
+    now = flow.services.clock.now()
+    return {
+        (one["lane"], one["destination"]): one["drains_at"]
+        and round((datetime.fromisoformat(one["drains_at"]) - now).total_seconds())
+        for one in lines(run("queue", "--json"))
+    }
 
 
 def test_an_operator_sees_when_a_backlog_will_be_gone(limited: Flow, run: Run) -> None:
@@ -80,6 +90,67 @@ def test_a_flow_that_rests_is_told_with_its_end(limited: Flow, run: Run) -> None
     assert line["rate"] == 2.0
     assert datetime.fromisoformat(line["drains_at"]) > datetime.fromisoformat(line["rests_until"])
     assert "rests until" in run("queue").stdout
+
+
+def test_lanes_of_a_destination_go_one_after_the_other(limited: Flow, run: Run) -> None:
+    """They share one limit; the more urgent one has it first."""
+    for lane in ("urgent", "normal", "bulk"):
+        crowd(limited, 1400, "gmail", lane)
+
+    assert gone_in(limited, run) == {
+        ("urgent", "gmail"): pytest.approx(100, abs=2),
+        ("normal", "gmail"): pytest.approx(200, abs=2),
+        ("bulk", "gmail"): pytest.approx(300, abs=2),
+    }
+
+
+def test_what_is_due_tomorrow_is_not_gone_today(limited: Flow, run: Run) -> None:
+    """However little it is."""
+    crowd(limited, 1, "gmail", later="20 hours")
+
+    assert gone_in(limited, run) == {("bulk", "gmail"): pytest.approx(72_000, abs=60)}
+
+
+def test_what_has_a_limit_delays_nobody_who_has_none(limited: Flow, run: Run) -> None:
+    """And what it takes is not what the others could have: then nobody can say."""
+    limited.ingest(*(shipped(limited, f"o-{n}", f"c{n}@example.org") for n in range(6)))
+    limited.deliver()
+    crowd(limited, 6, "other")
+    limited.services.throttling._limits["default"].per_destination["gmail"] = 0.04  # type: ignore[index]
+    crowd(limited, 1000, "gmail")
+
+    found = gone_in(limited, run)
+
+    assert found["bulk", "other"] == pytest.approx(100, abs=2)
+    assert found["bulk", "gmail"] == pytest.approx(25_000, abs=60)
+    limited.services.throttling._limits["default"].per_destination["gmail"] = 14.0  # type: ignore[index]
+    assert gone_in(limited, run)["bulk", "other"] is None
+
+
+def test_of_domains_with_a_flow_of_their_own_the_slowest_says_when_all_are_gone(
+    limited: Flow, run: Run
+) -> None:
+    """They are told together; the relay's own pace says nothing of them."""
+    crowd(limited, 100, "d:00ff")
+    crowd(limited, 10, "d:11ff")
+    limited.query(
+        """INSERT INTO throttle (relay, destination, rate, step, until, reason) VALUES
+           ('default', 'd:00ff', 5, 0.1, now(), 'rate'), ('default', 'd:11ff', 0.1, 0.1, now(), 'rate') RETURNING 1"""
+    )
+
+    (line,) = lines(run("queue", "--json"))
+
+    assert (line["waiting"], line["rate"], line["rate_is"]) == (110, 0.1, "limit")
+    assert gone_in(limited, run) == {("bulk", "own"): pytest.approx(100, abs=2)}
+
+
+def test_a_relay_that_rests_until_it_is_woken_has_no_end(limited: Flow, run: Run) -> None:
+    """No date a century away."""
+    crowd(limited, 1, "gmail")
+    run("relay", "rest", "default")
+
+    assert gone_in(limited, run) == {("bulk", "gmail"): None}
+    assert "rests until it is woken" in run("queue").stdout
 
 
 def test_prometheus_sees_learned_rates_and_no_domain_of_its_own_label(

@@ -132,9 +132,60 @@ def test_a_list_is_imported_and_each_wrong_line_named(flow: Flow, run: Run, tmp_
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["", "name,reason\n", "address,email\n"])
+UGLY = {
+    "a spreadsheet's, in Europe": 'E-Mail ; Reason;UNTIL\r\n ann@example.org;"asked ""twice""; ";\r\n\r\n',
+    "tabs": "EmailAddress\tscope\nANN@example.org\torders\n",
+    "nothing but addresses": "ann@example.org\r\n\r\n",
+    "quoted": '"Address"\n"ann@example.org"',
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("text", UGLY.values(), ids=UGLY)
+def test_a_list_is_read_as_people_have_it(
+    flow: Flow, run: Run, tmp_path: Path, text: str, encoding: str
+) -> None:
+    """Whatever stands between the columns, however they are spelled; from a file, or standard input."""
+    file = tmp_path / "list.csv"
+    file.write_bytes(text.encode(encoding))
+
+    done = run("suppression", "import", str(file))
+    again = run("suppression", "import", "-", input=file.read_bytes())
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "added 1 entries" in done.stdout
+    assert "1 were there already" in again.stdout
+    assert run("suppression", "show", "ann@example.org").exit_code == 0
+
+
+def test_a_provider_s_export_is_taken_with_its_other_columns_left_out(run: Run, tmp_path: Path) -> None:
+    """Only where that is wished: a slip in "until" would suppress for good."""
+    file = tmp_path / "list.csv"
+    file.write_text("address,error,code,created_at\nann@example.org,550 no ann@example.org,550,yesterday\n")
+
+    refused = run("suppression", "import", str(file))
+    done = run("suppression", "import", str(file), "--ignore-unknown")
+
+    assert (refused.exit_code, "has a column 'error', which we do not know" in refused.stderr) == (2, True)
+    assert (done.exit_code, "added 1 entries" in done.stdout) == (0, True)
+
+
+def test_a_line_that_is_not_in_utf_8_is_left_out(run: Run, tmp_path: Path) -> None:
+    """Else a garbled word would be kept for ever."""
+    file = tmp_path / "list.csv"
+    file.write_bytes("address,reason\nann@example.org,grüßt\nbob@example.org,ok\n".encode("latin-1"))
+
+    done = run("suppression", "import", str(file))
+
+    assert "line 2: reason: holds what is no UTF-8" in done.stderr
+    assert "added 1 entries" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "text", ["", "name,reason\n", "address,email\n", "ann@example.org,left\n", "Ann <ann@example.org>\n"]
+)
 def test_a_file_that_is_no_list_is_refused(run: Run, tmp_path: Path, text: str) -> None:
-    """With the line, and the columns there may be."""
+    """With the line, and the columns there may be; never with an address."""
     file = tmp_path / "list.csv"
     file.write_text(text, encoding="utf-8")
 
@@ -142,6 +193,15 @@ def test_a_file_that_is_no_list_is_refused(run: Run, tmp_path: Path, text: str) 
 
     assert refused.exit_code == 2
     assert "the first line names the columns" in refused.stderr
+    assert "example.org" not in refused.stderr
+
+
+def test_an_entry_that_is_over_is_not_made(flow: Flow, run: Run) -> None:
+    """A slip in the year would keep nothing back, and say that it does."""
+    refused = run("suppression", "add", CUSTOMER, "--until", "2020-01-01")
+
+    assert (refused.exit_code, "is over" in refused.stderr) == (2, True)
+    assert flow.query("SELECT count(*) FROM suppression") == [(0,)]
 
 
 def test_an_export_is_imported_again(flow: Flow, run: Run, tmp_path: Path) -> None:

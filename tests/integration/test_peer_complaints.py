@@ -1,13 +1,18 @@
 """What users of other systems complain of about bounces and suppression does not happen here.
 
-Each test names the issues; the repositories are knadh/listmonk and postalserver/postal.
+Each test names the issues; docs/coverage.md has all of them, also those whose tests stand elsewhere.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
+import httpx
 import pytest
 from structlog.testing import capture_logs
 
@@ -18,11 +23,20 @@ from notifier.store import suppressions
 from notifier.store.database import Database
 from notifier.store.reports import ReportDesk
 from notifier.store.suppressions import Selection
+from notifier.tokens import mint_message_id, reference_of
 from notifier.tokens.return_paths import message_of_return_path
+from tests.callbacks import mailgun
 from tests.command import Run, command, lines
+from tests.consent import ANN, Stage
 from tests.contracts.smtp_server import At, Say
+from tests.integration.test_web import served
 from tests.services import ROOT, Flow, MakeFlow
 from tests.tracking import Tracking, bounced, told
+
+SIGNING_KEY = "0123456789abcdef" * 2
+PROVIDERS = {
+    "mg": {"kind": "mailgun", "domain": "mg.example.com", "api_key": "k", "webhook_signing_key": SIGNING_KEY}
+}
 
 
 @pytest.fixture
@@ -38,6 +52,28 @@ def desk(web_url: str) -> Iterator[ReportDesk]:
     database = Database(web_url, size=2)
     yield ReportDesk(database)
     database.dispose()
+
+
+@contextmanager
+def hearing(stage: Stage) -> Iterator[tuple[Stage, Callable[[dict[str, Any]], httpx.Response]]]:
+    """Run the web process as it is run; events told over HTTP are about the newest message, by our id alone."""
+    services = stage.flow.services
+    services.track.publish_key()
+
+    def tell(event: dict[str, Any]) -> httpx.Response:
+        key, newest = services.keyring.token_key, stage.flow.one_id()
+        ours = reference_of(mint_message_id(key, newest, "notifier.example"))
+        body = mailgun(
+            SIGNING_KEY,
+            {"message": {}, "recipient": ANN, "user-variables": {"notifier-message": ours}, **event},
+            at=datetime.now(UTC), token=uuid4().hex,
+        )  # fmt: skip
+        answer = web.post("/callbacks/mg", content=body)
+        services.track.run()
+        return answer
+
+    with served(services.settings.model_copy(update={"master_key": None})) as web:
+        yield stage, tell
 
 
 def soft(tracking: Tracking, count: int, start: int = 0) -> None:
@@ -102,6 +138,44 @@ def test_complaints_and_full_mailboxes_are_two_things(tracking: Tracking) -> Non
     assert after_quota == []
     assert tracking.suppressions() == [("complaint", "*")]
     assert tracking.flow.query("SELECT status FROM message WHERE subject = 'A-3'") == [("sent",)]
+
+
+def test_a_complaint_has_an_endpoint(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """Complaint 7, listmonk#982: over HTTP; what may be refused stays back, a password reset still arrives."""
+    with hearing(Stage(make_flow, tmp_path, providers=PROVIDERS)) as (stage, tell):
+        stage.tell("news.made")
+        answer = tell({"event": "complained"})
+
+        assert answer.status_code == 200
+        assert stage.suppressed() == {("*", "the recipient called a message spam")}
+        assert stage.tell("news.made") is None
+        assert stage.tell("password.reset") is not None
+
+
+def test_an_address_on_a_provider_s_own_list_is_rejected_for_that_reason(
+    make_flow: MakeFlow, tmp_path: Path
+) -> None:
+    """Complaint 18, anymail#379: the provider did not try; that is no bounce, and not just "other"."""
+    with hearing(Stage(make_flow, tmp_path, providers=PROVIDERS)) as (stage, tell):
+        stage.tell("order.made")
+        tell({"event": "failed", "severity": "permanent", "reason": "suppress-bounce"})
+
+        assert stage.flow.query("SELECT fate, fate_reason FROM message") == [("rejected", "suppressed")]
+        assert stage.suppressed() == set()
+
+
+def test_a_callback_without_the_provider_s_id_finds_its_message(make_flow: MakeFlow, tmp_path: Path) -> None:
+    """Complaint 19, sendgrid/docs#5177: by our own id, which went along as metadata; a forged one finds nothing."""
+    bounce = {"event": "failed", "severity": "permanent", "reason": "bounce", "message": {}}
+    with hearing(Stage(make_flow, tmp_path, providers=PROVIDERS)) as (stage, tell):
+        stage.tell("order.made")
+        tell({**bounce, "user-variables": {"notifier-message": f"{uuid4().hex}-{'a' * 16}"}})
+        before = stage.suppressed()
+        tell(bounce)
+
+        assert before == set()
+        assert stage.flow.query("SELECT fate FROM message") == [("bounced",)]
+        assert {cause for (cause,) in stage.flow.query("SELECT cause FROM suppression")} == {"hard_bounce"}
 
 
 def test_counts_are_reset_by_a_success(tracking: Tracking) -> None:

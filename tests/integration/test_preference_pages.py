@@ -10,9 +10,9 @@ import pytest
 from notifier.pipeline.erase import Eraser
 from notifier.store import consents
 from notifier.store.contacts import open_wishes
-from tests.consent import ANN, Stage, path_of, sweeping
-from tests.integration.test_web import served
+from tests.consent import ANN, Stage, path_of
 from tests.services import MakeFlow
+from tests.web import served_keyless, sweeping
 
 pytestmark = pytest.mark.servers
 
@@ -31,8 +31,10 @@ def stage(make_flow: MakeFlow, tmp_path: Path) -> Stage:
 @pytest.fixture
 def web(stage: Stage) -> Iterator[httpx.Client]:
     """The web process: as it is run, without the master key and under its own role; the sweep runs beside."""
-    settings = stage.flow.services.settings.model_copy(update={"master_key": None})
-    with served(settings) as client, sweeping(stage):
+    with (
+        served_keyless(stage.flow.services.settings) as client,
+        sweeping(stage.flow.services.link_requests.run),
+    ):
         yield client
 
 

@@ -1,10 +1,20 @@
 """A staging system writes to nobody but those it names, and says so."""
 
+from dataclasses import replace
 from email import message_from_bytes, policy
 
 import pytest
+from pydantic import ValidationError
+from structlog.testing import capture_logs
 
+from notifier.receipts import BounceClass, Receipt, ReceiptKind
+from notifier.setting_tables import SafeModeSettings
+from notifier.store.database import Database
+from notifier.store.reports import ReportDesk
+from tests.command import command
+from tests.integration.test_web import metrics, served
 from tests.services import Flow, MakeFlow
+from tests.tracking import Tracking, bounced, told
 
 pytestmark = pytest.mark.servers
 
@@ -53,3 +63,67 @@ def test_without_a_place_nothing_leaves(make_flow: MakeFlow) -> None:
     reasons = {channel: (status, reason or "") for channel, status, reason in flow.messages()}
     assert reasons["email"][0] == "suppressed"
     assert "safe mode" in reasons["email"][1]
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        bounced(None, BounceClass.HARD),
+        bounced(None, BounceClass.SOFT),
+        bounced(None, BounceClass.HARD, recipient="staging@ours.example"),
+        told(ReceiptKind.COMPLAINED),
+        told(ReceiptKind.UNSUBSCRIBED),
+    ],
+    ids=["hard", "soft", "of our own mailbox", "complaint", "unsubscribed"],
+)
+def test_what_comes_back_of_redirected_mail_blames_nobody(
+    make_flow: MakeFlow, web_url: str, report: Receipt
+) -> None:
+    """The customer was never written to: also once safe mode is over, and a late report is read without it."""
+    flow = make_flow(safe_mode={"redirect_email": "staging@ours.example"})
+    ship(flow)
+    message = flow.query("SELECT id FROM message WHERE channel = 'email'")[0][0]
+    database = Database(web_url, size=1)
+    tracking = Tracking(make_flow(suppression={"soft_bounces": 1}), ReportDesk(database))
+
+    tracking.report(replace(report, message=message))
+    database.dispose()
+
+    assert flow.query("SELECT kind FROM receipt") == [(report.kind.value,)]
+    assert flow.query("SELECT count(*) FROM suppression") == [(0,)]
+    assert flow.query("SELECT count(*) FROM soft_bounce") == [(0,)]
+
+
+def test_the_story_says_that_it_went_elsewhere(make_flow: MakeFlow) -> None:
+    """Who looks at a staging system's log does not believe that a customer was told."""
+    flow = make_flow(safe_mode={"redirect_email": "staging@ours.example", "allow": ["@ours.example"]})
+    ship(flow)
+    flow.ingest(flow.sample("order.shipped", data={"customer": {**CUSTOMER, "email": "ada@ours.example"}}))
+    flow.deliver()
+    redirected, own = flow.query("SELECT id FROM message WHERE channel = 'email' ORDER BY id")
+
+    with capture_logs():
+        run = command(flow.services)
+        shown, other = (run("show", str(one[0])).stdout for one in (redirected, own))
+
+    assert "to Ada@Customer.example (safe mode sent it to somebody of ours instead): sent" in shown
+    assert "safe mode" not in other
+
+
+def test_metrics_say_that_it_is_on(make_flow: MakeFlow) -> None:
+    """Production with the settings of staging is an alert, not a discovery."""
+    shown = []
+    for mode in (None, {"allow": ["@ours.example", "+4915112345678"]}):
+        with served(make_flow(safe_mode=mode).services.settings) as web:
+            shown.append(metrics(web.get("/metrics"))["notifier_safe_mode",])
+
+    assert shown == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "problem"), [("ours.example", "nobody's address"), ("+49 151 12345678", "not E.164")]
+)
+def test_what_would_allow_nobody_is_refused(allowed: str, problem: str) -> None:
+    """A domain without its sign, a number as people write it: nothing would ever match."""
+    with pytest.raises(ValidationError, match=problem):
+        SafeModeSettings.model_validate({"allow": [allowed]})

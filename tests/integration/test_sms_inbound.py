@@ -1,7 +1,6 @@
 """Answers to SMS: a code takes charge, STOP ends it, nobody can pretend; over real HTTP with real signatures."""
 
 import re
-import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -22,8 +21,8 @@ from notifier.store.alerts import firing_alerts
 from notifier.store.sms_in import SmsDesk
 from tests.alerting import RULES, Stage
 from tests.contracts.sms_server import ACCOUNT, TOKEN
-from tests.integration.test_web import served
 from tests.services import MakeFlow
+from tests.web import served_keyless, sweeping
 
 pytestmark = pytest.mark.servers
 
@@ -50,20 +49,10 @@ def stage(make_flow: MakeFlow, tmp_path: Path) -> Stage:
 @pytest.fixture
 def web(stage: Stage) -> Iterator[httpx.Client]:
     """The web process, without the master key and under its own role; the sweep runs beside."""
-    over = threading.Event()
-
-    def sweep() -> None:
-        reader = stage.flow.services.inbound_sms
-        assert reader is not None
-        while not over.wait(0.03):
-            reader.run()
-
-    thread = threading.Thread(target=sweep)
-    with served(stage.flow.services.settings.model_copy(update={"master_key": None})) as client:
-        thread.start()
+    reader = stage.flow.services.inbound_sms
+    assert reader is not None
+    with served_keyless(stage.flow.services.settings) as client, sweeping(reader.run):
         yield client
-        over.set()
-        thread.join()
 
 
 @pytest.fixture

@@ -295,6 +295,40 @@ def test_tokens_that_were_not_used_come_back(buckets: Buckets) -> None:
     assert buckets.take("bulk", [ask]) == [0]
 
 
+def test_urgent_mail_without_end_leaves_the_others_one_in_four_of_few(
+    buckets: Buckets, redis_url: str
+) -> None:
+    """A second's worth is one: a quarter of it would be nothing, for as long as the urgent ones go on."""
+    ask = Ask(relay="r", destination="few", rate=1.0, count=5)
+    with redis.Redis.from_url(redis_url) as client:
+
+        def one_token_there(lane: str, seconds: float = 0) -> int:
+            """Have so much time pass, and take what a lane gets then."""
+            client.hset(ask.key, mapping={"level": 1, "at": 4e9})
+            for mark in ("fed1", "fed2"):
+                if client.hexists(ask.key, mark):
+                    client.hincrbyfloat(ask.key, mark, -seconds)
+            return buckets.take(lane, [ask])[0]
+
+        assert buckets.take("urgent", [ask]) == [2]
+        assert one_token_there("bulk") == 0
+        assert one_token_there("bulk", seconds=2) == 0
+        assert one_token_there("bulk", seconds=2) == 1
+        assert one_token_there("bulk") == 0
+        assert one_token_there("normal") == 0
+        assert one_token_there("urgent", seconds=9) == 1
+        assert one_token_there("normal") == 1
+
+
+def test_a_mark_of_the_future_holds_nobody_up(buckets: Buckets, redis_url: str) -> None:
+    """Redis moved to a machine whose clock is behind."""
+    ask = Ask(relay="r", destination="future", rate=9.0, count=9)
+    with redis.Redis.from_url(redis_url) as client:
+        client.hset(ask.key, mapping={"level": 9, "at": 4e9, "hungry0": 4e9})
+
+    assert buckets.take("bulk", [ask]) == [9]
+
+
 def test_a_throttled_flow_costs_the_same_however_much_waits_in_it(make_flow: MakeFlow) -> None:
     """A hundred thousand wait for a limit: a turn reads a chunk of them, touches what it sends, and others go out."""
     flow = limited(make_flow, per_destination={"gmail": "1/s"})

@@ -21,8 +21,8 @@ from notifier.store import consents
 from notifier.store.database import Database
 from notifier.store.messages import unpack
 from tests.consent import ANN, PUBLIC, Stage, path_of
-from tests.integration.test_web import served
 from tests.services import MakeFlow
+from tests.web import served_keyless
 
 pytestmark = pytest.mark.servers
 
@@ -83,8 +83,7 @@ def stage(make_flow: MakeFlow, tmp_path: Path) -> Tracked:
 @pytest.fixture
 def web(stage: Tracked) -> Iterator[httpx.Client]:
     """The web process: as it is run, without the master key and under its own role."""
-    settings = stage.flow.services.settings.model_copy(update={"master_key": None})
-    with served(settings) as client:
+    with served_keyless(stage.flow.services.settings) as client:
         yield client
 
 
@@ -228,7 +227,7 @@ def test_a_tenant_that_tracks_no_more_is_told_nothing_of_mails_already_sent(stag
     settings = stage.flow.services.settings
     only_opens = {"default": Tracking(opens=True)}
 
-    with served(settings.model_copy(update={"master_key": None, "tracking": only_opens})) as web:
+    with served_keyless(settings.model_copy(update={"tracking": only_opens})) as web:
         answer = web.get(link_of(mail, "click"), headers=BROWSER)
         web.get(link_of(mail, "open"), headers=BROWSER)
 

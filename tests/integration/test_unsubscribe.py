@@ -1,6 +1,5 @@
 """Unsubscribing: one click acts, a look never does, and what is essential still arrives; over real HTTP and SMTP."""
 
-import hashlib
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,12 +12,13 @@ import pytest
 from notifier.pipeline.erase import Eraser
 from notifier.recipients.suppression import Cause
 from notifier.store import person_links, suppressions
-from notifier.store.person_links import PersonLinkDesk
+from notifier.store.database import Connection
+from notifier.store.person_links import LinkAsk, PersonLinkDesk
 from notifier.store.suppressions import suppress
 from notifier.tokens import link_digest, message_id_of, split_person_link
-from tests.consent import ANN, PUBLIC, Stage, path_of, sweeping
-from tests.integration.test_web import served
+from tests.consent import ANN, PUBLIC, Stage, path_of
 from tests.services import MakeFlow
+from tests.web import served_keyless, snapshot, sweeping, title
 
 pytestmark = pytest.mark.servers
 
@@ -34,27 +34,8 @@ def stage(make_flow: MakeFlow, tmp_path: Path) -> Stage:
 @pytest.fixture
 def web(stage: Stage) -> Iterator[httpx.Client]:
     """The web process: as it is run, without the master key and under its own role."""
-    settings = stage.flow.services.settings.model_copy(update={"master_key": None})
-    with served(settings) as client:
+    with served_keyless(stage.flow.services.settings) as client:
         yield client
-
-
-def title(answer: httpx.Response) -> str:
-    """Return what the page says first."""
-    return answer.text.partition("<h1>")[2].partition("</h1>")[0]
-
-
-def snapshot(stage: Stage) -> str:
-    """Return a hash of everything stored but heartbeats."""
-    tables = [
-        row[0]
-        for row in stage.flow.query(
-            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace "
-            "AND relname NOT IN ('heartbeat', 'alembic_version') ORDER BY 1"
-        )
-    ]
-    rows = [stage.flow.query(f"SELECT t::text FROM {table} t ORDER BY 1") for table in tables]
-    return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
 OFFERED = {
@@ -156,14 +137,14 @@ def test_a_bulk_mailing_keeps_one_link_for_each_person(stage: Stage) -> None:
 def test_looking_changes_nothing(stage: Stage, web: httpx.Client) -> None:
     """Gateways open every link (complaint 9): however often, whatever they send along."""
     path = path_of(stage.tell("news.made"))
-    before = snapshot(stage)
+    before = snapshot(stage.flow)
 
     for suffix in ("", "?List-Unsubscribe=One-Click", "?do=unsubscribe", "x"):
         for headers in ({}, {"Purpose": "prefetch"}, {"User-Agent": "Mozilla/5.0 (BarracudaCentral)"}):
             web.get(path + suffix, headers=headers)
             web.head(path + suffix, headers=headers)
 
-    assert snapshot(stage) == before
+    assert snapshot(stage.flow) == before
     assert stage.tell("news.made") is not None
 
 
@@ -242,7 +223,7 @@ def test_a_contact_opts_out_on_every_channel(stage: Stage, web: httpx.Client) ->
     stage.know(opt_outs=frozenset({"it"}), wishes={"opt_ins": ["news", "club"]})
     path = path_of(stage.tell("news.made"))
 
-    with sweeping(stage):
+    with sweeping(stage.flow.services.link_requests.run):
         answer = web.post(path, data={"do": "unsubscribe"})
 
     assert title(answer) == "You are unsubscribed"
@@ -256,7 +237,7 @@ def test_the_button_and_its_way_back(stage: Stage, web: httpx.Client) -> None:
     path = path_of(stage.tell("news.made", locale="de-AT"))
 
     before = web.get(path)
-    with sweeping(stage):
+    with sweeping(stage.flow.services.link_requests.run):
         done = web.post(path, data={"do": "unsubscribe"})
         undone = web.post(path, data={"do": "undo"})
 
@@ -280,7 +261,7 @@ def test_all_but_essential_mail_can_be_stopped(stage: Stage, web: httpx.Client) 
         )
     path = path_of(stage.tell("news.made"))
 
-    with sweeping(stage):
+    with sweeping(stage.flow.services.link_requests.run):
         answer = web.post(path, data={"do": "all"})
         stopped = [stage.tell(one) is None for one in ("news.made", "offer.made", "disk.full")]
         arriving = [stage.tell(one) is not None for one in ("order.made", "law.changed", "fire.seen")]
@@ -299,7 +280,7 @@ def test_undoing_leaves_other_reasons(stage: Stage, web: httpx.Client) -> None:
     with stage.flow.services.database.connection() as connection:
         suppress(connection, "default", stage.index(), "complained", cause=Cause.COMPLAINT, scope="news")
 
-    with sweeping(stage):
+    with sweeping(stage.flow.services.link_requests.run):
         web.post(path, data={"do": "unsubscribe"})
         web.post(path, data={"do": "undo"})
 
@@ -436,4 +417,29 @@ def test_an_ask_that_trips_is_said_to_have_failed(
     stage.flow.services.link_requests.run()
 
     assert title(shown) == "It could not be written down"
+    assert stage.suppressed() == {("news", "unsubscribed")}
+
+
+def test_a_failure_is_not_put_over_what_another_carried_out_meanwhile(
+    stage: Stage, web: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a process's stumble and its noting that, another may take the same ask."""
+    path = path_of(stage.tell("news.made"))
+    web.post(path, data=ONE_CLICK)
+    requests, finish = stage.flow.services.link_requests, person_links.finish_ask
+
+    def trip(*_: object, **__: object) -> None:
+        raise ValueError("our own mistake")
+
+    def note(connection: Connection, ask: LinkAsk, outcome: str, answer: bytes | None = None) -> None:
+        if outcome == "failed":
+            monkeypatch.setattr(suppressions, "suppress", suppress)
+            assert requests.run() == 1
+        finish(connection, ask, outcome, answer)
+
+    monkeypatch.setattr(suppressions, "suppress", trip)
+    monkeypatch.setattr(person_links, "finish_ask", note)
+    assert requests.run() == 1
+
+    assert stage.flow.query("SELECT outcome FROM link_ask") == [("unsubscribed",)]
     assert stage.suppressed() == {("news", "unsubscribed")}

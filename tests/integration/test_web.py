@@ -7,17 +7,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterator
 
 import httpx
 import psycopg
 import pytest
-import uvicorn
 from prometheus_client.parser import text_string_to_metric_families
 
-from notifier.bootstrap import Services
 from notifier.embedded.ports import free_port
 from notifier.embedded.postgres import PostgresServer
 from notifier.embedded.proxy import Mode, Proxy
@@ -25,32 +21,11 @@ from notifier.embedded.valkey import ValkeyServer
 from notifier.settings import Settings
 from notifier.store import heartbeats
 from notifier.store.database import Database
-from notifier.web.app import create_app
 from notifier.web.headers import HEADERS
 from tests.services import Flow, MakeFlow
+from tests.web import served
 
 pytestmark = pytest.mark.servers
-
-Serve = Callable[..., httpx.Client]
-
-
-@contextmanager
-def served(settings: Settings, **options: Any) -> Iterator[httpx.Client]:
-    """Run the application on a free port, in a thread."""
-    app = create_app(Services(settings), **options)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.005)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 @pytest.fixture

@@ -268,6 +268,8 @@ def test_a_wrong_variable_is_a_finding_beside_those_of_the_files(
             "sms:\n  account_sid: AC1\n  auth_token: t\n  sender: '+491'\n  base_url: ftp://a\n",
             5, "sms.base_url", "write https://",
         ),
+        ("mail_in:\n  tls:\n    cert_file: none.pem\n", 3, "mail_in.tls.cert_file", "check the path"),
+        ("mail_in:\n  port: 24\n  require_tls: true\n", 3, "mail_in.require_tls", "name one: mail_in.tls.cert"),
         ("web_port: eighty\n", 1, "web_port", "write a whole number"),
         ("log_level: loud\n", 1, "log_level", "write one of 'DEBUG'"),
     ],
@@ -291,6 +293,27 @@ def test_a_finding_about_a_setting_has_its_line_and_mend(
     assert one["mend"].startswith(mend)
     (other,) = [one for one in in_variable if one["field"] == variable]
     assert (other["file"], other["mend"]) == (None, one["mend"])
+
+
+def test_a_provider_that_waits_for_a_role_is_refused_where_there_is_none(tmp_path: Path) -> None:
+    """At its line, with both ways to mend it; where the machine has keys, nothing is said."""
+    text = "relay: cloud\nproviders:\n  cloud:\n    kind: ses\n    region: eu-west-1\n"
+    (tmp_path / "notifier.yaml").write_text(text, encoding="utf-8")
+    none = str(tmp_path / "none")
+    env = {
+        "NOTIFIER_CONFIG_DIR": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": none,
+        "AWS_SHARED_CREDENTIALS_FILE": none,
+    }  # fmt: skip
+
+    refused = findings(env)
+    taken = findings({**env, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"})
+
+    field = "providers.cloud.access_key_id"
+    (one,) = [one for one in refused if one["field"] == field]
+    assert (one["severity"], one["file"], one["line"]) == ("error", str(tmp_path / "notifier.yaml"), 3)
+    assert "no role" in one["problem"]
+    assert "secret_access_key" in one["mend"]
+    assert field not in {one["field"] for one in taken}
 
 
 def test_what_is_wrong_in_one_file_hides_nothing_in_another(tmp_path: Path) -> None:

@@ -149,14 +149,17 @@ def test_a_name_that_is_not_there_names_those_that_are(folder: Folder) -> None:
     assert "one of post" in result.stderr
 
 
-def test_the_doctor_builds_each_provider(folder: Folder) -> None:
-    """A target that no plugin knows shows before the first alert."""
+def test_the_doctor_asks_each_provider(folder: Folder) -> None:
+    """A target that no plugin knows shows before the first alert; what nobody can ask is tried with a message."""
     pager = {"kind": "apprise", "targets": {"ops": ["nosuch://x"]}}
-    configure(folder, {"post": postmark("https://api.example.com"), "pager": pager})
+    with postmark_server.PostmarkServer() as server, webhook_server.WebhookServer() as crm:
+        hook = {"kind": "webhook", **webhook_server.endpoint(crm.url, webhook_server.SECRET)}
+        configure(folder, {"post": postmark(server.url), "pager": pager, "hook": hook})
 
-    found = {one.name: one for one in _apis(Services(load_settings(folder / "notifier.yaml")))}
+        found = {one.name: one for one in _apis(Services(load_settings(folder / "notifier.yaml")))}
 
-    assert found["provider post"].state == "pass"
-    assert "notifier provider test post" in found["provider post"].mend
+    assert (found["provider post"].state, found["provider post"].mend) == ("pass", "")
+    assert "'Production'" in found["provider post"].detail
+    assert "notifier provider test hook" in found["provider hook"].mend
     assert found["provider pager"].state == "fail"
     assert "providers.pager.targets.ops[0]" in found["provider pager"].detail

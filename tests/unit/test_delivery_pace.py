@@ -79,6 +79,21 @@ def test_refused_again_and_again_it_slows_down_to_a_message_a_minute_and_no_furt
     assert all(timedelta(seconds=1) <= one <= timedelta(minutes=1) for one in rests)
 
 
+@settings(deadline=None)
+@given(st.floats(1, 500), st.integers(1, 40))
+def test_a_storm_however_long_is_made_up_for_within_half_a_minute(start: float, rounds: int) -> None:
+    """Its end is felt by the first message that is taken: nobody crawls on for an hour."""
+    pace = after_refusal(None, start)
+    before = pace.rate
+    for _ in range(rounds):
+        pace = after_refusal(pace, 0)
+
+    for _ in range(30):
+        pace = after_success(pace, 1.0, was_the_limit=True)
+
+    assert pace.rate >= before
+
+
 def test_a_pace_that_was_not_used_up_does_not_grow() -> None:
     """Nothing was learned about a higher one; but that it is not refused counts."""
     pace = after_refusal(after_refusal(None, 10.0), 10.0)

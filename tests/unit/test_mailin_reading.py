@@ -60,6 +60,36 @@ Subject: 17
 42
 """
 
+RECEIPT = """From: Ann <ann@example.org>
+To: bounces+babc@bounces.example
+Subject: Read: Shipped
+Content-Type: multipart/report; report-type=disposition-notification; boundary="b"
+
+--b
+Content-Type: text/plain
+
+Your message was read.
+--b
+Content-Type: message/disposition-notification
+
+Final-Recipient: rfc822;ann@example.org
+Disposition: manual-action/MDN-sent-manually; displayed
+--b--
+"""
+RECEIPT_IN_WORDS = """From: Ann <ann@example.org>
+To: bounces+babc@bounces.example
+Subject: Nicht gelesen: Versandt
+
+Ihre Nachricht wurde gelöscht, ohne gelesen zu werden.
+"""
+LIST = """From: news@example.org
+To: bounces+babc@bounces.example
+Subject: Weekly
+List-Id: <news.example.org>
+
+All that happened.
+"""
+
 
 def said(mail: str, path: str = "", at: datetime = AT) -> Any:
     """Return what a mail says, as the listener hands it to a reader."""
@@ -93,9 +123,22 @@ def test_the_same_mail_later_has_the_same_key(name: str) -> None:
         (ANSWER, "ann@example.org", ["replied"], True),
         (ABSENCE, "ann@example.org", ["auto_replied"], True),
         (ABSENCE, "", ["auto_replied"], True),
+        (RECEIPT, "ann@example.org", [], True),
+        (RECEIPT, "", [], True),
+        (RECEIPT_IN_WORDS, "ann@example.org", [], True),
+        (LIST, "news@example.org", [], True),
         (RIDDLE, "", [], False),
     ],
-    ids=["a person", "a machine", "a machine without a path", "who knows"],
+    ids=[
+        "a person",
+        "a machine",
+        "a machine without a path",
+        "a read receipt",
+        "a read receipt without a path",
+        "a read receipt in words",
+        "a list",
+        "who knows",
+    ],
 )
 def test_what_is_no_bounce_is_none(mail: str, path: str, kinds: list[str], *, is_understood: bool) -> None:
     """A person has a return path; what has none and makes no sense is for the operator to see."""

@@ -16,7 +16,6 @@ from notifier.messages import ChannelName, File, Outgoing, Rendered
 from notifier.mime import HeaderError, needs_smtputf8, serialize, validate_address
 
 DATE = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-CONTROLS = "".join(map(chr, [*range(32), *range(127, 160)]))
 PROSE = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=300)
 WORDS = st.lists(
     st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=60), max_size=12

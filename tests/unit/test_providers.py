@@ -89,6 +89,8 @@ def test_a_kind_says_what_it_cannot_do_and_where_that_is_written(kind: str) -> N
         ("kind: postmark, server_token: x, base_url: 'https://[::'", 2, "providers.mine", "must be an http"),
         ("kind: postmark, server_token: x, read_timeout: 0s", 2, "providers.mine.read_timeout", "0s"),
         ("kind: ses, region: Ireland, access_key_id: x, secret_access_key: y", 2, "providers.mine.region", "match"),
+        ("kind: ses, region: eu-west-1, access_key_id: x", 2, "providers.mine", "belong together"),
+        ("kind: ses, region: eu-west-1, session_token: x", 2, "providers.mine", "of no use without keys"),
         ("kind: mailgun, domain: mg.example.com, api_key: x, region: de", 2, "providers.mine.region", "'us'"),
         ("kind: vonage, api_key: x, api_secret: y", 2, "providers.mine", "'sender' is required"),
         ("kind: webhook, endpoints: {}", 2, "providers.mine.endpoints", "at least 1"),

@@ -42,6 +42,8 @@ def test_nothing_speaks_against_an_ordinary_address(address: str) -> None:
         ("ada@@example.org", "not allowed", "ada@example.org"),
         ("ada@example..org", "host name", "ada@example.org"),
         ("ada(at)example.org", "local@domain", "ada@example.org"),
+        ("Ada L. <ada@example.org>", "character", "ada@example.org"),
+        ("<mailto:ada@example.org>", "character", "ada@example.org"),
         ("ada..l@example.org", "not allowed", "ada.l@example.org"),
         ("ada@192.0.2.1", "host name", None),
         ("ada@localhost", "no dot", None),

@@ -87,6 +87,19 @@ TABLE = [
     (Phase.RCPT, "550 5.4.1 Recipient address rejected: Access denied", P, Fault.RECIPIENT, "unknown-recipient"),
     (Phase.RCPT, "550 5.7.17 Mailbox owner has changed", P, Fault.RECIPIENT, "recipient-changed"),
     (Phase.RCPT, "550 5.5.0 Requested action not taken", P, Fault.RECIPIENT, "recipient-refused"),
+    (Phase.RCPT, "550 Requested action not taken: mailbox unavailable", P, Fault.RECIPIENT, "unknown-recipient"),
+    (Phase.RCPT, "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302). [AM0 2026-11-22T10:00:00Z]",
+     P, Fault.RECIPIENT, "unknown-recipient"),
+    (Phase.RCPT, "550 Requested action not taken: mailbox unavailable\nFailure sending mail. Try again later", P,
+     Fault.RECIPIENT, "recipient-refused"),
+    (Phase.RCPT, "550 5.2.0 Mailbox unavailable", P, Fault.RECIPIENT, "recipient-refused"),
+    (Phase.RCPT, "550 Mailbox temporarily unavailable", P, Fault.RECIPIENT, "recipient-refused"),
+    (Phase.RCPT, "550 Mailbox unavailable or access denied - <bob@example.org>", P, Fault.RECIPIENT,
+     "recipient-refused"),
+    (Phase.RCPT, "450 Requested mail action not taken: mailbox unavailable", T, Fault.PROVIDER, "transient"),
+    (Phase.RCPT, "550 Mailbox unavailable: 192.0.2.1 is blocked by our policy", P, Fault.SENDER, "reputation"),
+    (Phase.RCPT, "550 5.7.1 Requested action not taken: mailbox unavailable", P, Fault.SENDER, "policy"),
+    (Phase.DOT, "550 Request failed; Mailbox unavailable", P, Fault.CONTENT, "content-refused"),
     (Phase.RCPT, "501 5.1.3 Bad recipient address syntax", P, Fault.RECIPIENT, "address-syntax"),
     (Phase.RCPT, "550 No", P, Fault.RECIPIENT, "recipient-refused"),
     # the provider
@@ -238,7 +251,7 @@ ALIVE = [
     "550 5.7.1 blocked", "550 5.7.26 DMARC", "550 5.7.27 Sender address has null MX", "550 5.1.3 Bad address syntax",
     "550 5.1.1 User unknown; your IP is listed at Spamhaus", "550 5.1.1 rejected for policy reasons",
     "550 5.1.8 Access denied, bad outbound sender", "450 5.1.1 User unknown", "450 4.1.1 User unknown",
-    "550 Requested action not taken: mailbox unavailable", "550 5.4.1 No answer from host", "554 Transaction failed",
+    "550 Mailbox unavailable for now, try again later", "550 5.4.1 No answer from host", "554 Transaction failed",
     "550 5.1.1 Sender address rejected: User unknown", "550 5.4.6 Loop", "550 5.6.0 Content", "530 5.7.0 Log in",
 ]  # fmt: skip
 

@@ -21,7 +21,6 @@ from notifier.decisions import (
 from notifier.events import Event, Json
 from notifier.recipients.may_we import is_superseded
 from notifier.rules.engine import route
-from notifier.rules.explain import explain_lines
 from notifier.rules.journeys import apply_advance
 from notifier.rules.ruleset import RuleSet
 
@@ -335,19 +334,6 @@ def test_an_action_applied_twice_changes_nothing_more(rules: RuleSet) -> None:
     once = apply_advance(None, action)
 
     assert apply_advance(once, action) == once
-
-
-def test_the_explanation_tells_what_is_waited_for(rules: RuleSet) -> None:
-    """Stages and timers in words."""
-    begun = explain_lines(decide(rules, event_of("requested")))
-    state = reached(rules, "requested", "received")
-    late = explain_lines(decide(rules, event_of("approved"), state))
-    ended = explain_lines(decide(rules, event_of("closed"), state))
-
-    assert "  → requested: now the stage of R-1" in begun
-    assert "  → returns.stuck at 2026-05-03 00:00 UTC, unless something happens before" in begun
-    assert late[1:] == ["  → approved: written into the history of R-1"]
-    assert ended[-1] == "  → no longer waiting: stuck:returns:R-1"
 
 
 ORDERS = st.lists(st.sampled_from(range(len(STAGES))), min_size=1, max_size=12)

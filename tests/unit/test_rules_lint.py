@@ -88,7 +88,6 @@ def alert(**keys: str) -> str:
     return "- alert: it\n" + "".join(f"  {key}: {value}\n" for key, value in {**given, **keys}.items())
 
 
-BY_TYPE = "[{route: a, match: type=server.down}, {route: b}]"
 LABELS = "{host: data.host, site: data.site}"
 
 

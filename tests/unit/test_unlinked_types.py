@@ -1,13 +1,13 @@
-"""Subscription mail that could not offer one click to unsubscribe is found before it is sent."""
+"""Settings that make mail go nowhere, or without what it must offer, are found before it is sent."""
 
 from pathlib import Path
 
 import pytest
 
 from notifier.catalog import Catalog
-from notifier.cli.crosschecks import unlinked, untold
+from notifier.cli.crosschecks import diverted, unlinked, untold
 from notifier.cli.places import Places
-from notifier.setting_tables import Tracking
+from notifier.setting_tables import SafeModeSettings, Tracking
 from notifier.settings import Settings, read_document
 
 EVENTS = """
@@ -56,3 +56,15 @@ def test_tracking_that_nothing_could_tell_of(
     found = list(untold(settings, read_document(file)))
 
     assert [(one.severity, one.line) for one in found] == [("warning", line) for line in lines]
+
+
+def test_safe_mode_is_said(tmp_path: Path) -> None:
+    """On its line: nobody should find out from customers who heard nothing."""
+    file = tmp_path / "notifier.yaml"
+    file.write_text("locale: en\nsafe_mode:\n  redirect_email: staging@example.org\n")
+    mode = SafeModeSettings(redirect_email="staging@example.org")
+
+    found = list(diverted(Settings.model_construct(safe_mode=mode), read_document(file)))
+
+    assert [(one.severity, one.line, one.field) for one in found] == [("warning", 2, "safe_mode")]
+    assert not list(diverted(Settings.model_construct(safe_mode=None), read_document(file)))

@@ -1,4 +1,4 @@
-"""Read fields of JSON from outside: what is missing is empty, what has the wrong type is refused by its name.
+"""Read fields of JSON and forms from outside: what is missing is empty, a wrong type is refused by its name.
 
 Bounds every text; never quotes a value.
 """
@@ -7,16 +7,30 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 
-from notifier.inbound.callbacks.base import Malformed
+from notifier.inbound.callbacks.base import Malformed, NotBelieved
 
 _TEXT = 2000
 """Characters kept of what a server said."""
 _ID = 300
+_FORM_FIELDS = 200
 _BRACKETED = re.compile(r"<([^<>\s]+)>\s*$")
 _NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
+
+
+def signed_form(body: bytes) -> list[tuple[str, str]]:
+    """Return the fields of a form whose signature covers them, in their order.
+
+    Raises:
+        NotBelieved: what is no form cannot have been signed as one.
+    """
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_FORM_FIELDS)
+    except ValueError:
+        raise NotBelieved("signature") from None
 
 
 class Fields:

@@ -6,17 +6,15 @@ https://developer.vonage.com/en/api/messages-olympus#message-status
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import parse_qsl
 
 from notifier.inbound.callbacks.base import Callback, Malformed, NotBelieved, Reading, Trust
-from notifier.inbound.callbacks.fields import Fields
+from notifier.inbound.callbacks.fields import Fields, signed_form
+from notifier.inbound.callbacks.sms_errors import UNCLEAR, Meaning, meaning_of, verdict
 from notifier.inbound.callbacks.vonage_signature import check_hash, check_token
 from notifier.receipts import BounceClass, Receipt, ReceiptKind
 from notifier.tokens import message_id_of_reference
 
-_FIELDS = 100
 _STATUSES = {
     "accepted": ReceiptKind.SENT,
     "submitted": ReceiptKind.SENT,
@@ -31,56 +29,47 @@ _STATUSES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Meaning:
-    """What an error code says of the number."""
-
-    reason: str
-    bounce: BounceClass
-
-
 _HARD, _SOFT, _BLOCK = BounceClass.HARD, BounceClass.SOFT, BounceClass.BLOCK
 _CODES = {
-    "1": _Meaning("undefined", _SOFT),
-    "2": _Meaning("networkerror", _SOFT),
+    "1": Meaning("undefined", _SOFT),
+    "2": Meaning("networkerror", _SOFT),
     # "The number is no longer active and should be removed from your database."
-    "3": _Meaning("userunknown", _HARD),
+    "3": Meaning("userunknown", _HARD),
     # "Permanent error": the user barred it, and only their operator can lift that.
-    "4": _Meaning("notaccept", _HARD),
-    "5": _Meaning("networkerror", _SOFT),
-    "6": _Meaning("spamdetected", _BLOCK),
-    "7": _Meaning("networkerror", _SOFT),
-    "8": _Meaning("networkerror", _SOFT),
+    "4": Meaning("notaccept", _HARD),
+    "5": Meaning("networkerror", _SOFT),
+    "6": Meaning("spamdetected", _BLOCK),
+    "7": Meaning("networkerror", _SOFT),
+    "8": Meaning("networkerror", _SOFT),
     # "User has requested not to receive messages from a specific service": from us, not from all.
-    "9": _Meaning("filtered", _SOFT),
-    "10": _Meaning("contenterror", _BLOCK),
-    "11": _Meaning("networkerror", _SOFT),
-    "12": _Meaning("networkerror", _SOFT),
-    "13": _Meaning("policyviolation", _BLOCK),
-    "14": _Meaning("filtered", _SOFT),
-    "15": _Meaning("exceedlimit", _BLOCK),
-    "39": _Meaning("rejected", _BLOCK),
-    "41": _Meaning("rejected", _BLOCK),
-    "50": _Meaning("rejected", _BLOCK),
-    "51": _Meaning("contenterror", _BLOCK),
-    "52": _Meaning("rejected", _BLOCK),
-    "53": _Meaning("policyviolation", _BLOCK),
-    "54": _Meaning("policyviolation", _BLOCK),
-    "99": _Meaning("undefined", _SOFT),
+    "9": Meaning("filtered", _SOFT),
+    "10": Meaning("contenterror", _BLOCK),
+    "11": Meaning("networkerror", _SOFT),
+    "12": Meaning("networkerror", _SOFT),
+    "13": Meaning("policyviolation", _BLOCK),
+    "14": Meaning("filtered", _SOFT),
+    "15": Meaning("exceedlimit", _BLOCK),
+    "39": Meaning("rejected", _BLOCK),
+    "41": Meaning("rejected", _BLOCK),
+    "50": Meaning("rejected", _BLOCK),
+    "51": Meaning("contenterror", _BLOCK),
+    "52": Meaning("rejected", _BLOCK),
+    "53": Meaning("policyviolation", _BLOCK),
+    "54": Meaning("policyviolation", _BLOCK),
+    "99": Meaning("undefined", _SOFT),
     # Messages API: https://developer.vonage.com/en/api-errors/messages
-    "1010": _Meaning("policyviolation", _BLOCK),
-    "1020": _Meaning("contenterror", _BLOCK),
-    "1210": _Meaning("spamdetected", _BLOCK),
-    "1220": _Meaning("contenterror", _BLOCK),
-    "1240": _Meaning("filtered", _SOFT),
-    "1250": _Meaning("networkerror", _SOFT),
-    "1260": _Meaning("networkerror", _SOFT),
-    "1270": _Meaning("networkerror", _SOFT),
-    "1300": _Meaning("undefined", _SOFT),
-    "1310": _Meaning("networkerror", _SOFT),
-    "1320": _Meaning("userunknown", _HARD),
+    "1010": Meaning("policyviolation", _BLOCK),
+    "1020": Meaning("contenterror", _BLOCK),
+    "1210": Meaning("spamdetected", _BLOCK),
+    "1220": Meaning("contenterror", _BLOCK),
+    "1240": Meaning("filtered", _SOFT),
+    "1250": Meaning("networkerror", _SOFT),
+    "1260": Meaning("networkerror", _SOFT),
+    "1270": Meaning("networkerror", _SOFT),
+    "1300": Meaning("undefined", _SOFT),
+    "1310": Meaning("networkerror", _SOFT),
+    "1320": Meaning("userunknown", _HARD),
 }
-_OTHER = _Meaning("undefined", _SOFT)
 
 
 class VonageReader:
@@ -125,23 +114,19 @@ class VonageReader:
         return fields
 
     def _receipt(self, fields: Fields, kind: ReceiptKind, remote: str, code: str, now: datetime) -> Receipt:
-        meaning = _CODES.get(code, _OTHER) if kind in (ReceiptKind.BOUNCED, ReceiptKind.REJECTED) else None
+        meaning = meaning_of(kind, code, _CODES)
         status = fields.text("status", 40).lower()
-        if status == "expired" and meaning is _OTHER:
-            meaning = _Meaning("expired", _SOFT)
-        if kind is ReceiptKind.REJECTED and meaning is not None and meaning.bounce is _HARD:
-            kind = ReceiptKind.BOUNCED
+        if status == "expired" and meaning is UNCLEAR:
+            meaning = Meaning("expired", _SOFT)
         own = fields.text("client-ref", 200) or fields.text("client_ref", 200)
         return Receipt(
-            kind=kind,
+            **verdict(kind, meaning),
             at=_moment(fields, now),
             source=self._trust.source,
             key=f"{remote}:{status}:{code}",
             remote_id=remote,
             message_id=message_id_of_reference(own) or None,
             recipient=_number(fields.text("msisdn", 40) or fields.text("to", 40)),
-            bounce=meaning.bounce if meaning is not None and kind is ReceiptKind.BOUNCED else None,
-            reason=meaning.reason if meaning is not None else None,
             text=f"error {code}" if code not in ("", "0") else "",
         )
 
@@ -154,11 +139,7 @@ def _plain(callback: Callback) -> dict[str, str]:
     """Return the fields of a form or an object, as they were signed."""
     if "json" in callback.header("content-type").lower():
         return Fields.parse(callback.body).flat()
-    try:
-        pairs = parse_qsl(callback.body.decode(), keep_blank_values=True, max_num_fields=_FIELDS)
-    except ValueError:
-        raise NotBelieved("signature") from None
-    return dict(pairs)
+    return dict(signed_form(callback.body))
 
 
 def _error(fields: Fields) -> str:

@@ -23,7 +23,6 @@ _SIDE_KEYS = ("_matchers", "_match", "_match_re")
 _INHIBIT_KEYS = frozenset(
     {"name", "equal"} | {f"{side}{key}" for side in ("source", "target") for key in _SIDE_KEYS}
 )
-_ANYTHING = Matcher(name="alertname", op="=~", value="(?s).*")
 
 
 @dataclass(slots=True, kw_only=True)
