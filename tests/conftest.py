@@ -4,18 +4,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import psycopg
 import pytest
 import structlog
-from psycopg import sql
 
 from notifier.crypto import MasterKeys
 from notifier.embedded.postgres import PostgresServer
 from notifier.embedded.stack import provision
 from notifier.embedded.valkey import ValkeyServer
 from notifier.store.roles import ROLES
+from tests.databases import Databases
 
 pytest_plugins = ["tests.services", "tests.tracking"]
 
@@ -91,16 +89,15 @@ def database_template(postgres_server: PostgresServer) -> str:
     return build_template(postgres_server)
 
 
+@pytest.fixture(scope="session")
+def databases(postgres_server: PostgresServer, database_template: str) -> Databases:
+    """The databases of this test process, each as new when it is lent."""
+    return Databases(postgres_server, database_template)
+
+
 @pytest.fixture
-def database_url(postgres_server: PostgresServer, database_template: str) -> Iterator[str]:
-    """A fresh copy of the template, dropped with the test."""
-    postgres_server.start()  # a fault test may have left it down
-    name = sql.Identifier(f"test_{uuid4().hex}")
-    with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(database_template))
-        )
-    yield postgres_server.url(name.as_string().strip('"'))
-    postgres_server.start()
-    with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+def database_url(databases: Databases) -> Iterator[str]:
+    """A database like a fresh copy of the template."""
+    url = databases.lend()
+    yield url
+    databases.take_back(url)

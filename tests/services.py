@@ -6,6 +6,7 @@
 import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,17 +17,20 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from notifier.bootstrap import Services
+from notifier.catalog import Catalog
 from notifier.clock import Clock
 from notifier.events import LANES, Urgency
 from notifier.messages import ChannelName
 from notifier.pipeline.incoming import Arrival
 from notifier.rendering.templates import Templates
+from notifier.rules.ruleset import RuleSet
 from notifier.settings import Settings
 from notifier.store.roles import WEB, WORKER
 from tests.contracts.sms_server import SmsServer
 from tests.contracts.smtp_server import SmtpServer
 
 ROOT = Path(__file__).parent.parent
+CONFIG = ROOT / "config"
 
 
 @dataclass
@@ -53,7 +57,8 @@ class Flow:
     def sample(self, event_type: str, **attributes: Any) -> dict[str, Any]:
         """Return the catalogue's sample of a type as an event."""
         entry = self.services.catalog[event_type]
-        data = {**entry.sample, **attributes.pop("data", {})}
+        # A copy: the catalogue is every test's.
+        data = {**deepcopy(entry.sample), **attributes.pop("data", {})}
         return {"type": event_type, "subject": entry.sample_subject, "data": data, **attributes}
 
     def deliver(self) -> dict[str, int]:
@@ -101,6 +106,31 @@ def shipped_templates() -> Templates:
     return Templates.load(ROOT / "templates")
 
 
+@functools.cache
+def shipped_catalog() -> Catalog:
+    """Return the shipped event types: immutable, and as slow to read as a test is to run."""
+    return Catalog.load(CONFIG / "events")
+
+
+@functools.cache
+def shipped_rules(lists: tuple[str, ...]) -> RuleSet:
+    """Return the shipped rules for these lists, likewise."""
+    types = [entry.type for entry in shipped_catalog()]
+    return RuleSet.load(CONFIG / "rules", types=types, lists=list(lists), templates=None)
+
+
+def _shipped(settings: Settings) -> dict[str, object]:
+    """Return what services would read of the configuration as it is shipped, as far as these settings name it."""
+    parts: dict[str, object] = {}
+    if settings.templates_path == ROOT / "templates":
+        parts["templates"] = shipped_templates()
+    if (settings.config_path / "events").resolve() == CONFIG / "events":
+        parts["catalog"] = shipped_catalog()
+    if settings.config_path == CONFIG:
+        parts["rules"] = shipped_rules(tuple(settings.lists))
+    return parts
+
+
 @pytest.fixture
 def smtp() -> Iterator[SmtpServer]:
     """A scripted SMTP relay."""
@@ -143,8 +173,7 @@ def make_flow(
         services = Services(
             test_settings(worker_url, web_url, redis_url, smtp, sms, **overrides), clock=clock
         )
-        if "templates_dir" not in overrides:
-            vars(services)["templates"] = shipped_templates()
+        vars(services).update(_shipped(services.settings))
         made.append(services)
         return Flow(services, smtp, sms)
 
@@ -181,7 +210,7 @@ def test_settings(
         "web_database_url": web_url,
         "redis_url": redis_url,
         "master_key": MASTER_KEY,
-        "config_dir": ROOT / "config",
+        "config_dir": CONFIG,
         "templates_dir": ROOT / "templates",
         "relays": {"default": relay},
         "sms": {

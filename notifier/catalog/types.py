@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal, Self
 
 import jsonschema_rs
@@ -109,7 +110,7 @@ class Catalog:
     """All event types. Immutable; read once when a process starts."""
 
     def __init__(self, types: Mapping[str, EventType]) -> None:
-        self._types = dict(types)
+        self._types = MappingProxyType(dict(types))
         self._validators = {
             name: jsonschema_rs.Draft202012Validator(dict(entry.data_schema), validate_formats=True)
             for name, entry in types.items()

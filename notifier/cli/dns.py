@@ -37,7 +37,8 @@ def check_names(settings: Settings) -> Iterator[Check]:
         yield dns_checks.check_dkim(key.domain, key.selector, public_der(key.key), resolver)
     signing = [key.domain for key in Signer(keys).keys_for(f"x@{domain}", datetime.now(UTC))]
     yield dns_checks.check_dmarc(domain, envelope, signing, resolver)
-    yield dns_checks.check_mx(envelope, resolver)
+    for receiving in dict.fromkeys([envelope, settings.unsubscribe_domain or envelope]):
+        yield dns_checks.check_mx(receiving, resolver)
     for address in addresses:
         yield dns_checks.check_ptr(address, resolver)
 

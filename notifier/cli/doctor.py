@@ -64,6 +64,9 @@ def examine(services: Services) -> Iterator[Check]:
     yield from _unless(lost, "reports", lambda: return_checks.check_returns(database))
     if settings.mail_in.key is not None:
         yield return_checks.check_listener(settings.mail_in)
+        yield from _unless(
+            lost, "mail-in key", lambda: [return_checks.check_key(settings.mail_in, lambda: services.keyring)]
+        )
     yield from return_checks.check_certificate(settings.mail_in, services.clock)
     yield from check_names(settings)
     yield from _safe_mode(services)

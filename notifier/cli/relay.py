@@ -10,6 +10,7 @@ from notifier.bootstrap import Services
 from notifier.cli.failures import FINDING
 from notifier.cli.opening import opened, who
 from notifier.cli.output import Column, json_option, say, show_json, show_lines, show_table
+from notifier.cli.replies import reply
 from notifier.documents import read_duration
 from notifier.errors import ConfigError
 from notifier.store import relays
@@ -18,7 +19,10 @@ from notifier.store.relays import RelayState
 
 @click.group()
 def relay() -> None:
-    """See which relays and providers work; let one rest, wake it."""
+    """See which relays and providers work; let one rest, wake it; see what an answer means."""
+
+
+relay.add_command(reply)
 
 
 @relay.command("list")

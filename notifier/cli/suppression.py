@@ -15,7 +15,8 @@ from notifier.crypto import blind_index
 from notifier.errors import ConfigError
 from notifier.logs import get_logger
 from notifier.pipeline.lifting import Lifted, Lifter
-from notifier.recipients.suppression import Cause
+from notifier.recipients.refusals import category_rules
+from notifier.recipients.suppression import ALL, Cause
 from notifier.reports.suppressions import SuppressionEntry, list_suppressions
 from notifier.reports.timeline import moment
 from notifier.store import suppressions
@@ -63,6 +64,7 @@ def add(
             raise ConfigError(
                 "is no address", field="ADDRESS", mend="one address, without a name or brackets"
             )
+        stops_anything = scope == ALL or category_rules(services.catalog)[scope].is_refusable
         index = blind_index(services.keyring.index_key, tenant, address)
         services.database.retrying(
             lambda connection: suppressions.suppress(
@@ -73,6 +75,11 @@ def add(
     log.info("suppression.added", address_hash=index.hex(), scope=scope, by=who())
     done = {"did": "suppressed", "address_hash": index.hex(), "scope": scope}
     show_json(done) if is_json else say("suppressed")
+    if not stops_anything:
+        say(
+            f"nothing of {scope} may be refused: it goes out all the same; --scope '*' stops all",
+            is_error=True,
+        )
 
 
 @suppression.command("list")
@@ -173,7 +180,7 @@ def check_scope(services: Services, scope: str) -> None:
     Raises:
         ConfigError: it is none.
     """
-    if scope != "*" and scope not in {entry.category for entry in services.catalog}:
+    if scope != ALL and scope not in {entry.category for entry in services.catalog}:
         raise ConfigError(f"{scope!r} is no category of the catalogue", field="--scope")
 
 

@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from notifier.delivery.endpoints import HAS_ENDPOINTS
 from notifier.messages import ChannelName
 
 OTHER = "other"
@@ -88,6 +89,8 @@ class Destinations:
         """Return where an address is; ``key`` is that of the hash of domains in no group."""
         if channel is ChannelName.SMS:
             return Destination(group=_country(address))
+        if channel in HAS_ENDPOINTS:
+            return Destination(domain=_digest(key, address))
         if channel is not ChannelName.EMAIL:
             return Destination()
         domain = _ascii(address.rpartition("@")[2])

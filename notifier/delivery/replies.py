@@ -49,8 +49,7 @@ class ReplyRules:
             is_success = reply.code is not None and 200 <= reply.code <= 399  # noqa: PLR2004
             return None if is_success else _no_reply(reply)
         code, enhanced = str(reply.code), reply.enhanced or _find_enhanced(reply.text)
-        candidates, text = self._candidates(code, enhanced[:16], reply.phase), readable(reply.text)
-        rule = next((rule for rule in candidates if rule.holds_for(text)), _LAST_RESORT)
+        rule = self._deciding(code, enhanced, reply)
         said = f"{code} {enhanced}".strip()
         message = f"the server answered {said} at {reply.phase.value}: {rule.reason}"
         is_temporary = code.startswith("4") if rule.temporary is None else rule.temporary
@@ -62,6 +61,14 @@ class ReplyRules:
         return PermanentFailure(
             message, fault=rule.fault, reply=reply, reason=rule.reason, is_hard=rule.is_hard
         )
+
+    def deciding(self, reply: Reply) -> ReplyRule:
+        """Return the rule that decides about a refusal."""
+        return self._deciding(str(reply.code), reply.enhanced or _find_enhanced(reply.text), reply)
+
+    def _deciding(self, code: str, enhanced: str, reply: Reply) -> ReplyRule:
+        candidates, text = self._candidates(code, enhanced[:16], reply.phase), readable(reply.text)
+        return next((rule for rule in candidates if rule.holds_for(text)), _LAST_RESORT)
 
     def _found(self, code: str, enhanced: str, phase: Phase) -> tuple[ReplyRule, ...]:
         """Return the rules whose text decides, down to the first that asks for none."""

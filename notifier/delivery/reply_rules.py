@@ -118,6 +118,8 @@ class ReplyRule:
     fault: Fault
     temporary: bool | None = None
     is_hard: bool = False
+    source: str = ""
+    """Where it is written."""
     code: "re.Pattern[str] | None" = None
     enhanced: "re.Pattern[str] | None" = None
     phases: frozenset[Phase] | None = None
@@ -166,6 +168,7 @@ def _ready(entry: RuleEntry) -> ReplyRule:
         fault=entry.fault,
         temporary=entry.temporary,
         is_hard=entry.hard,
+        source=entry.source,
         code=_any(one.replace("x", "[0-9]") for one in entry.code),
         enhanced=_any(map(_enhanced_pattern, entry.enhanced)),
         phases=frozenset(_phases(entry.phase)) or None,

@@ -17,12 +17,13 @@ _ROLES = frozenset(
     }
 )  # fmt: skip
 _MAIL_SYSTEM = re.compile(
-    r"mailer[-_.]?daemon|mail[-_.]?daemon|post[-_.]?master|mail delivery|mail ?system|mail (?:administrator|server)"
-    r"|delivery (?:sub)?system|mailsubsystem|system administrator|message delivery|mail transfer"
-    r"|bounce(?!handler)|\bmta\b|undeliver|internet mail delivery|microsoft ?exchange|e-?mail security"
+    r"mailer[-_.]?daemon|mail[-_.]?daemon|\bmdaemon|post[-_.]?master|mail delivery|mail ?system"
+    r"|mail (?:administrator|server)|delivery (?:sub)?system|mailsubsystem|system administrator|message delivery"
+    r"|mail transfer|bounce(?!handler)|\bmta\b|undeliver|internet mail delivery|microsoft ?exchange|e-?mail security"
     r"|syst[eè]me? de messagerie|administrateur syst|systemadministrator|administrador del? sistema",
     re.IGNORECASE,
 )
+_HOST = re.compile(r"@[^\s<>\"]{1,255}")
 _DAEMON = re.compile(r"mailer[-_.]?daemon|mail[-_.]?daemon|microsoftexchange[0-9a-f]{32}@", re.IGNORECASE)
 
 
@@ -67,7 +68,7 @@ def is_role(address: str) -> bool:
 
 def is_mail_system(sender: str) -> bool:
     """Say whether a From field is a mail system's."""
-    return _MAIL_SYSTEM.search(sender[:500]) is not None
+    return _MAIL_SYSTEM.search(_HOST.sub("", sender[:500])) is not None
 
 
 def is_daemon(sender: str) -> bool:

@@ -26,6 +26,8 @@ _COPIES = frozenset(
 _BEGINNING = (
     r"^\W*(?:\[[^\]#\d]{0,40}\]\W*)?(?:(?:your|the|e-?mail|message|mail|auto\w*|notice|fwd?)\W+){0,4}"
 )
+_BEFORE_COLON = r"^[^:\x{ff1a}]{0,80}"
+"""Behind a colon stands the subject of what came back."""
 _RECEIPT = r"^\W{0,4}"
 _LIST_FIELDS = (
     "list-id",
@@ -95,7 +97,7 @@ class Incoming:
     def is_named_system(self) -> bool:
         """Whether the sender calls itself a mail system, or sends what only they send."""
         is_report = self.root.type == "multipart/report" and self.report_type in {"", "delivery-status"}
-        return is_report or is_mail_system(self.sender) or bool(self.listed)
+        return is_report or self.rejects_by_receipt or is_mail_system(self.sender) or bool(self.listed)
 
     @cached_property
     def report_type(self) -> str:
@@ -117,18 +119,32 @@ class Incoming:
     @cached_property
     def is_notice(self) -> bool:
         """Whether the subject is one of notices that list mails or warn of a full mailbox of one's own."""
-        return has_sign("notice_subject", self.subject[:500]) and not self.begins_like_report
+        return pattern("notice_subject", before=_BEFORE_COLON).search(self.subject[:500]) is not None
+
+    @cached_property
+    def has_disposition(self) -> bool:
+        """Whether it tells machines what became of a mail in the mailbox (RFC 8098)."""
+        return self.report_type == "disposition-notification" or any(
+            part.type == "message/disposition-notification" for part in self.parts
+        )
+
+    @cached_property
+    def rejects_by_receipt(self) -> bool:
+        """Whether a receipt says that the mail was refused, as Sieve's ``reject`` may (RFC 5429)."""
+        return self.has_disposition and has_sign("rejected_receipt", self.text)
 
     @cached_property
     def is_read_receipt(self) -> bool:
         """Whether it tells that a mail was displayed or deleted (RFC 8098), for machines or only for people."""
         return (
-            self.report_type == "disposition-notification"
-            or any(part.type == "message/disposition-notification" for part in self.parts)
-            # Sendmail calls its reports of success "Return receipt", too.
-            or (
-                not self.is_named_system
-                and pattern("receipt_subject", before=_RECEIPT).search(self.subject[:500]) is not None
+            not self.rejects_by_receipt
+            and (
+                self.has_disposition
+                # Sendmail calls its reports of success "Return receipt", too.
+                or (
+                    not self.is_named_system
+                    and pattern("receipt_subject", before=_RECEIPT).search(self.subject[:500]) is not None
+                )
             )
         )
 

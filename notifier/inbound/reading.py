@@ -6,7 +6,7 @@ Pure, and never raises, whatever the bytes: what cannot be understood is ``other
 import re
 from datetime import datetime
 
-from notifier.inbound.addresses import address_in, addresses_in, plain, same
+from notifier.inbound.addresses import address_in, addresses_in, is_role, plain, same
 from notifier.inbound.automatic import has_automatic_subject, is_automatic
 from notifier.inbound.delivery_status import StatusGroup, groups_in_prose, read_groups
 from notifier.inbound.feedback import read_feedback
@@ -15,21 +15,9 @@ from notifier.inbound.judging import judged
 from notifier.inbound.prose import Mention, mentions
 from notifier.inbound.provider_notices import Notice, read_notice
 from notifier.inbound.report import MailReport, Original, RecipientReport, ReportKind
-from notifier.inbound.signs import has_sign
 from notifier.inbound.structure import read_fields
+from notifier.inbound.telling import is_reply, may_be_report, names_enough
 
-_REPLIED = re.compile(
-    r"^\s{0,4}(?:re|aw|sv|antw|vs|odp|r[eé]f?|回复|答复|回信)\s{0,3}(?:\[\d+\])?\s{0,3}[:\uff1a]",
-    re.IGNORECASE,
-)
-_PASSED = re.compile(
-    r"^\W*(?:successful|delivered:|relayed:|expanded:)|delivery status notification \((?:success|relay|expanded)"
-    r"|(?<!un)success\w* (?:mail )?deliver|deliver\w* (?:was |report:? )?(?<!un)success",
-    re.IGNORECASE,
-)
-"""Subjects of reports of success (RFC 3461 §4.1)."""
-_CLEAR = 4
-"""What a mention needs in a mail that no mail system sent, and that brings no copy of ours."""
 _FORWARDED = re.compile(r"\s{0,4}(?:fwd?|wg|tr|rv|enc)\s{0,3}:", re.IGNORECASE)
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,250}>")
 
@@ -114,7 +102,7 @@ def _groups(mail: Incoming) -> list[StatusGroup]:
     for part in mail.parts:
         if part.is_status and (found := read_groups(part)):
             return found
-    if _REPLIED.match(mail.subject) or (mail.is_of_list and not mail.is_named_system):
+    if is_reply(mail) or (mail.is_of_list and not mail.is_named_system):
         return []
     # A report somebody forwarded to us is one still; somebody's mail about a report is not.
     is_somebodys = mail.is_of_thread and not _FORWARDED.match(mail.subject)
@@ -165,31 +153,9 @@ def _only_recipient(mail: Incoming) -> str | None:
     )
 
 
-def _may_be_bounce(mail: Incoming) -> bool:
-    """Whether a mail without machine-readable fields is a mail system's report, not a person's mail about one."""
-    if _REPLIED.match(mail.subject) and not mail.is_from_system:
-        return False
-    if _PASSED.search(mail.subject) or mail.is_notice or (mail.is_of_list and not mail.is_named_system):
-        return False
-    says_so = has_sign("opening", mail.text)
-    if mail.is_named_system:
-        # Of a daemon the shape is enough, in whatever language it speaks.
-        return says_so or mail.has_report_subject or mail.is_daemon
-    if mail.is_from_system:
-        return says_so and (mail.has_report_subject or bool(mail.copy.items))
-    if mail.is_of_thread or has_sign("acknowledges", mail.text):
-        return False
-    return says_so and mail.begins_like_report and _is_about_mail(mail)
-
-
-def _is_about_mail(mail: Incoming) -> bool:
-    """Whether what came back is mail, rather than a parcel or a payment."""
-    return bool(mail.copy.items) or mail.names_code or mail.speaks_of_mail
-
-
 def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
     """Return the recipients a report for people names; nobody where a mail is none."""
-    if not _may_be_bounce(mail):
+    if not may_be_report(mail):
         return ()
     listed = mail.listed
     named = mentions(mail.text, original=(*mail.original_recipients, *listed), own=mail.own_addresses)
@@ -198,25 +164,19 @@ def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
         named = [
             by_name.get(plain(one)) or Mention(address=one, aliases=(), words="", score=0) for one in listed
         ]
-    if not (mail.is_from_system or mail.copy.items or any(one.score >= _CLEAR for one in named)):
-        return ()
-    if named and not (mail.copy.items or mail.names_code) and _are_own(mail, named):
+    if not names_enough(mail, named):
         return ()
     if not named:
         named = [Mention(address=one, aliases=(), words="", score=0) for one in _fallback(mail)]
     return tuple(judged(mail, one.address, one.aliases, None, one.words) for one in named)
 
 
-def _are_own(mail: Incoming, named: list[Mention]) -> bool:
-    """Whether a text names nobody but its reader: a warning of a full mailbox, or bait for a password."""
-    own = {plain(one) for one in mail.own_addresses}
-    return all(plain(one.address) in own for one in named)
-
-
 def _fallback(mail: Incoming) -> list[str]:
-    """Return the recipients of the message where the report names none: only if its copy does."""
+    """Return the recipient where the report labels none: the copy's, or the only address a daemon names."""
     own = {plain(one) for one in mail.own_addresses}
     found = [one for one in mail.original_recipients if plain(one) not in own]
+    if not found and mail.is_daemon:
+        found = [one for one in addresses_in(mail.text) if plain(one) not in own and not is_role(one)]
     return found if len(found) == 1 else []
 
 

@@ -166,7 +166,8 @@ def ordinary(text: str) -> str:
     text = text[: _TEXT * 2]
     if "@" in text:
         text = _NAMED.sub("@", text)
-    text = text.replace("\u2019", "'")
+    # AT&T and others join the words of a reply by underscores.
+    text = text.replace("\u2019", "'").replace("_", " ")
     return _CONTINUED.sub(" ", _SPACE.sub(" ", text)).strip().lower()[:_TEXT]
 
 

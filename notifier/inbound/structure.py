@@ -21,6 +21,8 @@ TEXT = 1 << 16
 """Characters read of one part."""
 _PARTS = 40
 _DEPTH = 6
+_SPACED = 20
+"""Of base64 less than every so many-th byte is a blank."""
 _FIELDS = 300
 _VALUE = 4096
 _HEADER_BYTES = 1 << 16
@@ -28,6 +30,8 @@ _HEADER_BYTES = 1 << 16
 # The look behind keeps a mail of bare CRs from being searched anew at each of them.
 _LINE_END = re.compile(rb"(?<!\r)\r+\n|\r")
 _FIELD = re.compile(r"([!-9;-~]{1,80})[ \t]*:[ \t]?(.*)", re.DOTALL)
+_FIELD_OF_MAIL = re.compile(rb"[A-Za-z][A-Za-z0-9-]{1,60}:")
+_FIELD_OF_PART = re.compile(rb"(?:content-|mime-|x-)[a-z0-9-]{1,60}:", re.IGNORECASE)
 _PARAMETER = re.compile(r';\s*([\w*-]{1,40})\s*=\s*(?:"([^"]{0,300})"|([^\s;"]{1,300}))')
 _TAG = re.compile(r"<(?![^<>\s@]{1,200}@[^<>\s]{1,200}>)[^<>]{0,2000}>")
 _BREAK = re.compile(r"<(?:br|/p|/div|/tr|/td|/li|/h\d|p|tr|div)\b[^<>]{0,500}>", re.IGNORECASE)
@@ -142,7 +146,9 @@ def _part(data: bytes, depth: int, budget: list[int]) -> Part:
     if data.startswith(b"\n"):
         head, body = b"", data[1:]
     else:
-        head, _, body = data.partition(b"\n\n")
+        head, blank, body = data.partition(b"\n\n")
+        if not blank:
+            head, body = _without_blank(data, _FIELD_OF_PART if depth < _DEPTH else _FIELD_OF_MAIL)
     fields = read_fields(head)
     kind, parameters = _content_type(fields.get("content-type"))
     boundary = parameters.get("boundary", "").encode("utf-8", "replace")
@@ -150,6 +156,16 @@ def _part(data: bytes, depth: int, budget: list[int]) -> Part:
     if kind.startswith("multipart/") and boundary and depth > 0:
         children = tuple(_children(body, boundary, depth, budget))
     return Part(fields=fields, body=body, type=kind, parameters=parameters, children=children)
+
+
+def _without_blank(data: bytes, field: re.Pattern[bytes]) -> tuple[bytes, bytes]:
+    """Part header from body where no empty line does: at the first line that is no usual field."""
+    place = 0
+    for line in data[:_HEADER_BYTES].split(b"\n"):
+        if not (field.match(line) or (place and line[:1] in b" \t")):
+            return data[:place], data[place:]
+        place += len(line) + 1
+    return data, b""
 
 
 def _children(body: bytes, boundary: bytes, depth: int, budget: list[int]) -> Iterator[Part]:
@@ -172,6 +188,8 @@ def _decoded_body(body: bytes, fields: Fields) -> bytes:
     if encoding == "quoted-printable":
         return binascii.a2b_qp(body)
     if encoding == "base64":
+        if body.count(b" ") * _SPACED > len(body):
+            return body  # declared, and not done
         compact = re.sub(rb"[^A-Za-z0-9+/]", b"", body)
         try:
             return binascii.a2b_base64(compact[: len(compact) // 4 * 4] + _tail(compact))
@@ -189,7 +207,9 @@ def _as_text(body: bytes, charset: str) -> str:
     first = "utf-8"
     if any(mark in body for mark in _ISO_2022_JP):
         first = "iso-2022-jp"
-    elif charset.lower().startswith(("iso-2022", "hz", "utf-16", "utf-7")):
+    elif charset.lower().startswith(("iso-2022", "hz", "utf-7")) or (
+        charset.lower().startswith("utf-16") and b"\0" in body
+    ):
         first = charset
     if charset.lower().replace("-", "_") in _NO_CHARSETS:
         charset = "latin-1"

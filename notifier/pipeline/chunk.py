@@ -13,6 +13,7 @@ import psycopg
 
 from notifier.broker.wakeups import WakeUp
 from notifier.channels.base import Channel
+from notifier.delivery.endpoints import HAS_ENDPOINTS, of_endpoint
 from notifier.delivery.outcome import GiveUp, Next, PauseFlow, before_try, is_too_fast, is_unwell
 from notifier.errors import (
     Fault,
@@ -200,7 +201,9 @@ class Chunk:
             accepted = self.place.open_session.send(one.prepared)
         except Exception as error:  # noqa: BLE001 - an adapter's own mistake: it may have been sent
             failure = error if isinstance(error, SendError) else self._dropped(error)
-            if failure.reply.phase in _BEFORE_MAIL:
+            if self.adapter.name in HAS_ENDPOINTS:
+                failure = of_endpoint(failure)
+            elif failure.reply.phase in _BEFORE_MAIL:
                 tried = self._try(job, started)
                 self.tools.insisting(lambda: self._rest_anew([one, *rest], failure, tried))
                 return False
@@ -233,10 +236,11 @@ class Chunk:
     def _slow_down(self, connection: Connection, job: Job, failure: SendError, rest: list[Composed]) -> None:
         """Let the flow rest of which a message was refused for its rate; give the others of it back at once."""
         claim = job.claim
-        self.is_resting |= self.claimer.slow_down(connection, claim, failure)
         same = [one for one in rest if _is_same(one.job.claim, claim)]
         rest[:] = [one for one in rest if not _is_same(one.job.claim, claim)]
+        # First: should the domain get a flow of its own, they join it.
         work.release(connection, _claims(same))
+        self.is_resting |= self.claimer.slow_down(connection, claim, failure)
 
     def _dropped(self, error: Exception) -> OutcomeUnknown:
         """Close a session that failed in a way nobody knows; the message may have arrived."""
@@ -252,10 +256,9 @@ class Chunk:
     def _is_away(self, connection: Connection, failure: SendError, rest: Sequence[Composed]) -> bool:
         """Let a relay rest that was cut or hung within a session, or is unwell: the next message would fare alike."""
         is_cut = failure.fault is Fault.NETWORK and failure.reply.phase is not Phase.LOCAL
-        # Where each recipient is a service of its own, one that is down says nothing of the others.
-        is_unwell_ = is_unwell(failure) and self.adapter.name in {ChannelName.EMAIL, ChannelName.SMS}
-        self.unwell += is_unwell_
-        if not is_cut and not (is_unwell_ and (self.failures or self.unwell >= _IN_A_ROW or not rest)):
+        is_ill = is_unwell(failure) and self.adapter.name not in HAS_ENDPOINTS
+        self.unwell += is_ill
+        if not is_cut and not (is_ill and (self.failures or self.unwell >= _IN_A_ROW or not rest)):
             return False
         self._pause(connection, failure, self._rest_seconds())
         return True
@@ -302,6 +305,13 @@ class Chunk:
         tried: Try | None = None,
     ) -> None:
         """Let the relay rest, longer each time; note on the first message why, if it is still ours."""
+        if failure.fault is Fault.RATE and not self.failures and self.place.is_one_too_many():
+            # It takes mail by the sessions that are open, and these go on.
+            self.is_resting = True
+            work.release(connection, _claims(unsent))
+            self.report.counts["released"] += len(unsent)
+            log.info("deliver.crowded", relay=self.relay, code=failure.reply.code)
+            return
         first, now = unsent[0].job, self.tools.clock.now()
         seconds = self._rest_seconds()
         if isinstance(failure, PermanentFailure) or failure.fault in {Fault.CREDENTIALS, Fault.TLS}:

@@ -29,6 +29,8 @@ class Claimer:
     lease: timedelta
     standing: Standing | None
     """What is known against flows; None: to be read again."""
+    has_endpoints: bool = False
+    """Each recipient is a service of its own."""
     _waiting: set[str] = field(default_factory=set)
     """Destinations that rest, or whose tokens are used up."""
     _went: set[str] = field(default_factory=set)
@@ -65,7 +67,9 @@ class Claimer:
 
     def slow_down(self, connection: Connection, claim: Claim, failure: SendError) -> bool:
         """Let the flow rest of which a message was refused for its rate; True where that is the whole relay."""
-        slowed = self.throttling.refused(connection, self._known, self.relay, claim, failure)
+        slowed = self.throttling.refused(
+            connection, self._known, self.relay, claim, failure, has_endpoints=self.has_endpoints
+        )
         self._waiting.add(slowed)
         self._went.discard(claim.destination)
         self.standing = None

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 
 from notifier.broker.wakeups import WakeUp
+from notifier.delivery.endpoints import HAS_ENDPOINTS
 from notifier.logs import get_logger
 from notifier.messages import ChannelName
 from notifier.pipeline.chunk import Chunk
@@ -49,7 +50,8 @@ class Deliver:
                     failures = standing.relays.get(relay, _UNTRIED)[1]
                     others = relay != awake[-1]
                     lease = tools.tuning.claim_lease
-                    claimer = Claimer(relay, tools.throttling, self._turns, lease, standing)
+                    has_endpoints = channel in HAS_ENDPOINTS
+                    claimer = Claimer(relay, tools.throttling, self._turns, lease, standing, has_endpoints)
                     chunk = Chunk(
                         tools,
                         self.settler,

@@ -121,7 +121,7 @@ def _judge_policy(name: str, domain: str, found: Mapping[str, Any], *, is_signed
 
 
 def check_mx(domain: str, resolver: dns.resolver.Resolver) -> Check:
-    """Say whether bounces to the envelope's domain arrive anywhere."""
+    """Say whether mails to a domain arrive anywhere: bounces, or wishes to unsubscribe."""
     name = f"MX {domain}"
     mend = f"publish an MX record for {domain} that leads to `notifier mail-in` or your mail server"
     try:
@@ -130,7 +130,7 @@ def check_mx(domain: str, resolver: dns.resolver.Resolver) -> Check:
     except NoAnswer:
         return _unanswered(name)
     if not hosts:
-        return fail(name, "no MX record: bounces are lost, and some servers refuse our mail", mend)
+        return fail(name, "no MX record: what comes back is lost, and some servers refuse our mail", mend)
     if hosts == [""]:
         return fail(name, "a null MX (RFC 7505): it says that this domain takes no mail", mend)
     try:

@@ -4,6 +4,7 @@ Sessions are kept open between chunks; a relay that hangs holds only its own ses
 """
 
 import threading
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from uuid import UUID
@@ -13,6 +14,9 @@ from notifier.decisions import ChannelStep
 from notifier.events import Urgency
 from notifier.messages import ChannelName
 from notifier.pipeline.routing import Movable, Routing, Way
+
+_FEWER_SECONDS = 60.0
+"""How long to keep to the sessions a relay admits."""
 
 
 class Flows:
@@ -77,15 +81,13 @@ class Flows:
     def place(self, relay: str) -> Iterator["Place | None"]:
         """Lend one of the relay's places, or None when all are taken."""
         pool = self._pools[relay]
-        if not pool.places.acquire(blocking=False):
-            yield None
-            return
-        place = Place(pool)
+        place = pool.lend()
         try:
             yield place
         finally:
-            place.leave()
-            pool.places.release()
+            if place is not None:
+                place.leave()
+                pool.take_back(place)
 
     def close(self) -> None:
         """Close all idle sessions."""
@@ -122,6 +124,18 @@ class Place:
             raise AssertionError("session() comes first")
         return self._session
 
+    @property
+    def is_open(self) -> bool:
+        """Say whether there is a session."""
+        return self._session is not None
+
+    def is_one_too_many(self) -> bool:
+        """Say whether a session that was refused for its rate was one too many: others are open.
+
+        There will be no more than those for a minute.
+        """
+        return self._pool.keep_to_others(self)
+
     def drop(self) -> None:
         """Close a session that behaved in a way nobody knows."""
         if self._session is not None:
@@ -138,9 +152,30 @@ class Place:
 class _SessionPool:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
-        self.places = threading.Semaphore(channel.connections)
+        self._held: set[Place] = set()
         self._idle: list[Session] = []
         self._lock = threading.Lock()
+        self._most, self._until = channel.connections, 0.0
+
+    def lend(self) -> Place | None:
+        with self._lock:
+            most = self._most if time.monotonic() < self._until else self.channel.connections
+            if len(self._held) >= most:
+                return None
+            place = Place(self)
+            self._held.add(place)
+            return place
+
+    def take_back(self, place: Place) -> None:
+        with self._lock:
+            self._held.discard(place)
+
+    def keep_to_others(self, place: Place) -> bool:
+        with self._lock:
+            others = len(self._idle) + sum(one.is_open for one in self._held if one is not place)
+            if others:
+                self._most, self._until = others, time.monotonic() + _FEWER_SECONDS
+            return others > 0
 
     def idle(self) -> Session | None:
         with self._lock:

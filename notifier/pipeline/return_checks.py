@@ -3,14 +3,17 @@
 Opens a connection and closes it; hands nothing over.
 """
 
+import base64
+import hmac
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 
 import psycopg
 
 from notifier.clock import Clock
+from notifier.crypto import Keyring
 from notifier.crypto.server_certificate import ServerCertificate
 from notifier.errors import ConfigError, NotifierError
 from notifier.pipeline.checks import Check, fail, ok, said, warn
@@ -50,6 +53,19 @@ def check_listener(mail_in: MailIn) -> Check:
     if mail_in.protocol == "smtp":
         return ok("mail-in", f"{place} greets, SMTP")
     return ok("mail-in", f"{place} greets, LMTP")
+
+
+def check_key(mail_in: MailIn, keyring: Callable[[], Keyring]) -> Check:
+    """The listener's key is the one return paths are made with; with another it refuses all that comes back."""
+    name, mend = "mail-in key", "copy what `notifier keys return-path` prints into mail_in.key"
+    given = mail_in.key.get_secret_value() if mail_in.key is not None else ""
+    try:
+        ours = base64.b64encode(keyring().return_path_key).decode()
+    except (NotifierError, psycopg.Error) as error:
+        return warn(name, f"not compared: {said(error)}", "see the checks of database and keyring")
+    if not hmac.compare_digest(ours.encode(), given.encode()):
+        return fail(name, "is not the key return paths are made with: every bounce is refused", mend)
+    return ok(name, "is the one return paths are made with")
 
 
 def check_certificate(mail_in: MailIn, clock: Clock) -> Iterator[Check]:

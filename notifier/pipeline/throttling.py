@@ -116,7 +116,14 @@ class Throttling:
         self._recent[relay, destination] = (since, count + 1, before)
 
     def refused(
-        self, connection: Connection, known: Standing | None, relay: str, claim: Claim, failure: SendError
+        self,
+        connection: Connection,
+        known: Standing | None,
+        relay: str,
+        claim: Claim,
+        failure: SendError,
+        *,
+        has_endpoints: bool = False,
     ) -> str:
         """Slow the flow of a message down that was refused for its rate; return its destination.
 
@@ -124,13 +131,14 @@ class Throttling:
         """
         hint = failure.retry_after if isinstance(failure, TemporaryFailure) else None
         is_all = failure.reply.phase in _ABOUT_THE_RELAY or failure.reason == QUOTA
-        destination = WHOLE_RELAY if is_all else claim.destination
+        destination = WHOLE_RELAY if is_all and not has_endpoints else claim.destination
         is_small = destination == OTHER and claim.domain is not None
         if is_small and claim.domain is not None:
             destination = own_group(claim.domain)
         slowed, rate, span = throttles.refuse(
             connection, (relay, destination), observed=self._observed(relay, destination, claim.destination),
             hint=hint, reason=failure.reason, known=known.throttles if known else None,
+            is_alone=has_endpoints,
         )  # fmt: skip
         log.warning(
             "deliver.throttled", relay=relay, destination=slowed, rate=round(rate, 2),

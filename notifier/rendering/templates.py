@@ -131,7 +131,8 @@ class Templates:
             TemplateError: as :meth:`render`.
         """
         mine, plain = (
-            self._render(name, ChannelName.EMAIL, locale, context, is_inlined=which).html or ""
+            self._render(name, ChannelName.EMAIL, locale, context, is_inlined=which, only=Part.HTML).html
+            or ""
             for which in (True, False)
         )
         return differences(mine, plain)
@@ -143,10 +144,13 @@ class Templates:
             raise TemplateError(f"there is no such template{hint}", template=name)
 
     def _render(
-        self, name: str, channel: ChannelName, locale: str, context: Mapping[str, Json], *, is_inlined: bool
-    ) -> Rendered:
+        self, name: str, channel: ChannelName, locale: str, context: Mapping[str, Json],
+        *, is_inlined: bool, only: Part | None = None,
+    ) -> Rendered:  # fmt: skip
         self._require(name)
         parts, spoken = self.sources.choose(name, channel, locale)
+        if only is not None:
+            parts = {part: path for part, path in parts.items() if part is only}
         values = contract(context, self._defaults, spoken)
         values["say"] = self._words.get(values["language"]) or self._words.get(self.default_locale, {})
         edition = self._edition(values) if is_inlined else self._general

@@ -74,6 +74,7 @@ def refuse(
     hint: timedelta | None,
     reason: str,
     known: Mapping[Flow, Throttle] | None = None,
+    is_alone: bool = False,
 ) -> tuple[str, float, timedelta]:
     """Note that a flow was refused for its rate.
 
@@ -86,6 +87,7 @@ def refuse(
         hint: How long the other side asked to wait.
         reason: For people.
         known: What was known when the message was claimed.
+        is_alone: It says nothing of the relay's other flows.
 
     Returns:
         The destination that was slowed down, which is the whole relay where many were refused at a time, or it takes
@@ -93,7 +95,7 @@ def refuse(
     """
     relay, destination = flow
     with connection.transaction():
-        if destination != WHOLE_RELAY and _is_of_all(connection, relay, destination):
+        if destination != WHOLE_RELAY and not is_alone and _is_of_all(connection, relay, destination):
             destination = WHOLE_RELAY
         before = connection.execute(
             """SELECT rate, step, refusals, until > now(), refused_at FROM throttle

@@ -73,7 +73,9 @@ class _Pages:
 
     def answer(self, request: Request, text: str, wanted: Wanted | None) -> HTMLResponse:
         client, view = request.client.host if request.client is not None else "", None
-        if not self._throttle.is_open(client):
+        is_open = self._throttle.is_open(client)
+        # Who guesses behind the same proxy, or at the same provider, must keep nobody from unsubscribing.
+        if not is_open and not (wanted is not None and wanted.is_one_click):
             state = State.TOO_MANY
         else:
             try:
@@ -84,6 +86,7 @@ class _Pages:
                 state = State.AWAY
             if state is State.UNKNOWN:
                 self._throttle.count(client)
+                state = State.UNKNOWN if is_open else State.TOO_MANY
         retry = {"retry-after": "60"} if state in (State.TOO_MANY, State.AWAY) else {}
         shown = page(
             state,

@@ -1,6 +1,7 @@
 """Whatever the bytes: reading a mail ends, in time, with an answer."""
 
 import time
+from base64 import b64encode
 from datetime import UTC, datetime
 
 import pytest
@@ -30,6 +31,7 @@ HOSTILE = {
     "codes": SYSTEM + b"<a@b.example>: " + b"550-5.1.1 x\n" * 80_000,
     "JSON without end": b"From: no-reply@sns.example\n\n" + b'{"a":' * 100_000,
     "encoded words": b"From: mailer-daemon@x.example\nSubject: " + b"=?utf-8?q?" * 60_000 + b"\n\nx",
+    "twenty-five megabytes in one line": SYSTEM + b"<a@b.example>: 550 no such user\n" + b"x" * 25_000_000,
     "ten megabytes": SYSTEM + b"Lorem ipsum dolor sit amet\n" * 400_000,
     "groups": b"Content-Type: multipart/report; boundary=x\n\n--x\nContent-Type: message/delivery-status\n\n"
     + b"Final-Recipient: rfc822; a@b.example\nAction: failed\nStatus: 5.1.1\n\n" * 20_000,
@@ -52,6 +54,41 @@ def test_hostile_mails_take_no_longer_than_a_blink(mail: bytes) -> None:
 
     assert time.process_time() - started < 0.5
     assert len(report.recipients) <= 100
+
+
+LINE = b"<jo@receiver.example>: host mx said: 550 5.1.1 user unknown\n"
+HEAD = SYSTEM.rstrip(b"\n") + b"\n"
+DAMAGED = {
+    "no content type": SYSTEM + LINE,
+    "no empty line behind the header": HEAD + LINE,
+    "UTF-16 declared, ASCII sent": HEAD + b"Content-Type: text/plain; charset=utf-16\n\n" + LINE,
+    "a charset nobody knows": HEAD + b"Content-Type: text/plain; charset=x-none\n\n" + LINE,
+    "base64": HEAD + b"Content-Transfer-Encoding: base64\n\n" + b64encode(LINE),
+    "base64, cut off": HEAD + b"Content-Transfer-Encoding: base64\n\n" + b64encode(LINE)[:-3],
+    "base64 declared, text sent": HEAD + b"Content-Transfer-Encoding: base64\n\n" + LINE,
+    "quoted-printable, broken": HEAD
+    + b"Content-Transfer-Encoding: quoted-printable\n\n"
+    + LINE.replace(b": host", b"=: host"),
+    "HTML only": HEAD
+    + b"Content-Type: text/html\n\n<p>Not delivered to jo&#64;receiver.example:</p><p>550 5.1.1 user unknown</p>",
+    "a boundary that never comes": HEAD + b"Content-Type: multipart/report; boundary=x\n\n" + LINE,
+    "line ends of all kinds": SYSTEM.replace(b"\n", b"\r\n") + LINE.replace(b"\n", b"\r") + b"\r\n",
+    "a byte order mark": b"\xef\xbb\xbf" + SYSTEM + LINE,
+    "a returned message of ten megabytes": SYSTEM
+    + LINE
+    + b"--- Below this line is a copy of the message.\n"
+    + b"y\n" * 5_000_000,
+}
+
+
+@pytest.mark.parametrize("mail", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_report_still_says_whom_it_is_about(mail: bytes) -> None:
+    """What a relay, a gateway or a careless program did to it."""
+    report = read_report(mail, received_at=NOW)
+
+    assert [(one.address, one.reason) for one in report.recipients] == [
+        ("jo@receiver.example", "userunknown")
+    ]
 
 
 @given(data=st.binary(max_size=2000))

@@ -3,25 +3,15 @@
 Knows no provider's mischief; the tests of each kind of provider do.
 """
 
-import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
 from email import message_from_bytes
 from typing import Any
-from uuid import uuid4
 
-import psycopg
-from psycopg import sql
-
-from notifier.catalog import Catalog
-from notifier.embedded.postgres import PostgresServer
 from notifier.messages import ChannelName
 from notifier.reports.histories import Histories
 from notifier.reports.history import MessageHistory
 from notifier.reports.naming import Kind, Named
-from notifier.rules.ruleset import RuleSet
 from tests.contracts.smtp_server import SmtpServer
-from tests.services import ROOT, Flow, MakeFlow
+from tests.services import Flow, MakeFlow
 
 TEAMS = ("operators", "on-call", "returns-staff", "sales", "helpdesk")
 PHASES = ("connect_timeout", "login_timeout", "command_timeout", "data_timeout", "dot_timeout")
@@ -33,52 +23,10 @@ Story = tuple[MessageHistory, ...]
 """The messages of one notification, the fallbacks behind the first."""
 
 
-_TABLES = """SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
-             AND relkind IN ('r', 'p') AND NOT relispartition
-             AND relname NOT IN ('alembic_version', 'tenant', 'keyring')"""
-
-
-@contextmanager
-def one_database(server: PostgresServer, template: str) -> Iterator[str]:
-    """Make a database for all tests of a module: one for each of so many would take longer than they do."""
-    server.start()  # a fault test may have left it down
-    name = f"test_{uuid4().hex}"
-    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-    with psycopg.connect(server.url(), autocommit=True) as connection:
-        connection.execute(create)
-    yield server.url(name)
-    server.start()
-    with psycopg.connect(server.url(), autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def emptied(url: str) -> str:
-    """Return the database as new."""
-    with psycopg.connect(url) as connection:
-        for (table,) in connection.execute(_TABLES).fetchall():
-            connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
-    return url
-
-
-@functools.cache
-def shipped_catalog() -> Catalog:
-    """Return the shipped event types: immutable, and as slow to read as a test is to run."""
-    return Catalog.load(ROOT / "config" / "events")
-
-
-@functools.cache
-def shipped_rules() -> RuleSet:
-    """Return the shipped rules, likewise."""
-    types = [entry.type for entry in shipped_catalog()]
-    return RuleSet.load(ROOT / "config" / "rules", types=types, lists=list(TEAMS), templates=None)
-
-
 def notifier_with(make_flow: MakeFlow, *, on_call: list[dict[str, str]], **settings: Any) -> Flow:
     """Make a notifier with the shipped types and rules, and with these people on call."""
     lists = {team: [f"{team}@notifier.example"] for team in TEAMS}
-    flow = make_flow(lists={**lists, "on-call": on_call}, **settings)
-    vars(flow.services).update(catalog=shipped_catalog(), rules=shipped_rules())
-    return flow
+    return make_flow(lists={**lists, "on-call": on_call}, **settings)
 
 
 def smtp_relay(port: int, **settings: object) -> dict[str, object]:

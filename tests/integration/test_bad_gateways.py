@@ -6,11 +6,9 @@ Two people are on call and are texted first; the operators get a mail about the 
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
-from notifier.embedded.postgres import PostgresServer
 from notifier.events import Urgency
 from notifier.messages import ChannelName
 from notifier.reports.history import MessageHistory
@@ -20,11 +18,9 @@ from tests.integration.stories import (
     HURRY,
     PATIENCE,
     Story,
-    emptied,
     go_on,
     hit_and_others,
     notifier_with,
-    one_database,
     stories,
 )
 from tests.services import Flow, MakeFlow
@@ -33,19 +29,6 @@ pytestmark = pytest.mark.servers
 
 ANN, BEN = "+4930123401", "+4930123402"
 ON_CALL = [{"email": "ann@notifier.example", "phone": ANN}, {"email": "ben@notifier.example", "phone": BEN}]
-
-
-@pytest.fixture(scope="module")
-def database(postgres_server: PostgresServer, database_template: str) -> Iterator[str]:
-    """The database of this module."""
-    with one_database(postgres_server, database_template) as url:
-        yield url
-
-
-@pytest.fixture
-def database_url(database: str) -> str:
-    """The same for each test, emptied."""
-    return emptied(database)
 
 
 def gateway(make_flow: MakeFlow, sms: SmsServer, *, attempts: int = 40, **changes: object) -> Flow:

@@ -2,7 +2,6 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from notifier.embedded.postgres import PostgresServer
 from notifier.events import Urgency
 from notifier.messages import ChannelName
 from notifier.reports.timeline import tried
@@ -18,10 +16,8 @@ from tests.command import CUSTOMER, command, shipped
 from tests.contracts.smtp_server import Say
 from tests.integration.stories import (
     Story,
-    emptied,
     hit_and_others,
     notifier_with,
-    one_database,
     smtp_relay,
     stories,
 )
@@ -66,19 +62,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "unknown-urgency": ({"urgency": "now"}, "urgency", "must be one of urgent, normal, bulk"),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def database(postgres_server: PostgresServer, database_template: str) -> Iterator[str]:
-    """The database of this module."""
-    with one_database(postgres_server, database_template) as url:
-        yield url
-
-
-@pytest.fixture
-def database_url(database: str) -> str:
-    """The same for each test, emptied."""
-    return emptied(database)
 
 
 @pytest.fixture

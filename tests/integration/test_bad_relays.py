@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from notifier.embedded.postgres import PostgresServer
 from notifier.events import LANES, Urgency
 from notifier.messages import ChannelName
 from notifier.reports.history import MessageHistory
@@ -28,12 +27,10 @@ from tests.contracts.smtp_server import Act, At, Close, Hang, Reset, Say, SmtpSe
 from tests.integration.stories import (
     HURRY,
     Story,
-    emptied,
     go_on,
     hit_and_others,
     message_ids,
     notifier_with,
-    one_database,
     smtp_relay,
     stories,
 )
@@ -69,19 +66,6 @@ class Scene:
     def after(self, flow: Flow, act: Act) -> Flow:
         """Return the notifier that goes on: a hurried one could lose its patience with a good relay."""
         return self.make() if isinstance(act, Hang) else flow
-
-
-@pytest.fixture(scope="module")
-def database(postgres_server: PostgresServer, database_template: str) -> Iterator[str]:
-    """The database of this module."""
-    with one_database(postgres_server, database_template) as url:
-        yield url
-
-
-@pytest.fixture
-def database_url(database: str) -> str:
-    """The same for each test, emptied."""
-    return emptied(database)
 
 
 @pytest.fixture(scope="module")

@@ -166,6 +166,35 @@ def test_where_all_is_urgent_a_relay_is_tried_after_a_minute(two: Flow) -> None:
     assert waits_for(two) == ["backup", "main", "backup"]
 
 
+def test_a_relay_that_admits_so_many_sessions_gets_no_more_and_goes_on(two: Flow, smtp: SmtpServer) -> None:
+    """One too many is no failure of the relay: those that are open take the mail."""
+    orders(two, 1)
+    send(two)
+    orders(two, 2)
+    smtp.always(At.GREETING, Say("421 4.7.0 too many concurrent SMTP connections", then_close=True))
+
+    with two.services.flows.place("main") as held:
+        assert held is not None
+        held.session()
+        assert send(two) == {"released": 1}
+        assert two.query("SELECT relay FROM relay_pause") == []
+        assert two.query("SELECT attempt, state FROM work") == [(0, 0)]
+        with two.services.flows.place("main") as more:
+            assert more is None
+
+    assert send(two) == {"sent": 1}
+
+
+def test_a_relay_that_admits_no_session_at_all_rests(two: Flow, smtp: SmtpServer) -> None:
+    """There is none that could go on."""
+    orders(two, 1)
+    smtp.always(At.GREETING, Say("421 4.7.0 too many concurrent SMTP connections", then_close=True))
+
+    send(two)
+
+    assert two.query("SELECT relay FROM relay_pause") == [("main",)]
+
+
 def failure(
     kind: type[SendError], phase: Phase, fault: Fault = Fault.PROVIDER, reason: str = "provider"
 ) -> SendError:

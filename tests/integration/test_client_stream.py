@@ -1,5 +1,6 @@
 """The client on the intake streams: lanes, chunks, cuts, limits, the disk."""
 
+import asyncio
 import json
 import re
 import sys
@@ -150,6 +151,30 @@ def test_many_keep_their_order_within_a_lane_and_give_receipts(client: Client, s
     assert [stored.id for stored in entries(store, "urgent")] == [f"e-{n}" for n in range(0, 1_300, 3)]
     assert [stored.id for stored in entries(store, "bulk")] == [f"e-{n}" for n in range(1_300) if n % 3]
     assert {receipt.id for receipt in receipts} == {f"e-{n}" for n in range(1_300)}
+
+
+def test_an_asynchronous_program_hands_over_beside_its_loop(redis_url: str, store: redis.Redis) -> None:
+    """One client for many tasks at once, and the loop goes on (complaint 18, anymail#306)."""
+    turns = 0
+
+    async def enqueue_all(client: Client) -> None:
+        nonlocal turns
+        tasks = [
+            asyncio.ensure_future(
+                asyncio.to_thread(client.enqueue, "order.shipped", subject=f"A-{number}", data={})
+            )
+            for number in range(40)
+        ]
+        while not all(task.done() for task in tasks):
+            turns += 1
+            await asyncio.sleep(0)
+        await asyncio.gather(*tasks)
+
+    with Client(redis_url, source="shop") as client:
+        asyncio.run(enqueue_all(client))
+
+    assert sorted(one.subject for one in entries(store)) == sorted(f"A-{number}" for number in range(40))
+    assert turns > 1
 
 
 def test_everything_before_a_refused_event_is_accepted(client: Client, store: redis.Redis) -> None:

@@ -248,14 +248,18 @@ def test_the_settings_say_what_is_looked_up() -> None:
     """From, envelope and the relays' addresses."""
     with DnsServer(GOOD) as server:
         mail = Mail.model_validate(
-            {"sender": "no-reply@shop.test", "sending_addresses": ["192.0.2.1"], "domain": "shop.test"}
-        )
+            {
+                "sender": "no-reply@shop.test", "sending_addresses": ["192.0.2.1"], "domain": "shop.test",
+                "unsubscribe_domain": "null.test",
+            }
+        )  # fmt: skip
         found = list(check_names(Settings(mail=mail, dns_servers=(server.place,))))
 
     assert {one.name: one.state for one in found} == {
         "SPF shop.test": State.PASS,
         "DMARC shop.test": State.WARN,
         "MX shop.test": State.PASS,
+        "MX null.test": State.FAIL,
         "PTR 192.0.2.1": State.PASS,
     }
 

@@ -1,15 +1,19 @@
 """The doctor notices where nobody hears what comes back."""
 
+import base64
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from pydantic import SecretStr
 
+from notifier.crypto import Keyring
 from notifier.pipeline.checks import State
-from notifier.pipeline.return_checks import check_listener, check_returns
+from notifier.pipeline.return_checks import check_key, check_listener, check_returns
 from notifier.setting_tables import MailIn
+from notifier.store.database import DatabaseUnavailable
 from tests.services import Flow
 
 
@@ -49,6 +53,23 @@ def test_a_listener_that_is_away_fails_with_a_mend() -> None:
 
     assert found.state is State.FAIL
     assert "mail-in serve" in found.mend
+
+
+@pytest.mark.servers
+def test_the_listeners_key_is_to_be_the_rings(flow: Flow) -> None:
+    """With another one it would refuse every bounce; where nobody can compare it is only warned of."""
+    keyring = flow.services.keyring
+    ours = base64.b64encode(keyring.return_path_key).decode()
+
+    def unreachable() -> Keyring:
+        raise DatabaseUnavailable
+
+    found = [check_key(MailIn(key=SecretStr(key)), lambda: keyring) for key in (ours, "AAAA")]
+    found.append(check_key(MailIn(key=SecretStr(ours)), unreachable))
+
+    assert [one.state for one in found] == [State.PASS, State.FAIL, State.WARN]
+    assert "keys return-path" in found[1].mend
+    assert not any(ours in one.detail + one.mend for one in found)
 
 
 @pytest.mark.servers

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +16,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from notifier.ids import uuid7_floor, uuid7_time
 from notifier.pipeline.lifting import Lifter
 from notifier.receipts import BounceClass, ReceiptKind
 from notifier.recipients.suppression import Cause
@@ -326,3 +327,34 @@ def test_threshold_and_duration_are_the_tenants(make_flow: MakeFlow, desk: Repor
 
     assert before == []
     assert tracking.flow.query("SELECT cause, until - since FROM suppression")[0][1].total_seconds() == 3600
+
+
+def test_bounces_of_long_ago_count_no_more(make_flow: MakeFlow, desk: ReportDesk) -> None:
+    """Complaint 8, listmonk#2770: one that lies before the window is forgotten, also without a delivery since."""
+    tracking = Tracking(make_flow(suppression={"soft_bounces": 2, "soft_window": "1m"}), desk)
+    first = tracking.send(subject="S-0")
+    long_ago = uuid7_floor(uuid7_time(first) - timedelta(seconds=61))
+    with tracking.flow.services.database.connection() as connection:
+        connection.execute("UPDATE message SET id = %s WHERE id = %s", [long_ago, first])
+
+    tracking.report(bounced(long_ago, BounceClass.SOFT))
+    soft(tracking, 1, start=1)
+    after_two = tracking.suppressions()
+    soft(tracking, 1, start=2)
+
+    assert after_two == []
+    assert tracking.suppressions() == [("soft_bounces", "*")]
+
+
+def test_who_was_released_starts_anew(tracking: Tracking, run: Run) -> None:
+    """Complaint 14, postal#1973: the next full mailbox is the first again, not the sixth."""
+    soft(tracking, 5)
+    rested = tracking.suppressions()
+    run("suppression", "remove", "--cause", "soft_bounces")
+
+    soft(tracking, 4, start=5)
+    after_four = tracking.suppressions()
+    soft(tracking, 1, start=9)
+
+    assert (rested, after_four) == ([("soft_bounces", "*")], [])
+    assert tracking.suppressions() == [("soft_bounces", "*")]

@@ -1,19 +1,16 @@
 """Messages over providers of the settings, through the whole of the pipeline (S5, B3, O7)."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from notifier.embedded.postgres import PostgresServer
 from notifier.events import LANES
 from notifier.messages import ChannelName
 from tests.contracts import postmark_server, vonage_server, webhook_server
 from tests.contracts.apprise_server import AppriseServer
 from tests.contracts.http_server import Answer
-from tests.integration.stories import emptied, one_database
 from tests.services import ROOT, Flow, MakeFlow
 
 pytestmark = pytest.mark.servers
@@ -26,19 +23,6 @@ rules:
     channels: [CHANNELS]
     reason: it is your gate
 """
-
-
-@pytest.fixture(scope="module")
-def database(postgres_server: PostgresServer, database_template: str) -> Iterator[str]:
-    """The database of this module."""
-    with one_database(postgres_server, database_template) as url:
-        yield url
-
-
-@pytest.fixture
-def database_url(database: str) -> str:
-    """The same for each test, emptied."""
-    return emptied(database)
 
 
 def notifier(make_flow: MakeFlow, folder: Path, channels: str, **settings: Any) -> Flow:

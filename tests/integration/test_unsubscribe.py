@@ -322,7 +322,7 @@ def test_a_link_lives_for_a_year_and_more(stage: Stage, web: httpx.Client) -> No
 
 
 def test_a_forged_link_is_none(stage: Stage, web: httpx.Client) -> None:
-    """In the browser's language; after too many of them nobody is asked any more."""
+    """In the browser's language; after too many no page is shown any more, and a true click still counts."""
     path = path_of(stage.tell("news.made"))
     forged = "/u/" + ("A" if path[3] != "A" else "B") + path[4:]
 
@@ -331,7 +331,9 @@ def test_a_forged_link_is_none(stage: Stage, web: httpx.Client) -> None:
     ]
 
     assert (answers[0].status_code, title(answers[0])) == (404, "Ce lien n\u2019est pas valable")
-    assert answers[-1].status_code == 429
+    assert answers[-1].status_code == web.get(path).status_code == 429
+    assert web.post(path, data=ONE_CLICK).status_code == 200
+    assert stage.flow.services.link_requests.run() == 1
 
 
 def test_a_forged_message_is_not_believed(stage: Stage, web: httpx.Client) -> None:

@@ -1,5 +1,6 @@
 """What a program reads where a command fails: one object with what is known, and the exit code."""
 
+import functools
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 from notifier.cli import cli
 from notifier.cli.failures import as_object, exit_code
 from notifier.cli.group import SECTIONS, load
+from notifier.client import Client
 from notifier.documents import ConfigErrors
 from notifier.errors import (
     ConfigError,
@@ -174,8 +176,11 @@ def test_the_database_away_is_an_object_too(args: list[str]) -> None:
     [("{}", 4, None), ("[]", 3, "data"), ("{", 2, "--data")],
     ids=["away", "no", "usage"],
 )
-def test_what_enqueue_is_refused_is_an_object_too(data: str, code: int, field: str | None) -> None:
+def test_what_enqueue_is_refused_is_an_object_too(
+    monkeypatch: pytest.MonkeyPatch, data: str, code: int, field: str | None
+) -> None:
     """With the code it has without --json; the id goes along, so that the same event can be sent again."""
+    monkeypatch.setattr("notifier.client.command.Client", functools.partial(Client, retry_for=0.2))
     args = ["enqueue", "a.b", "--subject", "s", "--data", data, "--url", "redis://127.0.0.1:1", "--id", "e-1"]
 
     result, text = run(*args, "--json"), run(*args)

@@ -1,5 +1,6 @@
 """What each SMTP reply means: one table of replies as servers write them."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 
 from notifier.delivery.replies import RETRY_AFTER_LIMIT, classify, packaged_rules, retry_after
 from notifier.errors import Fault, PermanentFailure, Phase, Reply, TemporaryFailure
+from notifier.inbound import report as inbound
+from notifier.inbound.reasons import Evidence, ordinary, rules
 
 T, P = TemporaryFailure, PermanentFailure
 
@@ -273,6 +276,32 @@ def test_an_address_that_may_live_is_not(said: str, phase: Phase) -> None:
 
     assert failure is not None
     assert not failure.is_hard
+
+
+@pytest.mark.parametrize(
+    ("said", "is_hard"),
+    [
+        ("550 Requested action not taken: mailbox unavailable", True),
+        ("550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302)", True),
+        ("550 <bob@example.org>: mailbox unavailable", True),
+        ("550 Requested action not taken: mailbox unavailable Failure sending mail. Try again later", False),
+        ("550 Mailbox temporarily unavailable", False),
+        ("550 Mailbox unavailable: 192.0.2.1 is blocked by our policy", False),
+        ("550 5.1.1 User unknown", True),
+        ("550 5.7.27 Sender address has null MX", False),
+        ("550 Account suspended", False),
+    ],
+)
+def test_a_server_s_words_are_as_hard_in_a_reply_as_in_a_mail(said: str, *, is_hard: bool) -> None:
+    """Whether a relay passes the refusal on at once, or sends it back later, the address fares alike."""
+    code, text = int(said[:3]), said[4:]
+    status = next(iter(re.findall(r"^5\.\d+\.\d+", text)), None)
+
+    replied = classify(Reply(phase=Phase.RCPT, code=code, text=text))
+    mailed = rules().reason(Evidence(said=ordinary(said), status=status, code=code, phase=inbound.Phase.RCPT))
+
+    assert replied is not None
+    assert (replied.is_hard, rules().is_hard(mailed, status, code)) == (is_hard, is_hard)
 
 
 def test_every_reason_of_the_rules_has_its_example() -> None:

@@ -1,0 +1,88 @@
+"""Tell a mail system's report for people from what only resembles one: people's mail, notices, reports of success.
+
+Asked of mail without machine-readable fields. Names nobody and decides no reason.
+"""
+
+import re
+
+from notifier.inbound.addresses import plain
+from notifier.inbound.incoming import Incoming
+from notifier.inbound.prose import Mention
+from notifier.inbound.signs import has_sign, pattern
+
+_REPLIED = re.compile(
+    r"^\s{0,4}(?:re|aw|sv|antw|vs|odp|r[eé]f?|回复|答复|回信)\s{0,3}(?:\[\d+\])?\s{0,3}[:\uff1a]",
+    re.IGNORECASE,
+)
+_PASSED = re.compile(
+    r"^\W*(?:successful|delivered:|relayed:|expanded:)|delivery status notification \((?:success|relay|expanded)"
+    r"|(?<!un)success\w* (?:mail )?deliver|deliver\w* (?:was |report:? )?(?<!un)success",
+    re.IGNORECASE,
+)
+"""Subjects of reports of success (RFC 3461 §4.1)."""
+_START = r"^\W{0,4}"
+_CLEAR = 4
+"""What a mention needs in a mail that no mail system sent, and that brings no copy of ours."""
+
+_OWN_LINE = 5
+"""What a mention needs where only a sender's name and the subject speak for a report."""
+
+
+def is_reply(mail: Incoming) -> bool:
+    """Say whether somebody answers, as far as the subject tells."""
+    return _REPLIED.match(mail.subject) is not None
+
+
+def may_be_report(mail: Incoming) -> bool:
+    """Say whether a mail may be a report that something came back, by its sender, subject and words."""
+    if is_reply(mail) and not mail.is_from_system:
+        return False
+    if mail.is_notice or _tells_success(mail) or (mail.is_of_list and not mail.is_named_system):
+        return False
+    says_so = has_sign("opening", mail.text)
+    if mail.is_named_system:
+        # Of a daemon the shape is enough, in whatever language it speaks.
+        return says_so or mail.has_report_subject or mail.is_daemon
+    if mail.is_from_system:
+        return mail.begins_like_report or (says_so and (mail.has_report_subject or bool(mail.copy.items)))
+    return says_so and mail.begins_like_report and not mail.is_of_thread and _is_about_our_mail(mail)
+
+
+def names_enough(mail: Incoming, named: list[Mention]) -> bool:
+    """Say whether a report names its recipients clearly enough for what else speaks for it."""
+    if mail.copy.items or mail.listed:
+        return True
+    best = max((one.score for one in named), default=0)
+    if not mail.is_from_system:
+        return best >= _CLEAR
+    if mail.names_code:
+        return True
+    if named and _are_own(mail, named):
+        return False
+    is_clear = best >= _OWN_LINE or has_sign("your_mail", mail.text)
+    return mail.is_daemon or (mail.has_report_subject and is_clear)
+
+
+def _tells_success(mail: Incoming) -> bool:
+    subject = mail.subject[:500]
+    if _PASSED.search(subject) or pattern("passed_subject", before=_START).search(subject):
+        return True
+    is_failure = mail.names_code or has_sign("failed_text", mail.text)
+    return not is_failure and has_sign("passed_text", mail.text)
+
+
+def _is_about_our_mail(mail: Incoming) -> bool:
+    """Whether what came back is a mail of ours, not a parcel, and no person or desk tells of it."""
+    if has_sign("acknowledges", mail.text):
+        return False
+    if mail.copy.items:
+        return True
+    speaks_of_it = mail.names_code or (mail.speaks_of_mail and has_sign("your_mail", mail.text))
+    is_question = mail.subject.rstrip().endswith("?") and ":" not in mail.subject
+    return speaks_of_it and not is_question and not has_sign("person", mail.text)
+
+
+def _are_own(mail: Incoming, named: list[Mention]) -> bool:
+    """Whether a text names nobody but its reader: a warning of a full mailbox, or bait for a password."""
+    own = {plain(one) for one in mail.own_addresses}
+    return all(plain(one.address) in own for one in named)
