@@ -16,7 +16,8 @@ from notifier.pipeline.flows import Flows
 from notifier.pipeline.jobs import Job, Unopenable, Unready
 from notifier.pipeline.rows import work_row
 from notifier.recipients.resolve import address_on
-from notifier.store import suppressions, work
+from notifier.recipients.suppression import Cause
+from notifier.store import soft_bounces, suppressions, work
 from notifier.store.database import Connection, Database
 from notifier.store.held_back import held_back, reopen
 from notifier.store.jobs import JobRow, load_jobs
@@ -66,7 +67,10 @@ class Lifter:
     def _some(
         self, connection: Connection, tenant: str, chosen: Selection, *, is_retried: bool
     ) -> tuple[list[bytes], int]:
-        found = suppressions.lift_chosen(connection, tenant, chosen, limit=_BATCH)
+        lifted = suppressions.lift_chosen(connection, tenant, chosen, limit=_BATCH)
+        # Else the very next bounce would have the address rest again.
+        soft_bounces.forget(connection, tenant, [one for one, cause in lifted if cause == Cause.SOFT_BOUNCES])
+        found = [address for address, _ in lifted]
         return found, self._queue(connection, tenant, sorted(set(found))) if found and is_retried else 0
 
     def _queue(self, connection: Connection, tenant: str, addresses: Sequence[bytes]) -> int:

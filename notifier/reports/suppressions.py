@@ -39,10 +39,11 @@ def list_suppressions(
     since: datetime | None = None,
     limit: int,
 ) -> list[SuppressionEntry]:
-    """Return what must not be sent, the newest entries first."""
+    """Return what must not be sent, the newest entries first; what is over keeps nothing back and is left out."""
     rows = connection.execute(
         _ENTRIES
-        + """ AND (%s::bytea IS NULL OR address_index = %s) AND (%s::text IS NULL OR cause = %s)
+        + """ AND (until IS NULL OR until > now())
+              AND (%s::bytea IS NULL OR address_index = %s) AND (%s::text IS NULL OR cause = %s)
               AND (%s::timestamptz IS NULL OR since >= %s) ORDER BY since DESC, address_index LIMIT %s""",
         [tenant, address_index, address_index, cause, cause, since, since, limit],
     ).fetchall()

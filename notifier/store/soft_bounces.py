@@ -83,6 +83,13 @@ def earlier(connection: Connection, address: AddressKey, since: datetime) -> lis
     return [Earlier(*row) for row in rows]
 
 
+def forget(connection: Connection, tenant: str, addresses: Iterable[bytes]) -> None:
+    """Count anew from now on: somebody said that these addresses work."""
+    connection.execute(
+        "DELETE FROM soft_bounce WHERE tenant = %s AND address_index = ANY (%s)", [tenant, list(addresses)]
+    )
+
+
 def let_go(connection: Connection) -> int:
     """Delete what is too old to count; return how much."""
     return connection.execute(

@@ -184,16 +184,18 @@ def count_chosen(connection: Connection, tenant: str, chosen: Selection) -> int:
     return int(row[0]) if row else 0
 
 
-def lift_chosen(connection: Connection, tenant: str, chosen: Selection, *, limit: int) -> list[bytes]:
-    """Remove up to so many entries; return the address of each."""
+def lift_chosen(
+    connection: Connection, tenant: str, chosen: Selection, *, limit: int
+) -> list[tuple[bytes, str]]:
+    """Remove up to so many entries; return the address and cause of each."""
     rows = connection.execute(
         f"""DELETE FROM suppression WHERE (tenant, address_index, scope, cause) IN (
               SELECT tenant, address_index, scope, cause FROM suppression WHERE {_CHOSEN}
               ORDER BY address_index, scope, cause LIMIT %(limit)s FOR UPDATE)
-            RETURNING address_index""",
+            RETURNING address_index, cause""",
         {**_values(tenant, chosen), "limit": limit},
     ).fetchall()
-    return [row[0] for row in rows]
+    return [(row[0], row[1]) for row in rows]
 
 
 def _values(tenant: str, chosen: Selection) -> dict[str, object]:

@@ -196,6 +196,18 @@ def test_a_file_that_is_no_list_is_refused(run: Run, tmp_path: Path, text: str) 
     assert "example.org" not in refused.stderr
 
 
+def test_an_entry_that_is_over_is_not_shown(flow: Flow, run: Run) -> None:
+    """It keeps nothing back any more."""
+    run("suppression", "add", CUSTOMER, "--until", "2031-01-01")
+    with flow.services.database.connection() as connection:
+        connection.execute("UPDATE suppression SET until = now()")
+
+    shown, listed = run("suppression", "show", CUSTOMER), run("suppression", "list")
+
+    assert (shown.exit_code, shown.stdout) == (1, "not suppressed\n")
+    assert listed.stdout == "nothing is suppressed\n"
+
+
 def test_an_entry_that_stops_nothing_says_so(run: Run) -> None:
     """A category of which nothing may be refused goes out to who is suppressed for it alone."""
     essential = run("suppression", "add", CUSTOMER, "--scope", "account")

@@ -344,3 +344,17 @@ def test_bounces_of_long_ago_count_no_more(make_flow: MakeFlow, desk: ReportDesk
 
     assert after_two == []
     assert tracking.suppressions() == [("soft_bounces", "*")]
+
+
+def test_who_was_released_starts_anew(tracking: Tracking, run: Run) -> None:
+    """Complaint 14, postal#1973: the next full mailbox is the first again, not the sixth."""
+    soft(tracking, 5)
+    rested = tracking.suppressions()
+    run("suppression", "remove", "--cause", "soft_bounces")
+
+    soft(tracking, 4, start=5)
+    after_four = tracking.suppressions()
+    soft(tracking, 1, start=9)
+
+    assert (rested, after_four) == ([("soft_bounces", "*")], [])
+    assert tracking.suppressions() == [("soft_bounces", "*")]
