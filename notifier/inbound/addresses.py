@@ -17,9 +17,9 @@ _ROLES = frozenset(
     }
 )  # fmt: skip
 _MAIL_SYSTEM = re.compile(
-    r"mailer[-_.]?daemon|mail[-_.]?daemon|post[-_.]?master|mail delivery|mail ?system|mail (?:administrator|server)"
-    r"|delivery (?:sub)?system|mailsubsystem|system administrator|message delivery|mail transfer"
-    r"|bounce(?!handler)|\bmta\b|undeliver|internet mail delivery|microsoft ?exchange|e-?mail security"
+    r"mailer[-_.]?daemon|mail[-_.]?daemon|\bmdaemon|post[-_.]?master|mail delivery|mail ?system"
+    r"|mail (?:administrator|server)|delivery (?:sub)?system|mailsubsystem|system administrator|message delivery"
+    r"|mail transfer|bounce(?!handler)|\bmta\b|undeliver|internet mail delivery|microsoft ?exchange|e-?mail security"
     r"|syst[eè]me? de messagerie|administrateur syst|systemadministrator|administrador del? sistema",
     re.IGNORECASE,
 )

@@ -31,11 +31,13 @@ _EXPANDED = re.compile(
 _BEHIND = re.compile(
     r"^[>\"')\]]{0,3}\s{0,4}(?:[:;,]|\.\.\.|$|\(|-{1,2}\s|=>|\bwas\b|\bon\b|\bis\b|\bhas\b|\t|<)"
 )
+_GENERATED = re.compile(r"\s{1,20}(?:generated|expanded|forwarded) (?:by|from) <?", re.IGNORECASE)
 _PROGRAM = re.compile(r"[ \t]{0,20}(?:(?:pipe|save) to )?[<\"']{0,2}[|/:]\S?")
 _LEAD = re.compile(r"[\W_]{0,12}")
 _TO = re.compile(r"\W{0,12}(?:to|for|an|para|à)\W{0,12}", re.IGNORECASE)
 _NAME = re.compile(r"\s{0,20}(?:[^\s:.,;@]{1,30}[ \t,]{1,2}){1,4}[(<\[][ \t]{0,2}(?:mailto:)?")
 _TYPE = re.compile(r"\b(?:smtp|mailto|rfc822|internet)[:;][ \t]{0,2}$", re.IGNORECASE)
+_COLON = re.compile(r"[:\uff1a]\s{0,4}[<\"'(\[]{0,3}$")
 _COMMAND = re.compile(r"rcpt to:?\s{0,3}<?$", re.IGNORECASE)
 
 _BEGINS, _LABELLED, _ANSWERED, _COMMANDED, _SPOKEN, _SENT_TO, _INLINE = 5, 5, 4, 4, 4, 3, 2
@@ -166,7 +168,9 @@ def mentions(text: str, *, original: tuple[str, ...], own: tuple[str, ...]) -> l
 
 
 def _is_alias(line: str, start: int, before: str) -> bool:
-    """Whether an address stands in a bracket that says where the recipient came from."""
+    """Whether an address stands in a bracket, or on a line, that says where the recipient came from."""
+    if _GENERATED.fullmatch(line[:start]):
+        return True
     lead = (before[-60:] + " " + line[:start])[-80:]
     return (
         re.search(r"\((?:expanded|generated|forwarded|redirected) (?:from|to|by)[:\s]\s{0,12}<?$", lead)
@@ -196,11 +200,13 @@ def _shape(line: str, found: re.Match[str]) -> int:
         return _SENT_TO if _TO.fullmatch(before) else _LABELLED
     if is_last and _NAME.fullmatch(before):
         return _BEGINS
-    return _shape_within(line)
+    return _shape_within(line, before)
 
 
-def _shape_within(line: str) -> int:
+def _shape_within(line: str, before: str) -> int:
     """Score a line that names an address somewhere inside."""
+    if _COLON.search(before) and has_sign("opening", before):
+        return _LABELLED
     if _REPLY_CODE.search(line):
         return _ANSWERED
     return _SPOKEN if has_sign("opening", line) else _INLINE

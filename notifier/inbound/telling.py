@@ -23,8 +23,9 @@ _PASSED = re.compile(
 _START = r"^\W{0,4}"
 _CLEAR = 4
 """What a mention needs in a mail that no mail system sent, and that brings no copy of ours."""
+
 _OWN_LINE = 5
-"""What a mention needs where nothing but the sender's name speaks for a report."""
+"""What a mention needs where only a sender's name and the subject speak for a report."""
 
 
 def is_reply(mail: Incoming) -> bool:
@@ -58,7 +59,8 @@ def names_enough(mail: Incoming, named: list[Mention]) -> bool:
         return True
     if named and _are_own(mail, named):
         return False
-    return mail.has_report_subject or mail.is_daemon or best >= _OWN_LINE
+    is_clear = best >= _OWN_LINE or has_sign("your_mail", mail.text)
+    return mail.is_daemon or (mail.has_report_subject and is_clear)
 
 
 def _tells_success(mail: Incoming) -> bool:
@@ -76,7 +78,8 @@ def _is_about_our_mail(mail: Incoming) -> bool:
     if mail.copy.items:
         return True
     speaks_of_it = mail.names_code or (mail.speaks_of_mail and has_sign("your_mail", mail.text))
-    return speaks_of_it and not has_sign("person", mail.text)
+    is_question = mail.subject.rstrip().endswith("?") and ":" not in mail.subject
+    return speaks_of_it and not is_question and not has_sign("person", mail.text)
 
 
 def _are_own(mail: Incoming, named: list[Mention]) -> bool:

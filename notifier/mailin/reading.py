@@ -27,11 +27,13 @@ def read(mail: bytes, received_at: datetime) -> Json:
     report = read_report(mail, received_at=received_at)
     machine = machine_sign(mail)
     says_nothing = report.kind is ReportKind.OTHER and not report.recipients and not report.is_read_receipt
-    receipts = [_answer(received_at)] if says_nothing and machine is None else list(receipts_of(report))
+    has_path = not mail.startswith(EMPTY_PATH)
+    is_answer = says_nothing and has_path and machine in {None, "no sender"}
+    receipts = [_answer(received_at)] if is_answer else list(receipts_of(report))
     return {
         "receipts": [one.to_json() for one in _named(receipts, report, mail)],
         "return_paths": [path for path in (report.original.return_path, *report.sent_to) if path],
-        "is_understood": not (says_nothing and mail.startswith(EMPTY_PATH)),
+        "is_understood": has_path or not says_nothing,
         "machine": machine,
     }
 

@@ -265,7 +265,7 @@ def release(connection: Connection, claims: Sequence[Claim]) -> set[UUID]:
     if not claims:
         return set()
     rows = connection.execute(
-        """UPDATE work SET state = 0, token = NULL, due_at = now(),
+        """UPDATE work SET state = 0, token = NULL,
                       attempt = attempt - CASE WHEN is_sending THEN 1 ELSE 0 END
                WHERE message_id = ANY (%b::uuid[]) AND token = %s AND state = 1 RETURNING message_id""",
         [[one.message_id for one in claims], claims[0].token],

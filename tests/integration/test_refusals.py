@@ -87,6 +87,17 @@ def test_of_several_waits_asked_for_at_a_time_the_longest_holds(flow: Flow) -> N
     assert flow.query("SELECT until > now() + interval '50 minutes' FROM throttle") == [(True,)]
 
 
+def test_what_is_given_back_keeps_its_place_and_its_age(flow: Flow) -> None:
+    """Else a flow that is limited for hours would look as if nothing waited long."""
+    flow.smtp.on(At.RCPT, TOO_FAST)
+    orders(flow, *(f"c{n}@gmail.com" for n in range(4)))
+    flow.query("UPDATE work SET due_at = now() - interval '1 hour' RETURNING 1")
+
+    flow.services.deliver.run(ChannelName.EMAIL, "normal")
+
+    assert flow.query("SELECT count(*) FROM work WHERE due_at < now() - interval '59 minutes'") == [(3,)]
+
+
 def test_a_quota_that_is_used_up_is_the_whole_relays(flow: Flow) -> None:
     """Whoever the mail was for when it was said."""
     flow.smtp.on(At.DOT, Say("454 4.7.0 Throttling failure: Daily message quota exceeded"))
