@@ -24,7 +24,7 @@ OURS = ["core", "urgent", "deliver", "deliver2"]
 
 
 @click.group(invoke_without_command=True)
-@click.option("--mails", default=6000, show_default=True, help="Mails for our throughput.")
+@click.option("--mails", default=12_000, show_default=True, help="Mails for our throughput.")
 @click.option("--obvious-mails", default=300, show_default=True, help="Mails for the obvious stack.")
 @click.option("--bulk", default=20_000, show_default=True, help="Bulk events ahead of the urgent ones.")
 @click.option(

@@ -5,6 +5,8 @@ from typing import Any
 from urllib.parse import quote
 
 from kombu.entity import Queue
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from notifier.client.addresses import read_sentinel
 from notifier.events import LANES
@@ -101,5 +103,12 @@ def _sentinels(url: str) -> tuple[str, dict[str, Any]]:
     address = read_sentinel(url)
     login = f":{quote(address.password, safe='')}@" if address.password else ""
     urls = [f"sentinel://{login}{host}:{port}/{address.db}" for host, port in address.sentinels]
-    kwargs = {"password": address.sentinel_password} if address.sentinel_password else {}
+    # A sentinel that is away is not asked again but the next one is: Celery comes back for all of them.
+    kwargs: dict[str, Any] = {
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": 5,
+        "socket_connect_timeout": 5,
+    }
+    if address.sentinel_password:
+        kwargs["password"] = address.sentinel_password
     return ";".join(urls), {"master_name": address.service, "sentinel_kwargs": kwargs}

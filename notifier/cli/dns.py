@@ -18,7 +18,7 @@ _NOWHERE = ("localhost", ".localhost", ".example", ".invalid", ".test", ".local"
 
 
 def check_names(settings: Settings) -> Iterator[Check]:
-    """Check SPF, DKIM, DMARC, MX and PTR of the domain we send from."""
+    """Check SPF, DKIM, DMARC, MX and PTR of the domains we send from."""
     mail = settings.mail
     domain = _domain(mail.sender)
     if domain.endswith(_NOWHERE) and not settings.dns_servers:
@@ -35,8 +35,10 @@ def check_names(settings: Settings) -> Iterator[Check]:
     yield dns_checks.check_spf(envelope, addresses, resolver)
     for key in keys:
         yield dns_checks.check_dkim(key.domain, key.selector, public_der(key.key), resolver)
-    signing = [key.domain for key in Signer(keys).keys_for(f"x@{domain}", datetime.now(UTC))]
-    yield dns_checks.check_dmarc(domain, envelope, signing, resolver)
+    senders = (one.sender for one in mail.senders.values() if one.sender is not None)
+    for own in dict.fromkeys([domain, *map(_domain, senders)]):
+        signing = [key.domain for key in Signer(keys).keys_for(f"x@{own}", datetime.now(UTC))]
+        yield dns_checks.check_dmarc(own, envelope, signing, resolver)
     for receiving in dict.fromkeys([envelope, settings.unsubscribe_domain or envelope]):
         yield dns_checks.check_mx(receiving, resolver)
     for address in addresses:

@@ -6,6 +6,9 @@ Pure; List-Unsubscribe comes from elsewhere, since it carries a link for one per
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 
 from notifier.messages import MessageClass
 
@@ -17,9 +20,10 @@ _SENDER_ID = re.compile(r"[A-Za-z0-9._-]{5,15}")
 _PART_LIMIT = 60
 
 
+@lru_cache(maxsize=1024)
 def class_headers(
     message_class: MessageClass, *, type_name: str, tenant: str, sender: str, sender_id: str | None = None
-) -> dict[str, str]:
+) -> Mapping[str, str]:
     """Return ``Feedback-ID`` and, for mail to many alone, ``Precedence: bulk``.
 
     Feedback-ID is ``type:tenant:class:sender id`` (Gmail, support.google.com/a/answer/6254652): the same for mail after
@@ -38,7 +42,7 @@ def class_headers(
     headers = {"Feedback-ID": ":".join(parts)}
     if message_class in BULK:
         headers["Precedence"] = "bulk"
-    return headers
+    return MappingProxyType(headers)
 
 
 def _part(text: str) -> str:

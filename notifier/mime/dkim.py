@@ -7,7 +7,7 @@ import base64
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -95,9 +95,9 @@ class Signer:
         head, blank, body = wire.partition(b"\r\n\r\n")
         if not blank:
             raise HeaderError("header", "the mail has no blank line after its headers")
-        fields = _fields(head)
-        signed = _signed_names(fields, rewritten)
-        canonical = _signed_fields(fields, signed)
+        names, fields = relaxed_fields(head)
+        signed = _signed_names(names, rewritten)
+        canonical = _signed_fields(names, fields, signed)
         digest = base64.b64encode(hashlib.sha256(relaxed_body(body)).digest()).decode()
         stamp = int(at.timestamp())
         made = [_signature(key, signed, canonical, digest, stamp) for key in keys]
@@ -126,11 +126,17 @@ def relaxed_body(body: bytes) -> bytes:
     return body[:end] + b"\r\n" if end else b""
 
 
-def relaxed_field(field: bytes) -> bytes:
-    """Return one header field, without its line end, in relaxed form (RFC 6376 §3.4.2)."""
-    name, _, value = field.partition(b":")
-    words = value.replace(b"\r\n", b"").translate(_TABS).split(b" ")
-    return name.rstrip(b" \t").lower() + b":" + b" ".join(filter(None, words))
+def relaxed_fields(head: bytes) -> tuple[tuple[bytes, ...], list[bytes]]:
+    """Return the name of each header field, and the field, in relaxed form (RFC 6376 §3.4.2) without its line end.
+
+    By calls over the whole head, as far as it goes: there are some twenty fields, and each is a line once unfolded.
+    """
+    plain = head.translate(_TABS).replace(b"\r\n ", b" ")
+    if b"  " in plain:
+        plain = _BLANKS.sub(b" ", plain)
+    parts = [line.partition(b":") for line in plain.split(b"\r\n")]
+    names = tuple(name.rstrip(b" ").lower() for name, _, _ in parts)
+    return names, [name + b":" + parts[at][2].strip(b" ") for at, name in enumerate(names)]
 
 
 def _in_use(keys: Sequence[DkimKey], at: datetime) -> tuple[DkimKey, ...]:
@@ -148,42 +154,30 @@ def _since(key: DkimKey) -> float:
     return key.active_from.timestamp() if key.active_from is not None else 0.0
 
 
-def _fields(head: bytes) -> list[tuple[str, bytes]]:
-    """Return each field with its name in lower case; a folded one is one field."""
-    fields: list[tuple[str, bytes]] = []
-    for line in head.split(b"\r\n"):
-        if line[:1] in {b" ", b"\t"} and fields:
-            fields[-1] = (fields[-1][0], fields[-1][1] + b"\r\n" + line)
-        else:
-            fields.append((line.partition(b":")[0].strip().lower().decode("ascii", "replace"), line))
-    return fields
+@lru_cache(maxsize=256)
+def _signed_names(present: tuple[bytes, ...], rewritten: frozenset[str]) -> tuple[str, ...]:
+    """Return ``h=``: each header as often as it occurs, those of OVERSIGNED once more.
 
-
-def _signed_names(fields: Sequence[tuple[str, bytes]], rewritten: frozenset[str]) -> tuple[str, ...]:
-    """Return ``h=``: each header as often as it occurs, those of OVERSIGNED once more."""
-    present = Counter(name for name, _ in fields)
-    names = [*OVERSIGNED, *(name for name in present if name not in _OVERSIGNED | _UNSIGNED)]
+    The same for mail after mail of one kind.
+    """
+    counts = Counter(name.decode("ascii", "replace") for name in present)
+    names = [*OVERSIGNED, *(name for name in counts if name not in _OVERSIGNED | _UNSIGNED)]
     return tuple(
         name
         for name in names
         if name.lower() not in rewritten
-        for _ in range(present[name.lower()] + (name.lower() in _OVERSIGNED))
+        for _ in range(counts[name.lower()] + (name.lower() in _OVERSIGNED))
     )
 
 
-def _signed_fields(fields: Sequence[tuple[str, bytes]], names: Sequence[str]) -> bytes:
+def _signed_fields(present: Sequence[bytes], fields: Sequence[bytes], signed: Sequence[str]) -> bytes:
     """Return what is signed of the headers: of several equal names the last one first (RFC 6376 §5.4.2)."""
-    left: dict[str, list[bytes]] = {}
-    for name, field in fields:
+    left: dict[bytes, list[bytes]] = {}
+    for name, field in zip(present, fields, strict=True):
         left.setdefault(name, []).append(field)
-    return b"".join(relaxed_field(field) + b"\r\n" for field in _picked(names, left))
-
-
-def _picked(names: Sequence[str], left: Mapping[str, list[bytes]]) -> Iterator[bytes]:
-    for name in names:
-        # A name without a field, or past its last, is signed as the empty string: it stands for "no more".
-        if left.get(name.lower()):
-            yield left[name.lower()].pop()
+    # A name without a field, or past its last, is signed as the empty string: it stands for "no more".
+    picked = [left[name].pop() for one in signed if left.get(name := one.lower().encode())]
+    return b"\r\n".join([*picked, b""])
 
 
 def _signature(key: DkimKey, names: tuple[str, ...], canonical: bytes, digest: str, stamp: int) -> bytes:
@@ -192,7 +186,7 @@ def _signature(key: DkimKey, names: tuple[str, ...], canonical: bytes, digest: s
         f" d={key.domain.lower()}; s={key.selector.lower()};\r\n"
         f" t={stamp}; bh={digest};\r\n{_listed(names)};\r\n b="
     ).encode("ascii")
-    made = base64.b64encode(key.sign(canonical + relaxed_field(head))).decode()
+    made = base64.b64encode(key.sign(canonical + relaxed_fields(head)[1][0])).decode()
     lines = "\r\n ".join(made[at : at + _WIDTH] for at in range(0, len(made), _WIDTH))
     return head + lines.encode("ascii") + b"\r\n"
 

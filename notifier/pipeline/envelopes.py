@@ -3,6 +3,7 @@
 Writes no content; the channel writes the wire.
 """
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from notifier.crypto import Keyring
@@ -58,7 +59,7 @@ class Envelopes:
             return ""
         return mint_return_path(self._keyring.return_path_key, message, mail.envelope_sender)
 
-    def _class_headers(self, job: Job, sender: str) -> dict[str, str]:
+    def _class_headers(self, job: Job, sender: str) -> Mapping[str, str]:
         return class_headers(
             job.entry.message_class, type_name=job.row.type, tenant=job.row.tenant, sender=sender,
             sender_id=self._mail.feedback_id,

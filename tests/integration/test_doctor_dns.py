@@ -264,6 +264,25 @@ def test_the_settings_say_what_is_looked_up() -> None:
     }
 
 
+def test_the_senders_of_each_class_are_looked_up() -> None:
+    """Newsletters come from another domain, whose policy receivers ask for; each domain once."""
+    senders = {
+        "marketing": {"sender": "news@news.test"},
+        "subscription": {"sender": "list@news.test"},
+        "operational": {"sender": "ops@shop.test"},
+    }
+    with DnsServer(GOOD) as server:
+        mail = Mail.model_validate(
+            {"sender": "no-reply@shop.test", "domain": "shop.test", "senders": senders}
+        )
+        found = list(check_names(Settings(mail=mail, dns_servers=(server.place,))))
+
+    assert [(one.name, one.state) for one in found if one.name.startswith("DMARC")] == [
+        ("DMARC shop.test", State.WARN),
+        ("DMARC news.test", State.FAIL),
+    ]
+
+
 def test_a_name_the_world_does_not_know_is_not_looked_up() -> None:
     """The default sender is nobody's."""
     (found,) = check_names(Settings())

@@ -166,9 +166,11 @@ def test_a_taken_port_is_named(server_directory: Path) -> None:
 
 
 def test_streams_survive_kill_9(valkey_server: ValkeyServer, redis_url: str) -> None:
-    """What XADD put into a stream is there after kill -9: the append-only file has it."""
+    """What XADD put into a stream, and the append-only file has, is there after kill -9."""
     with redis.Redis.from_url(redis_url) as client:
         client.xadd("intake", {"event": "1"})
+        # Synced once a second: until then, and longer beside a busy disk, the file may lack it.
+        assert client.waitaof(1, 0, 10_000)[0] == 1
 
     valkey_server.kill()
     assert valkey_server.pid is None

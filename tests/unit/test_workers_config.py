@@ -3,6 +3,7 @@
 import ssl
 from typing import Any
 
+import pytest
 from kombu.transport import get_transport_cls
 
 from notifier.broker.transport import Channel, SentinelChannel, SentinelTransport
@@ -34,6 +35,15 @@ def test_sentinels_are_said_in_kombus_words() -> None:
     assert get_transport_cls(found["broker_transport"]) is get_transport_cls("sentinel") is SentinelTransport
     assert found["broker_transport_options"]["master_name"] == "main"
     assert found["result_backend_transport_options"]["master_name"] == "main"
+
+
+@pytest.mark.parametrize("options", ["broker_transport_options", "result_backend_transport_options"])
+def test_a_sentinel_that_is_away_is_not_asked_again_before_the_next_one(options: str) -> None:
+    """Nor waited for without end."""
+    kwargs = config("sentinel://a:1,b:2/main")[options]["sentinel_kwargs"]
+
+    assert kwargs["retry"].get_retries() == 0
+    assert kwargs["socket_timeout"] == kwargs["socket_connect_timeout"] == 5
 
 
 def test_tls_checks_certificates() -> None:
