@@ -170,7 +170,10 @@ def remove(
             )
             done = lifter.lift(tenant, chosen, is_retried=retry, by=who())
     _say_lifted(done, is_json=is_json, is_dry=dry_run)
-    if not done.entries:
+    if done.held and not is_json:
+        mend = "suppression remove ADDRESS --retry" if address else "resend ID"
+        say(f"{done.held} messages had been held back, and were not queued: notifier {mend}", is_error=True)
+    if not done.entries and not done.queued:
         click.get_current_context().exit(FINDING)
 
 
@@ -187,7 +190,13 @@ def check_scope(services: Services, scope: str) -> None:
 def _say_lifted(done: Lifted, *, is_json: bool, is_dry: bool) -> None:
     if is_json:
         show_json(
-            {"entries": done.entries, "addresses": done.addresses, "queued": done.queued, "dry_run": is_dry}
+            {
+                "entries": done.entries,
+                "addresses": done.addresses,
+                "queued": done.queued,
+                "held": done.held,
+                "dry_run": is_dry,
+            }
         )
         return
     if is_dry:

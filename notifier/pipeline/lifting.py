@@ -38,6 +38,8 @@ class Lifted:
     entries: int
     addresses: int
     queued: int
+    held: int = 0
+    """Messages that had been held back, are of use, and were not queued: nobody asked for it."""
 
 
 class Lifter:
@@ -50,19 +52,20 @@ class Lifter:
         """Remove the chosen entries, some at a time; with ``is_retried`` queue what they held back.
 
         A message is queued again where it ended as suppressed, its notification's deadline is still to come, and
-        nobody told the person otherwise.
+        nobody told the person otherwise. Of one address that is chosen also where its entries are gone already.
         """
-        entries, queued, addresses = 0, 0, set[bytes]()
+        entries, held, addresses = 0, 0, set[bytes]()
         while True:
             found, again = self._database.retrying(
                 lambda connection: self._some(connection, tenant, chosen, is_retried=is_retried)
             )
-            entries, queued = entries + len(found), queued + again
+            entries, held = entries + len(found), held + again
             addresses.update(found)
             if len(found) < _BATCH:
                 break
+        queued, held = (held, 0) if is_retried else (0, held)
         log.info("suppression.lifted", tenant=tenant, entries=entries, queued=queued, by=by)
-        return Lifted(entries=entries, addresses=len(addresses), queued=queued)
+        return Lifted(entries=entries, addresses=len(addresses), queued=queued, held=held)
 
     def _some(
         self, connection: Connection, tenant: str, chosen: Selection, *, is_retried: bool
@@ -71,12 +74,18 @@ class Lifter:
         # Else the very next bounce would have the address rest again.
         soft_bounces.forget(connection, tenant, [one for one, cause in lifted if cause == Cause.SOFT_BOUNCES])
         found = [address for address, _ in lifted]
-        return found, self._queue(connection, tenant, sorted(set(found))) if found and is_retried else 0
+        addresses = sorted({*found, *([chosen.address_index] if chosen.address_index else [])})
+        return found, self._queue(connection, tenant, addresses, is_wanted=is_retried) if addresses else 0
 
-    def _queue(self, connection: Connection, tenant: str, addresses: Sequence[bytes]) -> int:
+    def _queue(
+        self, connection: Connection, tenant: str, addresses: Sequence[bytes], *, is_wanted: bool
+    ) -> int:
+        """Queue what was held back, one message of each notification, or only count it."""
         now = self._clock.now()
         ids = held_back(connection, tenant, addresses, reason=_HELD_BACK, now=now)
         rows = load_jobs(connection, ids)
+        if not is_wanted:
+            return len({row.notification_id for row in rows.values()})
         waiting: dict[UUID, WorkRow] = {}
         for message in ids:
             if message in rows and (job := self._open(rows[message])) is not None:

@@ -66,7 +66,7 @@ def test_lifting_one_cause_leaves_the_others(tracking: Tracking, run: Run) -> No
 def test_what_was_held_back_is_sent_once_the_address_may_be_written_to_again(
     tracking: Tracking, run: Run
 ) -> None:
-    """As long as it is of use, and nobody was told otherwise (postal#1973)."""
+    """As long as it is of use, and nobody was told otherwise; also where --retry was forgotten (postal#1973)."""
     flow = tracking.flow
     customer = {
         **flow.services.catalog["order.shipped"].sample,
@@ -82,11 +82,14 @@ def test_what_was_held_back_is_sent_once_the_address_may_be_written_to_again(
     with flow.services.database.connection() as connection:
         connection.execute("UPDATE notification SET deadline = now() WHERE subject = 'A-2'")
 
+    forgotten = run("suppression", "remove", CUSTOMER)
     done = run("suppression", "remove", CUSTOMER, "--retry", "--json")
+    again = run("suppression", "remove", CUSTOMER, "--retry")
     tracking.flow.deliver()
 
     assert [row[:2] for row in before] == [("email", "suppressed")] * 2
-    assert '"queued": 1' in done.stdout
+    assert "1 messages had been held back, and were not queued" in forgotten.stderr
+    assert (done.exit_code, '"queued": 1' in done.stdout, again.exit_code) == (0, True, 1)
     assert tracking.flow.query("SELECT subject, status FROM message ORDER BY subject") == [
         ("A-1", "sent"), ("A-2", "suppressed"),
     ]  # fmt: skip
