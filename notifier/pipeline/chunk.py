@@ -4,7 +4,6 @@ The order is the promise: a message is marked as being sent, and committed, befo
 what became of it is recorded, and committed, before the next one is touched.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,10 +13,9 @@ import psycopg
 from notifier.broker.wakeups import WakeUp
 from notifier.channels.base import Channel
 from notifier.delivery.endpoints import HAS_ENDPOINTS, of_endpoint
-from notifier.delivery.outcome import GiveUp, Next, PauseFlow, before_try, is_too_fast, is_unwell
+from notifier.delivery.outcome import Next, PauseFlow, is_too_fast, is_unwell
 from notifier.errors import (
     Fault,
-    NotifierError,
     OutcomeUnknown,
     PermanentFailure,
     Phase,
@@ -31,10 +29,10 @@ from notifier.pipeline.claiming import Claimer
 from notifier.pipeline.composing import Composed
 from notifier.pipeline.flows import Place
 from notifier.pipeline.jobs import Job
-from notifier.pipeline.lookups import ChunkLookups
 from notifier.pipeline.record import Try, attempt_of
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.tools import Report, Tools
+from notifier.pipeline.writing import Writer
 from notifier.store import messages, person_links, relays, tracked, work
 from notifier.store.database import Connection, Cursor, DatabaseUnavailable
 from notifier.store.jobs import load_jobs
@@ -77,6 +75,12 @@ class Chunk:
         return self.tools.flows.adapter(self.relay)
 
     @property
+    def _writer(self) -> Writer:
+        return Writer(
+            tools=self.tools, settler=self.settler, relay=self.relay, adapter=self.adapter, report=self.report
+        )
+
+    @property
     def lease(self) -> timedelta:
         """How long a message may be in sending before it counts as unknown: longer than any try."""
         return timedelta(seconds=self.adapter.phase_seconds) + self.tools.tuning.lease_margin
@@ -96,18 +100,7 @@ class Chunk:
             if is_full or self.are_others_waiting:
                 self.tools.wake_ups.ring(WakeUp("deliver", lane, channel.value))
             rows = load_jobs(connection, [claim.message_id for claim in claims])
-        lookups = self.tools.lookups.chunk()
-        # Slow live data must not hold the messages behind it until their claims are lost.
-        end = time.monotonic() + self.tools.tuning.claim_lease.total_seconds() / 4
-        ready: list[Composed] = []
-        for index, claim in enumerate(claims):
-            if time.monotonic() > end:
-                with self.tools.database.connection() as connection:
-                    work.release(connection, claims[index:])
-                break
-            job = self.settler.open(claim, rows, self.report)
-            if job is not None and (composed := self._compose(job, lookups)) is not None:
-                ready.append(composed)
+        ready = self._writer.write(claims, rows)
         if ready:
             self._send(ready)
         if self.failures and not self.is_resting:
@@ -117,30 +110,6 @@ class Chunk:
         # Flows whose tokens are used up must not keep the others waiting until the next wake-up.
         is_more = is_full or self.claimer.has_passed_over
         return is_more and not (self.is_resting or self.failures or self.tools.stopping.is_set())
-
-    def _compose(self, job: Job, lookups: ChunkLookups) -> Composed | None:
-        """Write the message, unless its time is over, the gate refuses it, or it cannot be written."""
-        tools, now = self.tools, self.tools.clock.now()
-        over = before_try(job.standing(now, job.claim.attempt))
-        # A deadline that passed is the gate's to record, unless an earlier try may have brought the message.
-        if over is not None and (not isinstance(over, GiveUp) or job.claim.may_have_arrived):
-            self.settler.follow(job, over, self.report)
-            return None
-        verdict = tools.composer.gate(job, now, has_tls=self.adapter.is_encrypted)
-        if not verdict.allowed:
-            self.settler.refuse(job, verdict, self.report)
-            return None
-        try:
-            return tools.composer.compose(job, self.adapter, lookups)
-        except SendError as failure:
-            self.settler.fail(job, failure, self._try(job, now), self.report, spent=job.claim.attempt + 1)
-        except Exception as error:  # noqa: BLE001
-            # A message that trips over our own mistake must not take its chunk along.
-            log.error("deliver.stumbled", message_id=str(job.row.message_id), error=type(error).__name__)
-            self.settler.fail(
-                job, stumbled(error), self._try(job, now), self.report, spent=job.claim.attempt + 1
-            )
-        return None
 
     def _send(self, ready: Sequence[Composed]) -> None:
         unsent = list(ready)
@@ -345,14 +314,6 @@ class Chunk:
             seconds=seconds,
         )
         return reason
-
-
-def stumbled(error: Exception) -> PermanentFailure:
-    """Return the failure of a message that our own code could not write; values are not quoted."""
-    text = str(error) if isinstance(error, NotifierError) else type(error).__name__
-    return PermanentFailure(
-        text, fault=Fault.CONTENT, reply=Reply(phase=Phase.LOCAL, text=text), reason=f"internal: {text}"
-    )
 
 
 def _broken(error: Exception) -> TemporaryFailure:

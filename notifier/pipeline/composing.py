@@ -1,4 +1,4 @@
-"""Write a message for its channel: live data, links, template, envelope; and what is kept of it.
+"""Write a message for its channel, in three steps: what it says; in the provider's form; what is kept of it.
 
 Sends nothing and stores nothing; a message that cannot be written is a failure like any other.
 """
@@ -42,6 +42,30 @@ from notifier.store.messages import pack
 from notifier.store.person_links import PersonLink
 from notifier.store.tracked import TrackedMessage
 from notifier.store.work import Claim
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What a message says, and to whom."""
+
+    content: Rendered
+    template_version: str
+    locale: str
+    live: Mapping[str, Json]
+    to: str
+    is_redirected: bool
+    """Safe mode sends it elsewhere."""
+    ways: AckWays | None
+    own: PersonWays | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A message in its provider's form."""
+
+    draft: Draft
+    prepared: Prepared
+    tracked: TrackedMessage | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +142,12 @@ class Composer:
         except (TemplateError, ConfigError):  # it is told in short; by itself it would have failed
             return job.entry.title
 
-    def compose(self, job: Job, adapter: Channel, lookups: ChunkLookups) -> Composed:
-        """Render the message and write it in the provider's form.
+    def render(self, job: Job, lookups: ChunkLookups) -> Draft:
+        """Render the message, with live data and its reader's own links.
 
         Raises:
-            PermanentFailure: the template fails, or the provider could never take it.
-            TemporaryFailure: live data or an attachment is not to be had right now.
+            PermanentFailure: the template fails.
+            TemporaryFailure: live data is not to be had right now.
         """
         live = lookups.live(job.entry, job.event)
         locale = job.recipient.locale or self._locale
@@ -148,8 +172,20 @@ class Composer:
         to = destination(self._safe_mode, job.channel, address_on(job.recipient, job.channel))
         if is_redirected := to != address_on(job.recipient, job.channel):
             content = marked(content, job.channel)
-        sent, tracked = self._tracked(job, content, ways, own)
-        prepared = adapter.prepare(self._envelopes.outgoing(job, sent, locale, to, own))
+        return Draft(
+            content=content, template_version=version, locale=locale, live=live, to=to,
+            is_redirected=is_redirected, ways=ways, own=own,
+        )  # fmt: skip
+
+    def write(self, job: Job, draft: Draft, adapter: Channel) -> Written:
+        """Address the message and write it in the provider's form.
+
+        Raises:
+            PermanentFailure: the provider could never take it.
+            TemporaryFailure: an attachment is not to be had right now.
+        """
+        sent, tracked = self._tracked(job, draft.content, draft.ways, draft.own)
+        prepared = adapter.prepare(self._envelopes.outgoing(job, sent, draft.locale, draft.to, draft.own))
         if len(prepared.wire) > self._limits.message_bytes:
             most = self._limits.message_bytes
             problem = f"the message has {len(prepared.wire)} bytes, limits.message_bytes is {most}"
@@ -159,17 +195,25 @@ class Composer:
                 reply=Reply(phase=Phase.LOCAL, text=problem),
                 reason="too-large",
             )
+        return Written(draft=draft, prepared=prepared, tracked=tracked)
+
+    def keep(self, job: Job, written: Written) -> Composed:
+        """Seal what is kept of what the message says."""
+        draft = written.draft
+        own = draft.own
         # Whoever may read what was said may not take charge in another's name.
-        links = [ways.url] if ways is not None else []
+        links = [draft.ways.url] if draft.ways is not None else []
         links += own.addresses() if own is not None else []
-        body = pack(orjson.dumps(kept(job, content, live, version, links, is_redirected=is_redirected)))
+        said = kept(
+            job, draft.content, draft.live, draft.template_version, links, is_redirected=draft.is_redirected
+        )
         return Composed(
             job=job,
-            prepared=prepared,
-            template_version=version,
-            body=job.person_key.seal(body, b"body"),
+            prepared=written.prepared,
+            template_version=draft.template_version,
+            body=job.person_key.seal(pack(orjson.dumps(said)), b"body"),
             link=own.link if own is not None else None,
-            tracked=tracked,
+            tracked=written.tracked,
         )
 
     def _track_plan(self, job: Job) -> TrackPlan | None:
