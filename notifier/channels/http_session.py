@@ -179,7 +179,7 @@ class HttpSession:
             )
         return TemporaryFailure(
             message, fault=meaning.fault, reply=reply, reason=meaning.reason,
-            retry_after=read_retry_after(answer.header("retry-after")),
+            retry_after=read_retry_after(answer.header("retry-after"), answer.header("date")),
         )  # fmt: skip
 
     def _not_connected(self, error: Exception) -> TemporaryFailure:
@@ -202,20 +202,30 @@ class HttpSession:
         )  # fmt: skip
 
 
-def read_retry_after(value: str) -> timedelta | None:
-    """Read seconds or a date (RFC 9110 §10.2.3); nonsense is None, eternity is capped."""
-    if not value:
-        return None
+def read_retry_after(value: str, sent: str = "") -> timedelta | None:
+    """Read seconds or a date (RFC 9110 §10.2.3); nonsense is None, eternity is capped.
+
+    A date is one of the other side's clock: it counts from ``sent``, the answer's own ``Date`` (§6.6.1), where there
+    is one. By a clock of ours that runs fast every wait would be over already.
+    """
     if value.isascii() and value.isdigit():
         return min(timedelta(seconds=int(value[:6])), RETRY_AFTER_LIMIT)
+    moment = _moment(value)
+    if moment is None:
+        return None
+    wait = moment - (_moment(sent) or datetime.now(UTC))
+    return min(max(wait, timedelta(0)), RETRY_AFTER_LIMIT)
+
+
+def _moment(value: str) -> datetime | None:
+    if not value:
+        return None
     try:
         moment = parsedate_to_datetime(value)
         # "-0000" is UTC of an unknown place (RFC 5322 §3.3).
-        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
-    wait = moment - datetime.now(UTC)
-    return min(max(wait, timedelta(0)), RETRY_AFTER_LIMIT)
 
 
 def _unknown(reason: str, status: int | None = None, partly: PartlyTaken | None = None) -> OutcomeUnknown:

@@ -17,14 +17,14 @@ _ROLES = frozenset(
     }
 )  # fmt: skip
 _MAIL_SYSTEM = re.compile(
-    r"mailer[-_.]?daemon|mail[-_.]?daemon|\bmdaemon|post[-_.]?master|mail delivery|mail ?system"
+    r"mailer[-_. ]?daemon|mail[-_. ]?daemon|\bmdaemon|post[-_.]?master|mail delivery|mail ?system"
     r"|mail (?:administrator|server)|delivery (?:sub)?system|mailsubsystem|system administrator|message delivery"
     r"|mail transfer|bounce(?!handler)|\bmta\b|undeliver|internet mail delivery|microsoft ?exchange|e-?mail security"
     r"|syst[eè]me? de messagerie|administrateur syst|systemadministrator|administrador del? sistema",
     re.IGNORECASE,
 )
 _HOST = re.compile(r"@[^\s<>\"]{1,255}")
-_DAEMON = re.compile(r"mailer[-_.]?daemon|mail[-_.]?daemon|microsoftexchange[0-9a-f]{32}@", re.IGNORECASE)
+_DAEMON = re.compile(r"mailer[-_. ]?daemon|mail[-_. ]?daemon|microsoftexchange[0-9a-f]{32}@", re.IGNORECASE)
 
 
 def addresses_in(text: str) -> list[str]:

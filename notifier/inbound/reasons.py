@@ -16,6 +16,7 @@ import yaml
 from notifier.errors import ConfigError
 from notifier.inbound.addresses import ADDRESS
 from notifier.inbound.report import Phase
+from notifier.inbound.signs import worded
 from notifier.receipts import BounceClass
 
 REASONS = frozenset(
@@ -228,6 +229,6 @@ def _pattern(raw: object) -> re.Pattern[str] | None:
 
 def _added(patterns: Any, options: Any, pattern: str) -> int:
     try:
-        return int(patterns.Add(pattern, options))
+        return int(patterns.Add(worded(pattern), options))
     except re2.error as error:
         raise ConfigError(f"{pattern!r}: {error}", file=_FILE, field="text") from None

@@ -1,5 +1,6 @@
 """Know the words by which mails show what they are; reads ``signs.yaml`` once. Decides nothing from one sign."""
 
+import re
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -8,7 +9,9 @@ import re2
 import yaml
 
 _LENGTH = 6000
-_MEMORY = 64 << 20
+_LETTER = r"[\pL\pM\pN_]"
+_WORD = re.compile(r"(\[[^\]]*\])|\\w")
+_MEMORY = 16 << 20
 """Bytes RE2 may use for one pattern; it takes what it needs."""
 
 
@@ -20,8 +23,13 @@ def has_sign(name: str, text: str) -> bool:
 @cache
 def pattern(*names: str, before: str = "", behind: str = "") -> Any:
     """Return the RE2 pattern of lists of ``signs.yaml``, letter case aside, between two others."""
-    ones = "|".join(f"(?:{one})" for name in names for one in _lists()[name])
+    ones = "|".join(f"(?:{worded(one)})" for name in names for one in _lists()[name])
     return re2.compile(f"(?im){before}(?:{ones}){behind}", _options())
+
+
+def worded(one: str) -> str:
+    r"""Return a pattern whose ``\w`` is a letter of any script where it has others than ASCII; RE2's is ASCII alone."""
+    return one if one.isascii() else _WORD.sub(lambda found: found[1] or _LETTER, one)
 
 
 @cache
@@ -29,7 +37,7 @@ def _signs(name: str) -> Any:
     # Literals first, then only the patterns that may hold, as in reasons.py.
     signs = re2.Filter()
     for one in _lists()[name]:
-        signs.Add(f"(?m){one}", _options())
+        signs.Add(f"(?m){worded(one)}", _options())
     signs.Compile()
     return signs
 

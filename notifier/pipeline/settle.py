@@ -14,7 +14,7 @@ from notifier.pipeline.jobs import Job, Unopenable, Unready
 from notifier.pipeline.record import Outcome, Try, attempt_of, blame_for, finish, outcome_word, stay, wait
 from notifier.pipeline.tools import Report, Tools
 from notifier.recipients.may_we import GateVerdict
-from notifier.store import work
+from notifier.store import relays, work
 from notifier.store.database import Connection
 from notifier.store.jobs import JobRow, load_jobs
 from notifier.store.work import Claim
@@ -168,11 +168,14 @@ class Settler:
             claims = work.claim_unknown(
                 connection, limit=_BATCH, token=uuid4(), lease=self._tools.tuning.claim_lease
             )
-            rows = load_jobs(connection, [one.message_id for one in claims]) if claims else {}
+            ids = [one.message_id for one in claims]
+            rows = load_jobs(connection, ids) if claims else {}
+            used = relays.of_messages(connection, ids) if claims else {}
         for claim in claims:
             if (job := self.open(claim, rows, report, is_sending=True)) is not None:
                 now = self._tools.clock.now()
-                tried = Try(number=job.row.tries + 1, relay=job.row.channel, started_at=now, finished_at=now)
+                relay = used.get(claim.message_id, job.row.channel)
+                tried = Try(number=job.row.tries + 1, relay=relay, started_at=now, finished_at=now)
                 self.fail(job, _vanished(), tried, report, spent=claim.attempt)
         return report
 

@@ -3,8 +3,10 @@
 One that takes nothing for its limits, or a quota, fails likewise; its rests are those of its flow (``throttles``).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from notifier.store.database import Connection
 
@@ -102,6 +104,14 @@ def waiting_at(connection: Connection, relay: str) -> int:
     """Return how many messages wait for a relay."""
     row = connection.execute("SELECT count(*) FROM work WHERE relay = %s AND state = 0", [relay]).fetchone()
     return int(row[0]) if row else 0
+
+
+def of_messages(connection: Connection, messages: Sequence[UUID]) -> dict[UUID, str]:
+    """Return the relay of each message that has not ended."""
+    rows = connection.execute(
+        "SELECT message_id, relay FROM work WHERE message_id = ANY (%b::uuid[])", [list(messages)]
+    ).fetchall()
+    return {row[0]: row[1] for row in rows}
 
 
 def pause_relay(connection: Connection, relay: str, delay: timedelta, reason: str) -> None:

@@ -404,7 +404,9 @@ def test_a_worker_that_vanished_while_sending_leaves_an_unknown_and_a_retry(flow
         assert work.mark_sending(connection, claimed, timedelta(seconds=0))
 
     flow.services.sweep.run()
-    assert flow.query("SELECT outcome, reason FROM attempt") == [("unknown", "worker_vanished")]
+    assert flow.query("SELECT outcome, reason, relay FROM attempt") == [
+        ("unknown", "worker_vanished", "default")
+    ]
     flow.make_due()
     flow.deliver()
 

@@ -26,3 +26,18 @@ def test_nonsense_is_no_wait(value: str) -> None:
 def test_seconds_and_dates_are_heard(value: str, wait: timedelta) -> None:
     """What is over is now, and eternity has an end."""
     assert read_retry_after(value) == wait
+
+
+@pytest.mark.parametrize(
+    ("sent", "seconds"),
+    [
+        ("Wed, 21 Oct 2015 07:27:30 GMT", 30),
+        ("Wed, 21 Oct 2015 07:29:00 GMT", 0),
+        ("Wed, 21 Oct 1015 07:28:00 GMT", RETRY_AFTER_LIMIT.total_seconds()),
+        ("yesterday", 0),
+        ("", 0),
+    ],
+)
+def test_a_date_counts_from_the_answers_own(sent: str, seconds: float) -> None:
+    """Whatever our clock shows; where it has none, or nonsense, ours must do."""
+    assert read_retry_after("Wed, 21 Oct 2015 07:28:00 GMT", sent) == timedelta(seconds=seconds)
