@@ -40,6 +40,16 @@ _LIST_FIELDS = (
 _X_FAILED = ("x-failed-recipients", "x-failed-recipient")
 
 
+def has_notice(subject: str) -> bool:
+    """Say whether a subject is one of notices, before the colon that parts it from what it may quote."""
+    return pattern("notice_subject", before=_BEFORE_COLON).search(subject[:500]) is not None
+
+
+def is_moderated(subject: str) -> bool:
+    """Say whether a subject tells that a mail waits for a moderator."""
+    return pattern("moderated_subject", before=_BEFORE_COLON).search(subject[:500]) is not None
+
+
 class Incoming:
     """A mail, with what several readers ask of it."""
 
@@ -119,7 +129,8 @@ class Incoming:
     @cached_property
     def is_notice(self) -> bool:
         """Whether the subject is one of notices that list mails or warn of a full mailbox of one's own."""
-        return pattern("notice_subject", before=_BEFORE_COLON).search(self.subject[:500]) is not None
+        is_shown = bool(self.copy.items or self.listed or (self.is_named_system and self.begins_like_report))
+        return is_moderated(self.subject) or (not is_shown and has_notice(self.subject))
 
     @cached_property
     def has_disposition(self) -> bool:

@@ -11,7 +11,7 @@ import yaml
 _LENGTH = 6000
 _LETTER = r"[\pL\pM\pN_]"
 _WORD = re.compile(r"(\[[^\]]*\])|\\w")
-_MEMORY = 64 << 20
+_MEMORY = 16 << 20
 """Bytes RE2 may use for one pattern; it takes what it needs."""
 
 

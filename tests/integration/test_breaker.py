@@ -95,7 +95,9 @@ def test_one_message_tries_a_relay_however_many_workers_there_are(
     make_flow: MakeFlow, smtp: SmtpServer, backup: SmtpServer
 ) -> None:
     """It may hang: no other thread or process is to wait with it, and what waits behind it goes another way."""
-    flows = [make_flow(**over(smtp, backup, routes=ROUTES)) for _ in range(2)]
+    settings = over(smtp, backup, routes=ROUTES)
+    settings["relays"]["main"]["login_timeout"] = "1s"
+    flows = [make_flow(**settings) for _ in range(2)]
     smtp.always(At.GREETING, Hang())
     orders(flows[0], *range(8))
     trying(flows[0])
