@@ -365,7 +365,7 @@ class Tuning(Strict):
     """Sizes and times of the machinery; the defaults suit one to sixteen cores."""
 
     ingest_batch: int = Field(default=200, ge=1, le=5000)
-    deliver_chunk: int = Field(default=40, ge=1, le=1000)
+    deliver_chunk: int = Field(default=120, ge=1, le=1000)
     claim_lease: Wait = timedelta(seconds=60)
     """After this long a claimed message whose worker died goes to another; longer than a chunk takes."""
     lease_margin: Wait = timedelta(seconds=15)

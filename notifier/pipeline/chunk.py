@@ -4,6 +4,7 @@ The order is the promise: a message is marked as being sent, and committed, befo
 what became of it is recorded, and committed, before the next one is touched.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from notifier.errors import (
 )
 from notifier.logs import get_logger
 from notifier.messages import ChannelName, MessageStatus
+from notifier.pipeline.chunk_sizes import ChunkSizes
 from notifier.pipeline.claiming import Claimer
 from notifier.pipeline.composing import Composed
 from notifier.pipeline.flows import Place
@@ -62,6 +64,7 @@ class Chunk:
     failures: int
     report: Report
     claimer: Claimer
+    sizes: ChunkSizes
     are_others_waiting: bool = False
     """Other relays of the channel come after this one: somebody else must see to them if it hangs."""
     is_resting: bool = False
@@ -88,7 +91,7 @@ class Chunk:
     def run(self, channel: ChannelName, lane: str) -> bool:
         """Claim, write and send what is due; return whether there is more, and the relay would take it."""
         # A relay that failed before is tried with one message.
-        limit = 1 if self.failures else self.tools.tuning.deliver_chunk
+        limit = 1 if self.failures else self.sizes.of(self.relay)
         with self.tools.database.connection() as connection:
             claims = self.claimer.claim(connection, channel, lane, limit)
             is_full = len(claims) == limit
@@ -102,7 +105,9 @@ class Chunk:
             rows = load_jobs(connection, [claim.message_id for claim in claims])
         ready = self._writer.write(claims, rows)
         if ready:
-            self._send(ready)
+            started = time.monotonic()
+            sent = self._send(ready)
+            self.sizes.took(self.relay, sent, time.monotonic() - started)
         if self.failures and not self.is_resting:
             with self.tools.database.connection() as connection:
                 relays.end_try(connection, self.relay)
@@ -111,7 +116,8 @@ class Chunk:
         is_more = is_full or self.claimer.has_passed_over
         return is_more and not (self.is_resting or self.failures or self.tools.stopping.is_set())
 
-    def _send(self, ready: Sequence[Composed]) -> None:
+    def _send(self, ready: Sequence[Composed]) -> int:
+        """Send what is ready; return of how many the relay was told."""
         unsent = list(ready)
         try:
             with self.tools.database.connection() as connection:
@@ -125,6 +131,7 @@ class Chunk:
             # The answer to a mark may be lost, and with it the knowledge that nothing was sent.
             self.tools.insisting(lambda: self._give_back(unsent))
             raise
+        return len(ready) - len(unsent)
 
     def _send_each(self, connection: Connection, unsent: list[Composed]) -> None:
         """Send one after the other; whatever happens, ``unsent`` holds those of which no byte has left."""

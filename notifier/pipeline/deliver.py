@@ -8,6 +8,7 @@ from notifier.delivery.endpoints import HAS_ENDPOINTS
 from notifier.logs import get_logger
 from notifier.messages import ChannelName
 from notifier.pipeline.chunk import Chunk
+from notifier.pipeline.chunk_sizes import ChunkSizes
 from notifier.pipeline.claiming import Claimer
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.tools import Report, Tools
@@ -30,6 +31,7 @@ class Deliver:
         self._tools = tools
         self.settler = Settler(tools)
         self._turns = Turns()
+        self._sizes = ChunkSizes(tools.tuning.deliver_chunk)
 
     def run(self, channel: ChannelName, lane: str) -> Report:
         """Send what is due over each relay of the channel that is neither resting nor at its limit.
@@ -60,6 +62,7 @@ class Deliver:
                         failures,
                         report,
                         claimer,
+                        self._sizes,
                         are_others_waiting=others,
                     )
                     end, is_more = time.monotonic() + _STINT_SECONDS, True

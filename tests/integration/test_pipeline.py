@@ -329,10 +329,10 @@ def test_what_was_said_is_kept_without_its_secrets(flow: Flow) -> None:
         row = next(iter(load_jobs(connection, [flow.one_id()]).values()))
     from uuid import uuid4
 
-    job = flow.services.composer.open(row, Claim(row.message_id, uuid4(), 0, row.deadline))
-    composed = flow.services.composer.compose(
-        job, _no_tls_needed(), flow.services.deliver.settler._tools.lookups.chunk()
-    )
+    composer = flow.services.composer
+    job = composer.open(row, Claim(row.message_id, uuid4(), 0, row.deadline))
+    draft = composer.render(job, flow.services.deliver.settler._tools.lookups.chunk())
+    composed = composer.keep(job, composer.write(job, draft, _no_tls_needed()))
 
     kept = unpack(job.person_key.unseal(composed.body, b"body")).decode()
 
