@@ -26,6 +26,9 @@ from notifier.store.work import Claim
 
 log = get_logger("deliver")
 
+_PART_OF_LEASE = 1 / 8
+"""Of each step, of which there are three."""
+
 _From = TypeVar("_From")
 _To = TypeVar("_To")
 
@@ -43,19 +46,19 @@ class Writer:
     def write(self, claims: Sequence[Claim], rows: Mapping[UUID, JobRow]) -> list[Composed]:
         """Return the messages that are ready to go, in their order."""
         composer, lookups = self.tools.composer, self.tools.lookups.chunk()
-        # Slow live data and files must not hold the messages behind them until their claims are lost.
-        end = time.monotonic() + self.tools.tuning.claim_lease.total_seconds() / 4
         opened = [self.settler.open(claim, rows, self.report) for claim in claims]
         due = [(job, job) for job in opened if job is not None and self._may_go(job)]
-        drafts = self._each(due, lambda job, _: composer.render(job, lookups), end)
-        written = self._each(drafts, lambda job, draft: composer.write(job, draft, self.adapter), end)
-        composed = self._each(written, composer.keep, end)
+        drafts = self._each(due, lambda job, _: composer.render(job, lookups))
+        written = self._each(drafts, lambda job, draft: composer.write(job, draft, self.adapter))
+        composed = self._each(written, composer.keep)
         return [one for _, one in composed]
 
     def _each(
-        self, items: Sequence[tuple[Job, _From]], step: Callable[[Job, _From], _To], end: float
+        self, items: Sequence[tuple[Job, _From]], step: Callable[[Job, _From], _To]
     ) -> list[tuple[Job, _To]]:
         """Take one step with each message; give back those whose turn does not come in time."""
+        # Slow live data or files must not hold the messages behind them until their claims are lost.
+        end = time.monotonic() + self.tools.tuning.claim_lease.total_seconds() * _PART_OF_LEASE
         done: list[tuple[Job, _To]] = []
         for index, (job, item) in enumerate(items):
             if time.monotonic() > end:

@@ -40,15 +40,15 @@ class Pause:
     def deliver(self, meanwhile: Callable[[], object]) -> None:
         """Send what is due, with that in the middle; then once more without."""
         composer = self._flow.services.composer
-        compose = composer.compose
+        keep = composer.keep
 
         def slowly(*arguments: Any) -> Composed:
-            composed = compose(*arguments)
+            composed = keep(*arguments)
             meanwhile()
             return composed
 
         with self._patch.context() as patch:
-            patch.setattr(composer, "compose", slowly)
+            patch.setattr(composer, "keep", slowly)
             self._flow.services.deliver.run(ChannelName.EMAIL, "normal")
         self._flow.deliver()
 

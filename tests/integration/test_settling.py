@@ -199,15 +199,15 @@ def test_a_mistake_of_our_own_in_an_adapter_is_unknown_not_forever(
 
 
 def test_slow_live_data_holds_nobody_until_the_claim_is_lost(make_flow: MakeFlow) -> None:
-    """Composing stops in time and gives the rest back."""
+    """Writing stops in time, sends what it has and gives the rest back."""
     flow = make_flow(tuning={"claim_lease": "2s"})
-    compose = flow.services.composer.compose
+    render = flow.services.composer.render
 
     def slowly(*arguments: object) -> object:
         time.sleep(0.3)
-        return compose(*arguments)  # type: ignore[arg-type]
+        return render(*arguments)  # type: ignore[arg-type]
 
-    flow.services.composer.compose = slowly  # type: ignore[method-assign, assignment]
+    flow.services.composer.render = slowly  # type: ignore[method-assign, assignment]
     flow.ingest(*[flow.sample("order.shipped") for _ in range(6)])
 
     flow.services.deliver.run(ChannelName.EMAIL, "normal")
