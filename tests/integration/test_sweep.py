@@ -56,6 +56,7 @@ def test_who_gives_back_and_who_takes_back_never_wait_for_each_other(flow: Flow)
         insert_work(connection, rows)
         connection.execute("UPDATE work SET state = 1, token = %s", [token])
     database = flow.services.database
+    waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
     def give_back() -> set[UUID]:
         with database.transaction() as connection:
@@ -66,7 +67,7 @@ def test_who_gives_back_and_who_takes_back_never_wait_for_each_other(flow: Flow)
         with database.transaction() as connection:
             connection.execute(locks, [first])
             giving = others.submit(give_back)
-            while not connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall():
+            while not flow.query(waits):
                 assert not giving.done()
             assert connection.execute(locks + " NOWAIT", [second]).fetchall() == [(1,)]
 
