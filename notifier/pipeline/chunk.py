@@ -49,8 +49,6 @@ _BEFORE_MAIL = frozenset({Phase.CONNECT, Phase.GREETING, Phase.EHLO, Phase.TLS, 
 _FIRST_REST, _LONGEST_REST = 1.0, 60.0
 _IN_A_ROW = 2
 """A single message may be one that a provider stumbles over; so many refused in a row, the provider is unwell."""
-_SAYS_NOTHING = frozenset({Fault.PROVIDER, Fault.NETWORK})
-"""Failures after which nobody knows whether the relay works again."""
 
 
 @dataclass(slots=True)
@@ -188,7 +186,7 @@ class Chunk:
                 self._slow_down(connection, job, failure, rest)
                 following = rest[0] if rest else None
             self.is_resting |= isinstance(then, PauseFlow) or self._is_away(connection, failure, rest)
-            if not isinstance(then, PauseFlow) and failure.fault not in _SAYS_NOTHING:
+            if not isinstance(then, PauseFlow) and _was_judged(failure):
                 self._works(connection)
             return following is not None and not self.is_resting and self._mark(connection, following)
         attempt = attempt_of(job, self._try(job, started), accepted.reply, "sent", None)
@@ -330,6 +328,11 @@ def _broken(error: Exception) -> TemporaryFailure:
         reply=Reply(phase=Phase.CONNECT),
         reason=type(error).__name__,
     )
+
+
+def _was_judged(failure: SendError) -> bool:
+    """Say whether the relay judged a message: else nobody knows whether it works again."""
+    return failure.fault not in {Fault.PROVIDER, Fault.NETWORK} and failure.reply.phase is not Phase.LOCAL
 
 
 def _is_same(one: Claim, other: Claim) -> bool:

@@ -264,10 +264,13 @@ def release(connection: Connection, claims: Sequence[Claim]) -> set[UUID]:
     """Give back messages that were not sent, marked or not, as they were; return those that were still ours."""
     if not claims:
         return set()
+    # Locked in the order of those who take claims back: of two who wait for each other one would lose its chunk.
     rows = connection.execute(
         """UPDATE work SET state = 0, token = NULL,
                       attempt = attempt - CASE WHEN is_sending THEN 1 ELSE 0 END
-               WHERE message_id = ANY (%b::uuid[]) AND token = %s AND state = 1 RETURNING message_id""",
+               WHERE state = 1 AND message_id = ANY (ARRAY(
+                   SELECT message_id FROM work WHERE message_id = ANY (%b::uuid[]) AND token = %s AND state = 1
+                   ORDER BY message_id FOR UPDATE)) RETURNING message_id""",
         [[one.message_id for one in claims], claims[0].token],
     ).fetchall()
     return {row[0] for row in rows}
