@@ -374,34 +374,3 @@ def relays_with_work(connection: Connection) -> list[str]:
            SELECT relay FROM flow WHERE relay IS NOT NULL"""
     ).fetchall()
     return [row[0] for row in rows]
-
-
-def backlog(connection: Connection) -> list[tuple[str, str, int, float]]:
-    """Return (channel, lane, waiting, seconds the oldest due one has waited) of what is not held.
-
-    What rests with its tenant waits, and is not late.
-    """
-    rows = connection.execute(
-        """SELECT channel, lane, count(*),
-                  coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE state < 2 AND due_at <= now())),
-                           0)::float8
-           FROM work WHERE state < 3 GROUP BY channel, lane ORDER BY channel, lane"""
-    ).fetchall()
-    return [(row[0], row[1], row[2], row[3]) for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What waits on a channel and lane, over all tenants; ``oldest`` = seconds the oldest due one waited."""
-
-    channel: str
-    lane: str
-    waiting: int
-    held: int
-    oldest: float
-
-
-def all_backlogs(connection: Connection) -> list[Backlog]:
-    """Return the totals that the web role may see too: a function of the owner's adds them up."""
-    rows = connection.execute("SELECT channel, lane, waiting, held, oldest FROM notifier_backlog()")
-    return [Backlog(*row) for row in rows.fetchall()]
