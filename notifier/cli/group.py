@@ -38,6 +38,7 @@ SECTIONS: Mapping[str, Mapping[str, Lazy]] = {
         "alert": Lazy("notifier.cli.alert:alert", "See what fires, take charge of it, give it back."),
         "oncall": Lazy("notifier.cli.oncall:oncall", "See who is on call."),
         "queue": Lazy("notifier.cli.queue:queue", "See what waits, how fast it goes, when it will be gone."),
+        "delays": Lazy("notifier.cli.delays:delays_", "See how long the messages of each type take."),
         "inbox": Lazy("notifier.cli.people:inbox", "Show what a person reads in the portal."),
         "bounce": Lazy("notifier.cli.bounce:bounce", "Read mails that came back."),
     },

@@ -15,7 +15,7 @@ from notifier.broker.connection import BrokerUnavailable, speaking
 from notifier.broker.intake import Intake
 from notifier.crypto import MasterKeys
 from notifier.errors import NotifierError
-from notifier.store import heartbeats, relays, work
+from notifier.store import backlogs, heartbeats, relays
 from notifier.store.database import Connection, Database
 from notifier.store.keyrings import load_keyring
 from notifier.store.migrate import newest
@@ -87,7 +87,7 @@ def check_queue(database: Database) -> Iterator[Check]:
     try:
         with database.connection() as connection:
             yield _sweep(heartbeats.age(connection, "sweep"))
-            yield _due_work(work.backlog(connection))
+            yield _due_work(backlogs.backlog(connection))
             yield from _resting(connection)
             yield _held(connection)
             yield _dead(connection)

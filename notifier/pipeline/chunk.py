@@ -14,7 +14,7 @@ import psycopg
 from notifier.broker.wakeups import WakeUp
 from notifier.channels.base import Channel
 from notifier.delivery.endpoints import HAS_ENDPOINTS, of_endpoint
-from notifier.delivery.outcome import Next, PauseFlow, is_too_fast, is_unwell
+from notifier.delivery.outcome import Next, PauseFlow, is_too_fast
 from notifier.errors import (
     Fault,
     OutcomeUnknown,
@@ -26,6 +26,7 @@ from notifier.errors import (
 )
 from notifier.logs import get_logger
 from notifier.messages import ChannelName, MessageStatus
+from notifier.pipeline.breaker import Breaker
 from notifier.pipeline.chunk_sizes import ChunkSizes
 from notifier.pipeline.claiming import Claimer
 from notifier.pipeline.composing import Composed
@@ -35,7 +36,7 @@ from notifier.pipeline.record import Try, attempt_of
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.tools import Report, Tools
 from notifier.pipeline.writing import Writer
-from notifier.store import messages, person_links, relays, tracked, work
+from notifier.store import messages, person_links, tracked, work
 from notifier.store.database import Connection, Cursor, DatabaseUnavailable
 from notifier.store.jobs import load_jobs
 from notifier.store.messages import AttemptRow
@@ -46,31 +47,21 @@ log = get_logger("deliver")
 _BEFORE_MAIL = frozenset({Phase.CONNECT, Phase.GREETING, Phase.EHLO, Phase.TLS, Phase.AUTH})
 """Where nobody has been told of a message yet: no message is to blame, and none loses a try."""
 
-_FIRST_REST, _LONGEST_REST = 1.0, 60.0
-_IN_A_ROW = 2
-"""A single message may be one that a provider stumbles over; so many refused in a row, the provider is unwell."""
-_SAYS_NOTHING = frozenset({Fault.PROVIDER, Fault.NETWORK})
-"""Failures after which nobody knows whether the relay works again."""
-
 
 @dataclass(slots=True)
 class Chunk:
-    """One run over one relay; ``failures`` is how often in a row the relay failed before."""
+    """One run over one relay."""
 
     tools: Tools
     settler: Settler
     relay: str
     place: Place
-    failures: int
     report: Report
     claimer: Claimer
+    breaker: Breaker
     sizes: ChunkSizes
     are_others_waiting: bool = False
     """Other relays of the channel come after this one: somebody else must see to them if it hangs."""
-    is_resting: bool = False
-    """The relay is away, hangs, or refused us as a sender: nothing more goes out in this run."""
-    unwell: int = 0
-    """How many messages in a row the relay could not take, whatever they were."""
 
     @property
     def adapter(self) -> Channel:
@@ -91,13 +82,13 @@ class Chunk:
     def run(self, channel: ChannelName, lane: str) -> bool:
         """Claim, write and send what is due; return whether there is more, and the relay would take it."""
         # A relay that failed before is tried with one message.
-        limit = 1 if self.failures else self.sizes.of(self.relay)
+        limit = 1 if self.breaker.failures else self.sizes.of(self.relay)
         with self.tools.database.connection() as connection:
             claims = self.claimer.claim(connection, channel, lane, limit)
             is_full = len(claims) == limit
             if not claims:
                 return False
-            if self.failures and not relays.begin_try(connection, self.relay, self.lease):
+            if not self.breaker.may_try(connection, self.lease):
                 work.release(connection, claims)
                 return False
             if is_full or self.are_others_waiting:
@@ -108,13 +99,13 @@ class Chunk:
             started = time.monotonic()
             sent = self._send(ready)
             self.sizes.took(self.relay, sent, time.monotonic() - started)
-        if self.failures and not self.is_resting:
-            with self.tools.database.connection() as connection:
-                relays.end_try(connection, self.relay)
+        self.breaker.tried(self.tools.database)
         self.claimer.done(self.tools.database)
         # Flows whose tokens are used up must not keep the others waiting until the next wake-up.
         is_more = is_full or self.claimer.has_passed_over
-        return is_more and not (self.is_resting or self.failures or self.tools.stopping.is_set())
+        return is_more and not (
+            self.breaker.is_resting or self.breaker.failures or self.tools.stopping.is_set()
+        )
 
     def _send(self, ready: Sequence[Composed]) -> int:
         """Send what is ready; return of how many the relay was told."""
@@ -141,7 +132,7 @@ class Chunk:
         cursor = connection.cursor()
         is_marked = self._mark(connection, unsent[0])
         while unsent:
-            if self.tools.stopping.is_set() or self.is_resting:
+            if self.tools.stopping.is_set() or self.breaker.is_resting:
                 work.release(connection, _claims(unsent))
                 return
             if is_marked and not self._is_open(connection, unsent):
@@ -187,10 +178,11 @@ class Chunk:
             if is_too_fast(failure):
                 self._slow_down(connection, job, failure, rest)
                 following = rest[0] if rest else None
-            self.is_resting |= isinstance(then, PauseFlow) or self._is_away(connection, failure, rest)
-            if not isinstance(then, PauseFlow) and failure.fault not in _SAYS_NOTHING:
-                self._works(connection)
-            return following is not None and not self.is_resting and self._mark(connection, following)
+            if isinstance(then, PauseFlow):
+                self.breaker.is_resting = True
+            else:
+                self.breaker.heard(connection, failure, is_last=not rest)
+            return following is not None and not self.breaker.is_resting and self._mark(connection, following)
         attempt = attempt_of(job, self._try(job, started), accepted.reply, "sent", None)
         try:
             is_marked = self._record(cursor, one, attempt, following)
@@ -199,15 +191,8 @@ class Chunk:
             raise
         self.claimer.sent(job.claim)
         self.report.sent(job.row.event_id, (attempt.finished_at - job.row.message_created_at).total_seconds())
-        self._works(connection)
+        self.breaker.works(connection)
         return is_marked
-
-    def _works(self, connection: Connection) -> None:
-        """Note that the relay took a message, or judged one."""
-        self.unwell = 0
-        if self.failures:
-            relays.clear_pause(connection, self.relay)
-            self.failures = 0
 
     def _slow_down(self, connection: Connection, job: Job, failure: SendError, rest: list[Composed]) -> None:
         """Let the flow rest of which a message was refused for its rate; give the others of it back at once."""
@@ -216,7 +201,7 @@ class Chunk:
         rest[:] = [one for one in rest if not _is_same(one.job.claim, claim)]
         # First: should the domain get a flow of its own, they join it.
         work.release(connection, _claims(same))
-        self.is_resting |= self.claimer.slow_down(connection, claim, failure)
+        self.breaker.is_resting |= self.claimer.slow_down(connection, claim, failure)
 
     def _dropped(self, error: Exception) -> OutcomeUnknown:
         """Close a session that failed in a way nobody knows; the message may have arrived."""
@@ -228,16 +213,6 @@ class Chunk:
             reply=Reply(phase=Phase.DOT),
             reason=type(error).__name__,
         )
-
-    def _is_away(self, connection: Connection, failure: SendError, rest: Sequence[Composed]) -> bool:
-        """Let a relay rest that was cut or hung within a session, or is unwell: the next message would fare alike."""
-        is_cut = failure.fault is Fault.NETWORK and failure.reply.phase is not Phase.LOCAL
-        is_ill = is_unwell(failure) and self.adapter.name not in HAS_ENDPOINTS
-        self.unwell += is_ill
-        if not is_cut and not (is_ill and (self.failures or self.unwell >= _IN_A_ROW or not rest)):
-            return False
-        self._pause(connection, failure, self._rest_seconds())
-        return True
 
     def _failed(self, job: Job, failure: SendError, tried: Try) -> Next:
         return self.tools.insisting(
@@ -281,19 +256,19 @@ class Chunk:
         tried: Try | None = None,
     ) -> None:
         """Let the relay rest, longer each time; note on the first message why, if it is still ours."""
-        if failure.fault is Fault.RATE and not self.failures and self.place.is_one_too_many():
+        if failure.fault is Fault.RATE and not self.breaker.failures and self.place.is_one_too_many():
             # It takes mail by the sessions that are open, and these go on.
-            self.is_resting = True
+            self.breaker.is_resting = True
             work.release(connection, _claims(unsent))
             self.report.counts["released"] += len(unsent)
             log.info("deliver.crowded", relay=self.relay, code=failure.reply.code)
             return
         first, now = unsent[0].job, self.tools.clock.now()
-        seconds = self._rest_seconds()
+        seconds = self.breaker.seconds
         if isinstance(failure, PermanentFailure) or failure.fault in {Fault.CREDENTIALS, Fault.TLS}:
             seconds = max(seconds, self.tools.policy.of(first.urgency).pause.total_seconds())
         with connection.transaction():
-            reason = self._pause(connection, failure, seconds)
+            reason = self.breaker.rest(connection, failure, seconds)
             if first.row.message_id in work.release(connection, _claims(unsent)):
                 tried = tried or self._try(first, now)
                 messages.insert_attempt(
@@ -303,24 +278,6 @@ class Chunk:
                     connection, first.row.message_id, MessageStatus.DEFERRED.value, reason, is_final=False
                 )
         self.report.counts["released"] += len(unsent)
-
-    def _rest_seconds(self) -> float:
-        return float(min(_LONGEST_REST, _FIRST_REST * 2 ** min(self.failures, 10)))
-
-    def _pause(self, connection: Connection, failure: SendError, seconds: float) -> str:
-        """Let nobody use the relay for a while; return why, in words."""
-        self.is_resting = True
-        reason = f"the relay {self.relay} rests: {failure.reason} at {failure.reply.phase.value}"
-        relays.pause_relay(connection, self.relay, timedelta(seconds=seconds), reason)
-        log.warning(
-            "deliver.rested",
-            relay=self.relay,
-            reason=failure.reason,
-            phase=failure.reply.phase.value,
-            code=failure.reply.code,
-            seconds=seconds,
-        )
-        return reason
 
 
 def _broken(error: Exception) -> TemporaryFailure:

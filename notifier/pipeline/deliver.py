@@ -7,6 +7,7 @@ from notifier.broker.wakeups import WakeUp
 from notifier.delivery.endpoints import HAS_ENDPOINTS
 from notifier.logs import get_logger
 from notifier.messages import ChannelName
+from notifier.pipeline.breaker import Breaker
 from notifier.pipeline.chunk import Chunk
 from notifier.pipeline.chunk_sizes import ChunkSizes
 from notifier.pipeline.claiming import Claimer
@@ -59,9 +60,9 @@ class Deliver:
                         self.settler,
                         relay,
                         place,
-                        failures,
                         report,
                         claimer,
+                        Breaker(relay, failures, has_endpoints),
                         self._sizes,
                         are_others_waiting=others,
                     )

@@ -31,6 +31,8 @@ _ALONE = 4
 _ABOUT_THE_RELAY = frozenset({Phase.MAIL, Phase.REQUEST})
 """Where no recipient, or none but ours, is judged: the limit is the relay's own."""
 _MOVED = 2_000
+_REMEMBERED = 10_000
+"""So many flows of the last seconds at most: each endpoint of a webhook is one."""
 
 Narrow = Callable[[Sequence[Due], str, int], list[Due]]
 """(What is due, destination, how many may go to it) → what is due, of that destination only so many."""
@@ -113,6 +115,8 @@ class Throttling:
         since, count, before = self._recent.get((relay, destination), (second, 0, 0))
         if since != second:
             since, count, before = second, 0, count if since == second - 1 else 0
+        if len(self._recent) > _REMEMBERED:
+            self._recent = {flow: seen for flow, seen in list(self._recent.items()) if seen[0] >= second - 1}
         self._recent[relay, destination] = (since, count + 1, before)
 
     def refused(
@@ -179,8 +183,10 @@ class Throttling:
     def _observed(self, relay: str, destination: str, group: str) -> float:
         """Return how many messages a second went through just now, over this process."""
         name = destination if destination == WHOLE_RELAY else group
-        flows = [flow for flow in list(self._recent) if flow[0] == relay and name in {WHOLE_RELAY, flow[1]}]
-        counts = [self._recent[flow] for flow in flows]
+        counts = [
+            seen for flow, seen in list(self._recent.items())
+            if flow[0] == relay and name in {WHOLE_RELAY, flow[1]}
+        ]  # fmt: skip
         second = int(time.monotonic())
         observed = float(max(1, sum(max(one[1], one[2]) for one in counts if one[0] >= second - 1)))
         return min(observed, configured(self._limits.get(relay), destination) or observed)

@@ -12,7 +12,7 @@ from notifier.store.database import Connection
 from notifier.store.turns import BEGINNING, Flow, Look
 
 _REMEMBERED = 10_000
-"""So many tenants of a lane at most."""
+"""So many tenants of a lane, and destinations with too few turns, at most."""
 
 
 @dataclass(slots=True)
@@ -101,6 +101,8 @@ class Turns:
                 found.update((one.tenant, one) for one in seen.due if one.destination == destination)
                 place = seen.last
         taken = shares(list(found.values())[:count], count)
+        if len(served.tenants) > _REMEMBERED:
+            served.tenants.clear()
         for _, tenant in taken:
             served.tenants[destination] = tenant
         others = [one for one in due if one.destination != destination]

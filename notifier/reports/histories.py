@@ -15,6 +15,7 @@ from notifier.catalog import Catalog
 from notifier.crypto import Keyring
 from notifier.events import Json
 from notifier.messages import ChannelName
+from notifier.pipeline.keeping import REDIRECTED
 from notifier.reports.history import (
     Content,
     EventHistory,
@@ -197,7 +198,7 @@ class Histories:
             return opened, opened, False
         kept = orjson.loads(unpack(opened))
         content = Content(**{name: kept[name] for name in ("subject", "text", "html", "template")})
-        return kept["live"], content, bool(kept.get("redirected"))
+        return kept["live"], content, bool(kept.get(REDIRECTED))
 
 
 def _rows(connection: Connection, statement: LiteralString, **parameters: object) -> list[Row]:

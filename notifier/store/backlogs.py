@@ -1,4 +1,4 @@
-"""Count what waits, by flow, and what went out lately; for people who look, not for the stages.
+"""Count what waits, by flow and by lane, and what went out lately; for people who look, not for the stages.
 
 Domains with a flow of their own are told together: there may be many, and none has a name.
 """
@@ -81,3 +81,34 @@ def rests(connection: Connection) -> dict[tuple[str, str], datetime]:
         key = (relay, destination)
         found[key] = max(until, found.get(key, until))
     return found
+
+
+def backlog(connection: Connection) -> list[tuple[str, str, int, float]]:
+    """Return (channel, lane, waiting, seconds the oldest due one has waited) of what is not held.
+
+    What rests with its tenant waits, and is not late.
+    """
+    rows = connection.execute(
+        """SELECT channel, lane, count(*),
+                  coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE state < 2 AND due_at <= now())),
+                           0)::float8
+           FROM work WHERE state < 3 GROUP BY channel, lane ORDER BY channel, lane"""
+    ).fetchall()
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits on a channel and lane, over all tenants; ``oldest`` = seconds the oldest due one waited."""
+
+    channel: str
+    lane: str
+    waiting: int
+    held: int
+    oldest: float
+
+
+def all_backlogs(connection: Connection) -> list[Backlog]:
+    """Return the totals that the web role may see too: a function of the owner's adds them up."""
+    rows = connection.execute("SELECT channel, lane, waiting, held, oldest FROM notifier_backlog()")
+    return [Backlog(*row) for row in rows.fetchall()]

@@ -12,11 +12,10 @@ from datetime import timedelta
 import psycopg
 from sqlalchemy.engine import make_url
 
-from notifier.store.backlogs import ThrottleLevel, throttle_levels
+from notifier.store.backlogs import Backlog, ThrottleLevel, all_backlogs, throttle_levels
 from notifier.store.database import Connection, DatabaseUnavailable
 from notifier.store.heartbeats import age
 from notifier.store.rule_sets import RulesView, view_rules
-from notifier.store.work import Backlog, all_backlogs
 
 SWEEP = "sweep"
 

@@ -264,10 +264,13 @@ def release(connection: Connection, claims: Sequence[Claim]) -> set[UUID]:
     """Give back messages that were not sent, marked or not, as they were; return those that were still ours."""
     if not claims:
         return set()
+    # Locked in the order of those who take claims back: of two who wait for each other one would lose its chunk.
     rows = connection.execute(
         """UPDATE work SET state = 0, token = NULL,
                       attempt = attempt - CASE WHEN is_sending THEN 1 ELSE 0 END
-               WHERE message_id = ANY (%b::uuid[]) AND token = %s AND state = 1 RETURNING message_id""",
+               WHERE state = 1 AND message_id = ANY (ARRAY(
+                   SELECT message_id FROM work WHERE message_id = ANY (%b::uuid[]) AND token = %s AND state = 1
+                   ORDER BY message_id FOR UPDATE)) RETURNING message_id""",
         [[one.message_id for one in claims], claims[0].token],
     ).fetchall()
     return {row[0] for row in rows}
@@ -371,34 +374,3 @@ def relays_with_work(connection: Connection) -> list[str]:
            SELECT relay FROM flow WHERE relay IS NOT NULL"""
     ).fetchall()
     return [row[0] for row in rows]
-
-
-def backlog(connection: Connection) -> list[tuple[str, str, int, float]]:
-    """Return (channel, lane, waiting, seconds the oldest due one has waited) of what is not held.
-
-    What rests with its tenant waits, and is not late.
-    """
-    rows = connection.execute(
-        """SELECT channel, lane, count(*),
-                  coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE state < 2 AND due_at <= now())),
-                           0)::float8
-           FROM work WHERE state < 3 GROUP BY channel, lane ORDER BY channel, lane"""
-    ).fetchall()
-    return [(row[0], row[1], row[2], row[3]) for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What waits on a channel and lane, over all tenants; ``oldest`` = seconds the oldest due one waited."""
-
-    channel: str
-    lane: str
-    waiting: int
-    held: int
-    oldest: float
-
-
-def all_backlogs(connection: Connection) -> list[Backlog]:
-    """Return the totals that the web role may see too: a function of the owner's adds them up."""
-    rows = connection.execute("SELECT channel, lane, waiting, held, oldest FROM notifier_backlog()")
-    return [Backlog(*row) for row in rows.fetchall()]

@@ -10,6 +10,7 @@ from notifier.delivery.outcome import is_unwell
 from notifier.errors import Fault, OutcomeUnknown, PermanentFailure, Phase, Reply, SendError, TemporaryFailure
 from notifier.messages import ChannelName
 from notifier.store import relays
+from tests.command import shipped
 from tests.contracts.sms_server import Answer
 from tests.contracts.smtp_server import At, Hang, Say, SmtpServer
 from tests.integration.test_failover import down, look_again, orders, over, pass_time, recipients, waits_for
@@ -153,6 +154,22 @@ def test_a_message_that_may_not_go_out_leaves_the_try_to_the_next(two: Flow, smt
 
     assert two.query("SELECT tried_until FROM relay_pause") == [(None,)]
     assert smtp.connections == 0
+
+
+def test_a_message_the_relay_is_not_even_shown_leaves_the_try_to_the_next(
+    two: Flow, smtp: SmtpServer
+) -> None:
+    """Its address asks for SMTPUTF8, which the relay does not offer: that says nothing of why it failed."""
+    two.ingest(shipped(two, "o-1", "zoë@example.org"))
+    trying(two)
+
+    send(two)
+
+    assert two.query(
+        "SELECT status, reason LIKE 'smtputf8-not-offered%%' FROM message WHERE channel = 'email'"
+    ) == [("failed", True)]
+    assert two.query("SELECT relay, tried_until FROM relay_pause") == [("main", None)]
+    assert smtp.connections == 1
 
 
 def test_where_all_is_urgent_a_relay_is_tried_after_a_minute(two: Flow) -> None:

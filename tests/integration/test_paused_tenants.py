@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from notifier.pipeline.checks import State, check_queue
-from notifier.store import work
+from notifier.store import backlogs, work
 from notifier.store.tenants import add_tenant, set_paused
 from notifier.store.work import Claim
 from tests.command import Run, command, document
@@ -170,7 +170,7 @@ def test_what_rests_waits_and_is_not_late(flow: Flow) -> None:
     pause(flow)
 
     with flow.services.database.connection() as connection:
-        (found,), (total,) = work.backlog(connection), work.all_backlogs(connection)
+        (found,), (total,) = backlogs.backlog(connection), backlogs.all_backlogs(connection)
     (check,) = [one for one in check_queue(flow.services.database) if one.name == "due work"]
 
     assert found == ("email", "normal", AHEAD, 0)

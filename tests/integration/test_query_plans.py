@@ -7,12 +7,13 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from notifier.crypto import blind_index
 from notifier.decisions import Contact
 from notifier.store import alert_groups, alerts, silences
 from notifier.store.contacts import _FIND, find_contacts, save_contact
-from notifier.store.database import Connection
+from notifier.store.database import Connection, Database
 from notifier.store.jobs import _QUERY
 from notifier.store.persons import erase
 from tests.services import Flow
@@ -55,6 +56,19 @@ def plan(flow: Flow, statement: LiteralString, values: Sequence[object], mode: L
         connection.execute(f"SET LOCAL plan_cache_mode = {mode}")
         rows = connection.execute("EXPLAIN (ANALYZE) " + statement, values).fetchall()
     return "\n".join(row[0] for row in rows)
+
+
+def test_a_statement_is_never_compiled_however_dear_it_seems(flow: Flow, database_url: str) -> None:
+    """Also on a server that would: ours are short, and compiling one takes longer than all of them."""
+    with psycopg.connect(database_url, autocommit=True) as admin:
+        admin.execute(sql.SQL("ALTER DATABASE {} SET jit = on").format(sql.Identifier(admin.info.dbname)))
+    with psycopg.connect(database_url) as other:
+        assert other.execute("SHOW jit").fetchone() == ("on",)
+    fresh = Database(flow.services.settings.database_url.get_secret_value(), size=1)
+    try:
+        assert fresh.one("SHOW jit") == ("off",)
+    finally:
+        fresh.dispose()
 
 
 def some(flow: Flow, column: LiteralString) -> list[object]:

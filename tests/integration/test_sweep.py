@@ -4,7 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -14,7 +14,7 @@ from notifier.ids import uuid7
 from notifier.messages import ChannelName
 from notifier.store import work
 from notifier.store.database import DatabaseUnavailable
-from notifier.store.work import WorkRow, insert_work
+from notifier.store.work import Claim, WorkRow, insert_work
 from tests.contracts.smtp_server import At, Hang, SmtpServer
 from tests.services import Flow, MakeFlow
 from workers import threads
@@ -41,6 +41,37 @@ def test_a_sweep_with_nothing_due_is_cheap_however_much_waits(flow: Flow) -> Non
 
     # The quickest: the others share the processors with other tests.
     assert min(rounds) <= 0.010
+
+
+def test_who_gives_back_and_who_takes_back_never_wait_for_each_other(flow: Flow) -> None:
+    """Both lock messages by their ids, however these lie on disk: else the database would fail one of them."""
+    first, second = sorted((uuid7(), uuid7()))
+    now, token, locks = (
+        flow.services.clock.now(),
+        uuid4(),
+        "SELECT 1 FROM work WHERE message_id = %s FOR UPDATE",
+    )
+    with flow.services.database.connection() as connection:
+        rows = [WorkRow(one, "default", "email", "normal", "r", now, now) for one in (second, first)]
+        insert_work(connection, rows)
+        connection.execute("UPDATE work SET state = 1, token = %s", [token])
+    database = flow.services.database
+    waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    def give_back() -> set[UUID]:
+        with database.transaction() as connection:
+            connection.execute("SET LOCAL enable_indexscan = off")
+            return work.release(connection, [Claim(one, token, 0, now) for one in (second, first)])
+
+    with ThreadPoolExecutor(1) as others:
+        with database.transaction() as connection:
+            connection.execute(locks, [first])
+            giving = others.submit(give_back)
+            while not flow.query(waits):
+                assert not giving.done()
+            assert connection.execute(locks + " NOWAIT", [second]).fetchall() == [(1,)]
+
+        assert giving.result() == {first, second}
 
 
 def test_what_a_dead_worker_had_claimed_is_ready_again(flow: Flow) -> None:
