@@ -15,6 +15,8 @@ _TEXT = 40_000
 """Characters of prose that are read."""
 _LINES = 40
 """Lines in which a report must have said what it is."""
+_SENTENCE = 6
+"""Lines over which a sentence may go that has the subject of what came back in its middle."""
 _NO_PATH = frozenset({"<>", "", "<mailer-daemon>", "<#@[]>"})
 """Return paths of reports: the null one (RFC 5321 §4.5.5), what a store made of it, qmail's double bounce."""
 _COPIES = frozenset(
@@ -48,6 +50,12 @@ def has_notice(subject: str) -> bool:
 def is_moderated(subject: str) -> bool:
     """Say whether a subject tells that a mail waits for a moderator."""
     return pattern("moderated_subject", before=_BEFORE_COLON).search(subject[:500]) is not None
+
+
+def _sentence(lines: list[str], number: int) -> str:
+    """Return a line, with those before it where it goes on with what they began ("Your message ... was not")."""
+    start = number - _SENTENCE if lines[number].lstrip()[:1].islower() else number
+    return "\n".join(lines[max(0, start) : number + 1])
 
 
 class Incoming:
@@ -169,9 +177,10 @@ class Incoming:
         """Whether what came back is mail: said in the subject, or in a line that says that it did."""
         if has_sign("mail_word", self.subject[:500]):
             return True
+        lines = self.text.split("\n", _LINES)[:_LINES]
         return any(
-            has_sign("opening", line) and has_sign("mail_word", line)
-            for line in self.text.split("\n", _LINES)[:_LINES]
+            has_sign("opening", line) and has_sign("mail_word", _sentence(lines, number))
+            for number, line in enumerate(lines)
         )
 
     @cached_property

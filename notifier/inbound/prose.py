@@ -64,6 +64,8 @@ class _Seen:
     line: int
     score: int
     shape: int
+    form: tuple[str, str]
+    """What stands before and behind it on its line, but names and blanks."""
 
 
 def _copy_line() -> Any:
@@ -149,10 +151,10 @@ def mentions(text: str, *, original: tuple[str, ...], own: tuple[str, ...]) -> l
             held = seen.get(key)
             if held is None:
                 if len(seen) < _RECIPIENTS:
-                    seen[key] = _Seen(address, number, score, shape)
+                    seen[key] = _Seen(address, number, score, shape, _form(line, found))
             else:
                 if shape > held.shape:
-                    held.line, held.shape = number, shape
+                    held.line, held.shape, held.form = number, shape, _form(line, found)
                 held.score = max(held.score, score)
             last = key
     chosen = _chosen(list(seen.values()))
@@ -203,6 +205,11 @@ def _shape(line: str, found: re.Match[str]) -> int:
     return _shape_within(line, before)
 
 
+def _form(line: str, found: re.Match[str]) -> tuple[str, str]:
+    """Return how a line names an address, to tell the lines of one list."""
+    return line[: found.start()].strip(), line[found.end() :].strip()[:2].strip()
+
+
 def _shape_within(line: str, before: str) -> int:
     """Score a line that names an address somewhere inside."""
     if _COLON.search(before) and has_sign("opening", before):
@@ -228,7 +235,16 @@ def _chosen(seen: list[_Seen]) -> list[_Seen]:
         # A message to oneself: the failed address is ours as well.
         return [one for one in seen if one.shape >= _SENT_TO and one.score > _IS_ROLE]
     floor = max(_ENOUGH, best - 2) if best >= _SURE else _ENOUGH
-    return sorted((one for one in seen if one.score >= floor), key=lambda one: one.line)
+    # The copy names one of them, and the rest were hidden or a list's: a list has one form.
+    forms = {one.form for one in seen if one.score == best and one.shape == _BEGINS}
+    return sorted(
+        (
+            one
+            for one in seen
+            if one.score >= floor or (one.score >= _BEGINS and one.shape == _BEGINS and one.form in forms)
+        ),
+        key=lambda one: one.line,
+    )
 
 
 def _words(lines: list[str], one: _Seen, chosen: list[_Seen]) -> str:

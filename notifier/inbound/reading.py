@@ -16,7 +16,7 @@ from notifier.inbound.prose import Mention, mentions
 from notifier.inbound.provider_notices import Notice, read_notice
 from notifier.inbound.report import MailReport, Original, RecipientReport, ReportKind
 from notifier.inbound.structure import read_fields
-from notifier.inbound.telling import is_reply, may_be_report, names_enough
+from notifier.inbound.telling import asks_about_report, is_reply, may_be_report, names_enough
 
 _FORWARDED = re.compile(r"\s{0,4}(?:fwd?|wg|tr|rv|enc)\s{0,3}:", re.IGNORECASE)
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,250}>")
@@ -102,7 +102,7 @@ def _groups(mail: Incoming) -> list[StatusGroup]:
     for part in mail.parts:
         if part.is_status and (found := read_groups(part)):
             return found
-    if is_reply(mail) or (mail.is_of_list and not mail.is_named_system):
+    if is_reply(mail) or asks_about_report(mail) or (mail.is_of_list and not mail.is_named_system):
         return []
     # A report somebody forwarded to us is one still; somebody's mail about a report is not.
     is_somebodys = mail.is_of_thread and not _FORWARDED.match(mail.subject)

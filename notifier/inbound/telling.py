@@ -5,7 +5,7 @@ Asked of mail without machine-readable fields. Names nobody and decides no reaso
 
 import re
 
-from notifier.inbound.addresses import plain
+from notifier.inbound.addresses import is_mail_system, plain
 from notifier.inbound.incoming import Incoming
 from notifier.inbound.prose import Mention
 from notifier.inbound.signs import has_sign, pattern
@@ -20,6 +20,9 @@ _PASSED = re.compile(
     re.IGNORECASE,
 )
 """Subjects of reports of success (RFC 3461 §4.1)."""
+_LINE = r"(?m)^[ \t>|*]{0,8}"
+_VALUE = r"[ \t*]{0,4}[:\x{ff1a}][^\n]{3,300}$"
+_ASKS = re.compile(r"[?\uff1f\u061f]\s|[?\uff1f\u061f]$")
 _START = r"^\W{0,4}"
 _CLEAR = 4
 """What a mention needs in a mail that no mail system sent, and that brings no copy of ours."""
@@ -33,9 +36,23 @@ def is_reply(mail: Incoming) -> bool:
     return _REPLIED.match(mail.subject) is not None
 
 
+def asks_about_report(mail: Incoming) -> bool:
+    """Say whether somebody put a question of their own above a mail system's report; handed on bare, it is one."""
+    if mail.is_from_system:
+        return False
+    for found in pattern("quoted_sender", before=_LINE, behind=_VALUE).finditer(mail.full_text):
+        sender = found[0].replace("\uff1a", ":").partition(":")[2]
+        if is_mail_system(sender) and not any(one.lower() in sender.lower() for one in mail.own_addresses):
+            above = mail.full_text[: found.start()]
+            return _ASKS.search(above) is not None or has_sign("person", above)
+    return False
+
+
 def may_be_report(mail: Incoming) -> bool:
     """Say whether a mail may be a report that something came back, by its sender, subject and words."""
     if is_reply(mail) and not mail.is_from_system:
+        return False
+    if asks_about_report(mail):
         return False
     if mail.is_notice or _tells_success(mail) or (mail.is_of_list and not mail.is_named_system):
         return False
@@ -79,7 +96,11 @@ def _is_about_our_mail(mail: Incoming) -> bool:
         return True
     speaks_of_it = mail.names_code or (mail.speaks_of_mail and has_sign("your_mail", mail.text))
     is_question = mail.subject.rstrip().endswith("?") and ":" not in mail.subject
-    return speaks_of_it and not is_question and not has_sign("person", mail.text)
+    return (
+        speaks_of_it
+        and not is_question
+        and not (has_sign("person", mail.text) or has_sign("teaches", mail.text))
+    )
 
 
 def _are_own(mail: Incoming, named: list[Mention]) -> bool:
