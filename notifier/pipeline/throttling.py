@@ -32,7 +32,7 @@ _ABOUT_THE_RELAY = frozenset({Phase.MAIL, Phase.REQUEST})
 """Where no recipient, or none but ours, is judged: the limit is the relay's own."""
 _MOVED = 2_000
 _REMEMBERED = 10_000
-"""So many flows of the last seconds at most: each endpoint of a webhook is one."""
+"""So many flows of the last seconds at most: each domain, and each endpoint, that once limited us is one."""
 
 Narrow = Callable[[Sequence[Due], str, int], list[Due]]
 """(What is due, destination, how many may go to it) → what is due, of that destination only so many."""

@@ -124,7 +124,7 @@ def _fresh(url: str, within: timedelta) -> Iterator[Connection]:
             application_name="notifier-probe",
             connect_timeout=max(2, round(within.total_seconds())),
             tcp_user_timeout=milliseconds,
-            options=f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}",
+            options=f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds} -c jit=off",
         ) as connection:
             yield connection
     except psycopg.Error as error:

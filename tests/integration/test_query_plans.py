@@ -16,6 +16,7 @@ from notifier.store.contacts import _FIND, find_contacts, save_contact
 from notifier.store.database import Connection, Database
 from notifier.store.jobs import _QUERY
 from notifier.store.persons import erase
+from notifier.store.soundings import _fresh
 from tests.services import Flow
 
 pytestmark = pytest.mark.servers
@@ -69,6 +70,8 @@ def test_a_statement_is_never_compiled_however_dear_it_seems(flow: Flow, databas
         assert fresh.one("SHOW jit") == ("off",)
     finally:
         fresh.dispose()
+    with _fresh(database_url, timedelta(seconds=5)) as sounding:
+        assert sounding.execute("SHOW jit").fetchone() == ("off",)
 
 
 def some(flow: Flow, column: LiteralString) -> list[object]:

@@ -11,7 +11,7 @@ from notifier.pipeline.throttling import Throttling
 
 
 def test_flows_that_took_nothing_lately_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each endpoint of a webhook is one; what went through a moment ago still counts."""
+    """Each domain that limited us is one; what went through a moment ago still counts."""
     seconds = 100.0
     monkeypatch.setattr(throttling, "time", SimpleNamespace(monotonic=lambda: seconds))
     flows = Throttling({}, cast("Buckets", None))
