@@ -17,7 +17,7 @@ _ROLES = frozenset(
     }
 )  # fmt: skip
 _MAIL_SYSTEM = re.compile(
-    r"mailer[-_. ]?daemon|mail[-_. ]?daemon|\bmdaemon|post[-_.]?master|mail delivery|mail ?system"
+    r"mailer[-_. ]?daemon|mail[-_. ]?daemon|\bmdaemon|post[-_.]?master(?! ?tools)|mail delivery|mail ?system"
     r"|mail (?:administrator|server)|delivery (?:sub)?system|mailsubsystem|system administrator|message delivery"
     r"|mail transfer|bounce(?!handler)|\bmta\b|undeliver|internet mail delivery|microsoft ?exchange|e-?mail security"
     r"|syst[eè]me? de messagerie|administrateur syst|systemadministrator|administrador del? sistema",
