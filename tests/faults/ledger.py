@@ -31,8 +31,9 @@ class Promises:
     source: str
     asked: dict[str, Way] = field(default_factory=dict)
     accepted: dict[str, Way] = field(default_factory=dict)
-    accepted_at: dict[str, float] = field(default_factory=dict)
-    """By ``time.monotonic()``, taken when the receipt was in hand."""
+    handed_over_at: dict[str, float] = field(default_factory=dict)
+    """By ``time.monotonic()``, taken before the call that brought the receipt: what was written just before Redis
+    forgets can have its receipt just after."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class Allowance:
     forgetful: frozenset[Way] = frozenset()
     """Ways whose events may be lost before they are ingested, because Redis was made to forget."""
     forgot_at: float = 0.0
-    """When Redis last forgot: events accepted after it are safe again."""
+    """When Redis last forgot: events handed over after it are safe again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +133,7 @@ class Ledger:
             one
             for one in self.missing
             if promises.accepted[one] in allowance.forgetful
-            and promises.accepted_at[one] <= allowance.forgot_at
+            and promises.handed_over_at[one] <= allowance.forgot_at
             and one not in self.rows.buried
         }
 

@@ -75,13 +75,13 @@ class Producers:
         with self._lock:
             self.promises.asked |= {str(one["id"]): way for one in batch}
         while not self._stopping.is_set():
+            began = time.monotonic()
             try:
                 client.enqueue_many(batch)
             except NotifierError:
                 self._stopping.wait(0.1)
                 continue
-            now = time.monotonic()
             with self._lock:
                 self.promises.accepted |= {str(one["id"]): way for one in batch}
-                self.promises.accepted_at |= {str(one["id"]): now for one in batch}
+                self.promises.handed_over_at |= {str(one["id"]): began for one in batch}
             return

@@ -67,13 +67,13 @@ class Bench:
     def enqueue(self, count: int, *, again: bool = False, way: Way = Way.STREAM, name: str = "") -> set[str]:
         """Hand over events and return their ids; ``again`` sends the same ones once more."""
         ids = [f"{self.promises.source}{name}-{number}" for number in range(count)]
-        url = self.url if way is Way.OUTBOX else self.redis_url
+        url, began = self.url if way is Way.OUTBOX else self.redis_url, time.monotonic()
         with Client(url, source=self.promises.source, durable=way is Way.DURABLE) as client:
             client.enqueue_many(shipped(one, "normal") for one in ids)
         if not again:
             self.promises.asked |= dict.fromkeys(ids, way)
             self.promises.accepted |= dict.fromkeys(ids, way)
-            self.promises.accepted_at |= dict.fromkeys(ids, time.monotonic())
+            self.promises.handed_over_at |= dict.fromkeys(ids, began)
         return set(ids)
 
     def ingest(self) -> None:

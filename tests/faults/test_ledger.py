@@ -13,7 +13,7 @@ pytestmark = pytest.mark.faults
 
 SOUND = Ledger(
     promises=Promises(
-        source="s", asked={"a": Way.STREAM}, accepted={"a": Way.STREAM}, accepted_at={"a": 1.0}
+        source="s", asked={"a": Way.STREAM}, accepted={"a": Way.STREAM}, handed_over_at={"a": 1.0}
     ),
     rows=Rows(
         events=Counter(a=1), buried=frozenset(), notified={"a": 1}, states={"a": ["sent"]},
