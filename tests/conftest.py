@@ -15,7 +15,7 @@ from notifier.embedded.valkey import ValkeyServer
 from notifier.store.roles import ROLES
 from tests.databases import Databases
 
-pytest_plugins = ["tests.services", "tests.tracking"]
+pytest_plugins = ["tests.services", "tests.tracking", "tests.two_relays"]
 
 ROLE_PASSWORD = "test"
 MASTER_KEY = MasterKeys.new_line("test")

@@ -1,7 +1,6 @@
 """A relay that fails is tried by one message at a time, and whoever answers nothing but trouble has failed (O7)."""
 
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,26 +12,12 @@ from notifier.store import relays
 from tests.command import shipped
 from tests.contracts.sms_server import Answer
 from tests.contracts.smtp_server import At, Hang, Say, SmtpServer
-from tests.integration.test_failover import down, look_again, orders, over, pass_time, recipients, waits_for
 from tests.services import Flow, MakeFlow
+from tests.two_relays import ROUTES, down, look_again, orders, over, pass_time, recipients, waits_for
 
 pytestmark = pytest.mark.servers
 
 TROUBLE = Say("451 4.3.0 error: queue file write error")
-ROUTES = [{"channel": "email", "use": ["main"], "failover": ["backup"]}]
-
-
-@pytest.fixture
-def backup() -> Iterator[SmtpServer]:
-    """A second relay."""
-    with SmtpServer() as server:
-        yield server
-
-
-@pytest.fixture
-def two(make_flow: MakeFlow, smtp: SmtpServer, backup: SmtpServer) -> Flow:
-    """A notifier whose mail goes over ``main``, and over ``backup`` while that is down for 30 s."""
-    return make_flow(**over(smtp, backup, routes=ROUTES))
 
 
 def send(flow: Flow) -> dict[str, int]:

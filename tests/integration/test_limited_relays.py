@@ -1,35 +1,20 @@
 """A relay that takes nothing for its limits is left like one that is down, and each gets its own mail again (O7)."""
 
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
 from notifier.messages import ChannelName
 from notifier.store import relays
 from tests.contracts.smtp_server import At, Say, SmtpServer
-from tests.integration.test_failover import down, look_again, orders, over, recipients, waits_for
 from tests.services import Flow, MakeFlow
+from tests.two_relays import down, look_again, orders, over, recipients, waits_for
 
 pytestmark = pytest.mark.servers
 
 QUOTA = Say("454 4.7.0 Throttling failure: Daily message quota exceeded")
 TOO_FAST = Say("421 4.7.28 unusual rate of mail")
 LATER = Say("451 4.7.500 server busy, please try again in 2 hours")
-
-
-@pytest.fixture
-def backup() -> Iterator[SmtpServer]:
-    """A second relay."""
-    with SmtpServer() as server:
-        yield server
-
-
-@pytest.fixture
-def two(make_flow: MakeFlow, smtp: SmtpServer, backup: SmtpServer) -> Flow:
-    """A notifier whose mail goes over ``main``, and over ``backup`` while that takes nothing for 30 s."""
-    routes = [{"channel": "email", "use": ["main"], "failover": ["backup"]}]
-    return make_flow(**over(smtp, backup, routes=routes))
 
 
 def send(flow: Flow) -> int:
