@@ -21,14 +21,15 @@ def lanes_with_work(connection: Connection) -> list[tuple[str, str]]:
                WHERE state = 0 AND (work.relay, work.channel, work.lane, work.destination)
                                    > (flow.relay, flow.channel, flow.lane, flow.destination)
                ORDER BY work.relay, work.channel, work.lane, work.destination LIMIT 1) AS following)
-           SELECT DISTINCT channel, lane FROM flow
+           SELECT DISTINCT channel, lane FROM flow,
+             -- Not EXISTS: that may become a join with all there is.
+             LATERAL (SELECT FROM work WHERE work.relay = flow.relay AND work.channel = flow.channel
+                        AND work.lane = flow.lane AND work.destination = flow.destination
+                        AND state = 0 AND due_at <= now() ORDER BY due_at LIMIT 1) AS first
            WHERE NOT EXISTS (SELECT 1 FROM relay_pause WHERE relay_pause.relay = flow.relay
                                AND greatest(until, tried_until) > now())
              AND NOT EXISTS (SELECT 1 FROM throttle WHERE throttle.relay = flow.relay
-                               AND throttle.destination IN ('*', flow.destination) AND until > now())
-             AND EXISTS (SELECT 1 FROM work WHERE work.relay = flow.relay AND work.channel = flow.channel
-                           AND work.lane = flow.lane AND work.destination = flow.destination
-                           AND state = 0 AND due_at <= now())""",
+                               AND throttle.destination IN ('*', flow.destination) AND until > now())""",
         prepare=True,
     ).fetchall()
     return [(row[0], row[1]) for row in rows]

@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -340,14 +339,9 @@ def test_a_throttled_flow_costs_the_same_however_much_waits_in_it(make_flow: Mak
     ask = Ask(relay="default", destination="gmail", rate=1.0, count=9)
     flow.services.throttling._buckets.take("urgent", [ask])
     orders(flow, "a@yahoo.com")
-    before = flow.query("SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_user_tables WHERE relname = 'work'")
+    before = flow.rows_read("work")
 
-    started = time.perf_counter()
     assert send(flow) == 1
-    took = timedelta(seconds=time.perf_counter() - started)
 
-    flow.services.database.dispose()
-    after = flow.query("SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_user_tables WHERE relname = 'work'")
-    assert took < timedelta(seconds=1)
-    assert after[0][0] - before[0][0] < 500
+    assert flow.rows_read("work") - before < 500
     assert flow.query("SELECT count(*) FROM work WHERE state <> 0 OR token IS NOT NULL") == [(0,)]
