@@ -76,6 +76,8 @@ def names_enough(mail: Incoming, named: list[Mention]) -> bool:
         return True
     if named and _are_own(mail, named):
         return False
+    if any(one.is_announced for one in named):
+        return True
     is_clear = best >= _OWN_LINE or has_sign("your_mail", mail.text)
     return mail.is_daemon or (mail.has_report_subject and is_clear)
 
