@@ -16,6 +16,7 @@ from notifier.embedded.ports import LOOPBACK, free_port
 from notifier.embedded.sms_gateway import segments
 from notifier.embedded.supervisor import Program, Supervisor
 from notifier.errors import ConfigError
+from tests.ports import answers
 
 ACCOUNT, TOKEN = "AC" + "1" * 32, "s3cret"
 Start = Callable[..., None]
@@ -30,19 +31,11 @@ def start() -> Iterator[Start]:
             argv = (sys.executable, "-W", "error", "-m", "notifier.embedded", *map(str, options))
             supervisor.start(Program(name=f"{name}-{ports[0]}", argv=argv, log=log))
             deadline = time.monotonic() + 15
-            while not all(_answers(port) for port in ports):
+            while not all(answers(port) for port in ports):
                 assert time.monotonic() < deadline, log and log.read_text()
                 time.sleep(0.02)
 
         yield run
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection((LOOPBACK, port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 class Catcher:
