@@ -54,7 +54,7 @@ def may_be_report(mail: Incoming) -> bool:
         return False
     if asks_about_report(mail):
         return False
-    if mail.is_notice or _tells_success(mail) or (mail.is_of_list and not mail.is_named_system):
+    if mail.is_notice or _tells_success(mail) or (mail.is_of_list and not mail.is_lists_own):
         return False
     says_so = has_sign("opening", mail.text)
     if mail.is_named_system:
@@ -77,7 +77,10 @@ def names_enough(mail: Incoming, named: list[Mention]) -> bool:
     if named and _are_own(mail, named):
         return False
     is_clear = best >= _OWN_LINE or has_sign("your_mail", mail.text)
-    return mail.is_daemon or (mail.has_report_subject and is_clear)
+    if mail.is_daemon or (mail.has_report_subject and is_clear):
+        return True
+    is_told = mail.has_report_subject or is_clear
+    return mail.is_named_system and mail.has_no_path and best >= _CLEAR and is_told
 
 
 def _tells_success(mail: Incoming) -> bool:
