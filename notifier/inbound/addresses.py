@@ -66,6 +66,12 @@ def plain(address: str) -> str:
     return address.replace('"', "").lower()
 
 
+def without_tag(address: str) -> str:
+    """Return the mailbox behind a return path that carries a token (RFC 5233 calls it the detail)."""
+    local, at, domain = address.rpartition("@")
+    return f"{local.partition('+')[0] or local}{at}{domain}"
+
+
 def is_role(address: str) -> bool:
     """Say whether the address is a mail system's own rather than a person's."""
     local = address.partition("@")[0].lower()

@@ -5,7 +5,13 @@ Says who seems to have sent it; does not say what it is.
 
 from functools import cached_property
 
-from notifier.inbound.addresses import addresses_in, is_daemon, is_list_manager, is_mail_system
+from notifier.inbound.addresses import (
+    addresses_in,
+    is_daemon,
+    is_list_manager,
+    is_mail_system,
+    without_tag,
+)
 from notifier.inbound.prose import split_at_copy
 from notifier.inbound.signs import has_sign, pattern
 from notifier.inbound.smtp_words import Reply, codes_in, refusals
@@ -227,4 +233,5 @@ class Incoming:
             for name in ("from", "return-path", "sender", "reply-to")
             for one in addresses_in(self.copy.get(name))
         ]
-        return tuple(dict.fromkeys([*here, *there, *addresses_in(self.sender)]))
+        found = [*here, *there, *addresses_in(self.sender)]
+        return tuple(dict.fromkeys([*found, *(without_tag(one) for one in found)]))

@@ -55,6 +55,8 @@ class Mention:
     aliases: tuple[str, ...]
     words: str
     score: int
+    is_announced: bool = False
+    """Stands alone below a line that says what failed, and ends with a colon."""
 
 
 @dataclass(slots=True)
@@ -169,6 +171,7 @@ def mentions(text: str, *, original: tuple[str, ...], own: tuple[str, ...]) -> l
             aliases=tuple(dict.fromkeys(aliases.get(plain(one.address), ()))),
             words=_words(lines, one, chosen),
             score=one.score,
+            is_announced=_is_announced(lines, one),
         )
         for one in chosen
     ]
@@ -250,6 +253,14 @@ def _chosen(seen: list[_Seen]) -> list[_Seen]:
         ),
         key=lambda one: one.line,
     )
+
+
+def _is_announced(lines: list[str], one: _Seen) -> bool:
+    """Whether a line holds the address alone, and the one above says what failed and ends with a colon."""
+    if ADDRESS.sub("", lines[one.line]).replace("mailto:", "").strip(" \t<>[]()*-\u2022"):
+        return False
+    above = next((line.rstrip() for line in reversed(lines[: one.line]) if line.strip()), "")
+    return above[-1:] in {":", "\uff1a"} and has_sign("opening", above) and not has_sign("sender_word", above)
 
 
 def _words(lines: list[str], one: _Seen, chosen: list[_Seen]) -> str:

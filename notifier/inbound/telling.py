@@ -76,11 +76,16 @@ def names_enough(mail: Incoming, named: list[Mention]) -> bool:
         return True
     if named and _are_own(mail, named):
         return False
+    return any(one.is_announced for one in named) or mail.is_daemon or _is_told(mail, best)
+
+
+def _is_told(mail: Incoming, best: int) -> bool:
+    """Whether a mail system's subject, words and best mention add up; a null return path speaks for it, too."""
     is_clear = best >= _OWN_LINE or has_sign("your_mail", mail.text)
-    if mail.is_daemon or (mail.has_report_subject and is_clear):
+    if mail.has_report_subject and is_clear:
         return True
-    is_told = mail.has_report_subject or is_clear
-    return mail.is_named_system and mail.has_no_path and best >= _CLEAR and is_told
+    is_reports = mail.is_named_system and mail.has_no_path and best >= _CLEAR
+    return is_reports and (mail.has_report_subject or is_clear)
 
 
 def _tells_success(mail: Incoming) -> bool:
