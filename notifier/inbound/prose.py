@@ -73,6 +73,11 @@ class _Seen:
     """Later lines that begin with it: Exchange lists recipients for people, then for administrators."""
 
 
+def _is_anothers(before: str) -> bool:
+    """Whether what stands before an address says that it is a sender's, a contact's or a host's."""
+    return bool(_other_label().search(before) or _other_label_near().search(before))
+
+
 def _copy_line() -> Any:
     return pattern("copy_line", before=r"^[ \t>|*#=_.~+-]{0,40}", behind=r"[ \t:.=_*#|>-]{0,60}$")
 
@@ -89,6 +94,14 @@ def _other_label() -> Any:
         "other_label_wide",
         before=r"(?:^|[\s(\"'>*])",
         behind=r"(?:\b|[^\x00-\x7f])[^@]{0,60}$",
+    )
+
+
+def _other_label_near() -> Any:
+    return pattern(
+        "other_label_near",
+        before=r"(?:^|[\s(\"'>*])",
+        behind=r"(?:[^\pL\pM\pN_@]{1,8}|[ \t]{0,3}[:\x{ff1a}][^@]{0,60})$",
     )
 
 
@@ -201,7 +214,7 @@ def _shape(line: str, found: re.Match[str]) -> int:
     before, behind = _TYPE.sub("", line[: found.start()]), line[found.end() :]
     if _COMMAND.search(before):
         return _COMMANDED
-    if _other_label().search(before):
+    if _is_anothers(before):
         return _IS_OTHERS
     is_last = not behind.strip(" \t<>\"')]*.,;|")
     if not _LEAD.sub("", before):

@@ -82,10 +82,12 @@ def names_enough(mail: Incoming, named: list[Mention]) -> bool:
 def _is_told(mail: Incoming, best: int) -> bool:
     """Whether a mail system's subject, words and best mention add up; a null return path speaks for it, too."""
     is_clear = best >= _OWN_LINE or has_sign("your_mail", mail.text)
-    if mail.has_report_subject and is_clear:
+    # A subject may say it in the words of a report's first line.
+    says_so = mail.has_report_subject or (mail.is_named_system and has_sign("opening", mail.subject[:500]))
+    if says_so and is_clear:
         return True
     is_reports = mail.is_named_system and mail.has_no_path and best >= _CLEAR
-    return is_reports and (mail.has_report_subject or is_clear)
+    return is_reports and (says_so or is_clear)
 
 
 def _tells_success(mail: Incoming) -> bool:
