@@ -172,10 +172,10 @@ def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
 
 
 def _fallback(mail: Incoming) -> list[str]:
-    """Return the recipient where the report labels none: the copy's, or the only address a daemon names."""
+    """Return the recipient where the report labels none: the copy's, or the only address a mail system names."""
     own = {plain(one) for one in mail.own_addresses}
     found = [one for one in mail.original_recipients if plain(one) not in own]
-    if not found and mail.is_daemon:
+    if not found and (mail.is_daemon or (mail.is_named_system and mail.has_report_subject)):
         found = [one for one in addresses_in(mail.text) if plain(one) not in own and not is_role(one)]
     return found if len(found) == 1 else []
 

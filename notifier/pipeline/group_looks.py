@@ -17,7 +17,8 @@ from notifier.rules.alerting.cadence import Look, Member, Why
 from notifier.rules.alerting.escalation import Chain
 from notifier.rules.alerting.mutes import Mute
 from notifier.rules.alerting.plan import AlertPlan, AlertRule
-from notifier.store.alert_groups import GroupRow, MemberRow
+from notifier.store.alert_groups import GroupRow
+from notifier.store.alert_members import MemberRow
 from notifier.store.database import Connection
 from notifier.store.notifications import supersede
 

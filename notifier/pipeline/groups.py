@@ -48,8 +48,9 @@ from notifier.rules.alerting.speaking import Speaker, decide, event_of
 from notifier.rules.alerting.tracking import is_at_home
 from notifier.rules.ruleset import RuleSet
 from notifier.rules.telling import Telling
-from notifier.store import alert_groups, silences
-from notifier.store.alert_groups import GroupRow, MemberRow, group_id
+from notifier.store import alert_groups, alert_members, silences
+from notifier.store.alert_groups import GroupRow, group_id
+from notifier.store.alert_members import MemberRow
 from notifier.store.alerts import live_sources
 from notifier.store.database import Connection, Database, DatabaseSlow, DatabaseUnavailable
 
@@ -132,7 +133,7 @@ class Groups:
         if not taken:
             return set()
         members: dict[UUID, list[MemberRow]] = {row.id: [] for row in taken}
-        for member in alert_groups.members_of(connection, list(members)):
+        for member in alert_members.members_of(connection, list(members)):
             members[member.group_id].append(member)
         for tenant in {row.tenant for row in taken} - mutes.keys():
             mutes[tenant] = self._mutes(connection, tenant, now)
@@ -142,8 +143,8 @@ class Groups:
         flows = self._decider.write(connection, done.events, done.decisions).flows if done.events else set()
         for one in done.events:
             end_what_waits(connection, one)
-        alert_groups.save_members(connection, done.members)
-        alert_groups.drop_members(connection, done.dropped)
+        alert_members.save_members(connection, done.members)
+        alert_members.drop_members(connection, done.dropped)
         alert_groups.save_groups(connection, done.rows)
         alert_groups.close_groups(connection, done.closed)
         log.info("sweep.spoke", groups=len(taken), messages=len(done.events), closed=len(done.closed))
@@ -218,7 +219,7 @@ class Groups:
             gone_for = since = None
         if gone_for is not None and gone_for >= _ABANDONED_AFTER:
             log.warning("sweep.group_abandoned", rule=row.rule, group=str(row.id))
-            alert_groups.end_members(done.connection, row.id)
+            alert_members.end_members(done.connection, row.id)
             done.closed.append(row.id)
             return
         log.warning("sweep.group_without_rule", rule=row.rule, group=str(row.id))

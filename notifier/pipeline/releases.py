@@ -28,7 +28,7 @@ from notifier.recipients.gathering import SHOWN, Entry, Said, digest_data, outda
 from notifier.recipients.personal import Kind
 from notifier.recipients.resolve import address_on
 from notifier.store import held
-from notifier.store.alert_groups import live_groups
+from notifier.store.alert_members import live_groups
 from notifier.store.database import Connection, Database
 from notifier.store.held import Bin, HeldRow
 from notifier.store.jobs import load_jobs

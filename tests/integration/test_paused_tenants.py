@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from notifier.pipeline.checks import State, check_queue
 from notifier.store import backlogs, work
+from notifier.store.lanes import lanes_with_work
 from notifier.store.tenants import add_tenant, set_paused
 from notifier.store.work import Claim
 from tests.command import Run, command, document
@@ -69,7 +70,7 @@ def acmes(flow: Flow) -> list[tuple[int, int]]:
 def lanes(flow: Flow) -> list[tuple[str, str]]:
     """Return what the sweep would ring for."""
     with flow.services.database.connection() as connection:
-        return work.lanes_with_work(connection)
+        return lanes_with_work(connection)
 
 
 def test_another_tenants_message_is_claimed_as_if_they_were_not_there(flow: Flow) -> None:

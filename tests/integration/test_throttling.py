@@ -11,7 +11,7 @@ import redis
 from notifier.broker.buckets import Ask, Buckets
 from notifier.broker.connection import BrokerUnavailable
 from notifier.messages import ChannelName
-from notifier.store import work
+from notifier.store.lanes import lanes_with_work
 from tests.command import command, shipped
 from tests.contracts.sms_server import Answer
 from tests.contracts.smtp_server import At, Say
@@ -94,13 +94,13 @@ def test_a_flow_that_rests_is_not_polled(flow: Flow) -> None:
     rows = flow.query("SELECT ctid::text FROM work ORDER BY 1")
 
     with flow.services.database.connection() as connection:
-        assert work.lanes_with_work(connection) == []
+        assert lanes_with_work(connection) == []
     send(flow)
     assert flow.query("SELECT ctid::text FROM work ORDER BY 1") == rows
 
     rested(flow)
     with flow.services.database.connection() as connection:
-        assert work.lanes_with_work(connection) == [("email", "normal")]
+        assert lanes_with_work(connection) == [("email", "normal")]
 
 
 def test_a_small_domain_that_limits_us_gets_a_flow_of_its_own(flow: Flow) -> None:
@@ -129,7 +129,7 @@ def test_where_every_destination_is_refused_the_relay_itself_is_slowed_down(flow
 
     assert "*" in throttles(flow)
     with flow.services.database.connection() as connection:
-        assert work.lanes_with_work(connection) == []
+        assert lanes_with_work(connection) == []
 
 
 def test_a_configured_limit_is_kept_over_all_lanes_and_processes(make_flow: MakeFlow) -> None:
