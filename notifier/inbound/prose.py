@@ -5,7 +5,7 @@ reason.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from notifier.inbound.addresses import ADDRESS, addresses_in, is_role, plain, tidy
@@ -37,6 +37,7 @@ _LEAD = re.compile(r"[\W_]{0,12}")
 _TO = re.compile(r"\W{0,12}(?:to|for|an|para|à)\W{0,12}", re.IGNORECASE)
 _NAME = re.compile(r"\s{0,20}(?:[^\s:.,;@]{1,30}[ \t,]{1,2}){1,4}[(<\[][ \t]{0,2}(?:mailto:)?")
 _TYPE = re.compile(r"\b(?:smtp|mailto|rfc822|internet)[:;][ \t]{0,2}$", re.IGNORECASE)
+_NO_MARKS = re.compile(r"[\w\s].*")
 _COLON = re.compile(r"[:\uff1a]\s{0,4}[<\"'(\[]{0,3}$")
 _COMMAND = re.compile(r"rcpt to:?\s{0,3}<?$", re.IGNORECASE)
 
@@ -54,6 +55,8 @@ class Mention:
     aliases: tuple[str, ...]
     words: str
     score: int
+    is_announced: bool = False
+    """Stands alone below a line that says what failed, and ends with a colon."""
 
 
 @dataclass(slots=True)
@@ -66,6 +69,13 @@ class _Seen:
     shape: int
     form: tuple[str, str]
     """What stands before and behind it on its line, but names and blanks."""
+    again: list[int] = field(default_factory=list)
+    """Later lines that begin with it: Exchange lists recipients for people, then for administrators."""
+
+
+def _is_anothers(before: str) -> bool:
+    """Whether what stands before an address says that it is a sender's, a contact's or a host's."""
+    return bool(_other_label().search(before) or _other_label_near().search(before))
 
 
 def _copy_line() -> Any:
@@ -84,6 +94,14 @@ def _other_label() -> Any:
         "other_label_wide",
         before=r"(?:^|[\s(\"'>*])",
         behind=r"(?:\b|[^\x00-\x7f])[^@]{0,60}$",
+    )
+
+
+def _other_label_near() -> Any:
+    return pattern(
+        "other_label_near",
+        before=r"(?:^|[\s(\"'>*])",
+        behind=r"(?:[^\pL\pM\pN_@]{1,8}|[ \t]{0,3}[:\x{ff1a}][^@]{0,60})$",
     )
 
 
@@ -153,6 +171,8 @@ def mentions(text: str, *, original: tuple[str, ...], own: tuple[str, ...]) -> l
                 if len(seen) < _RECIPIENTS:
                     seen[key] = _Seen(address, number, score, shape, _form(line, found))
             else:
+                if shape == _BEGINS == held.shape:
+                    held.again.append(number)
                 if shape > held.shape:
                     held.line, held.shape, held.form = number, shape, _form(line, found)
                 held.score = max(held.score, score)
@@ -164,6 +184,7 @@ def mentions(text: str, *, original: tuple[str, ...], own: tuple[str, ...]) -> l
             aliases=tuple(dict.fromkeys(aliases.get(plain(one.address), ()))),
             words=_words(lines, one, chosen),
             score=one.score,
+            is_announced=_is_announced(lines, one),
         )
         for one in chosen
     ]
@@ -193,7 +214,7 @@ def _shape(line: str, found: re.Match[str]) -> int:
     before, behind = _TYPE.sub("", line[: found.start()]), line[found.end() :]
     if _COMMAND.search(before):
         return _COMMANDED
-    if _other_label().search(before):
+    if _is_anothers(before):
         return _IS_OTHERS
     is_last = not behind.strip(" \t<>\"')]*.,;|")
     if not _LEAD.sub("", before):
@@ -206,8 +227,8 @@ def _shape(line: str, found: re.Match[str]) -> int:
 
 
 def _form(line: str, found: re.Match[str]) -> tuple[str, str]:
-    """Return how a line names an address, to tell the lines of one list."""
-    return line[: found.start()].strip(), line[found.end() :].strip()[:2].strip()
+    """Return how a line names an address, to tell the lines of one list; each may give a reason of its own."""
+    return line[: found.start()].strip(), _NO_MARKS.sub("", line[found.end() :].strip()[:2])
 
 
 def _shape_within(line: str, before: str) -> int:
@@ -247,12 +268,26 @@ def _chosen(seen: list[_Seen]) -> list[_Seen]:
     )
 
 
+def _is_announced(lines: list[str], one: _Seen) -> bool:
+    """Whether a line holds the address alone, and the one above says what failed and ends with a colon."""
+    if ADDRESS.sub("", lines[one.line]).replace("mailto:", "").strip(" \t<>[]()*-\u2022"):
+        return False
+    above = next((line.rstrip() for line in reversed(lines[: one.line]) if line.strip()), "")
+    return above[-1:] in {":", "\uff1a"} and has_sign("opening", above) and not has_sign("sender_word", above)
+
+
 def _words(lines: list[str], one: _Seen, chosen: list[_Seen]) -> str:
     """Return the lines about a recipient: from theirs to the next one's; a bare list shares what follows it."""
+    starts = sorted(start for other in chosen for start in (other.line, *other.again))
+    words = "\n".join(_block(lines, start, starts) for start in (one.line, *one.again))
     later = [other.line for other in chosen if other.line > one.line]
-    end = min(later, default=len(lines))
-    words = "\n".join(lines[one.line : min(end, one.line + 60)])
     if later and not re.search(r"\w{3}", ADDRESS.sub("", words)):
         last = max(later)
         words = "\n".join(lines[last : last + 60])
     return words
+
+
+def _block(lines: list[str], start: int, starts: list[int]) -> str:
+    """Return the lines from one that begins with a recipient to the next such line."""
+    end = min((other for other in starts if other > start), default=len(lines))
+    return "\n".join(lines[start : min(end, start + 60)])

@@ -72,12 +72,15 @@ def _read(mail: Incoming) -> _Reading:
 def _of_prose(mail: Incoming) -> _Reading:
     """Read a mail without machine-readable fields."""
     # Exim and Postfix mark their own reports as automatic replies.
-    is_reply = is_automatic(mail.fields, mail.text)
-    if is_reply and (has_automatic_subject(mail.fields) or not mail.is_named_system):
+    is_answer = is_automatic(mail.fields, mail.text)
+    is_answers_subject = has_automatic_subject(mail.fields) or (
+        is_reply(mail) and not mail.has_report_subject and not mail.names_code
+    )
+    if is_answer and (is_answers_subject or not mail.is_named_system):
         return _of_reply(mail)
     if found := _from_prose(mail):
         return ReportKind.BOUNCE, found, None
-    return _of_reply(mail) if is_reply else (ReportKind.OTHER, (), None)
+    return _of_reply(mail) if is_answer else (ReportKind.OTHER, (), None)
 
 
 def _of_reply(mail: Incoming) -> _Reading:
@@ -172,10 +175,10 @@ def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
 
 
 def _fallback(mail: Incoming) -> list[str]:
-    """Return the recipient where the report labels none: the copy's, or the only address a daemon names."""
+    """Return the recipient where the report labels none: the copy's, or the only address a mail system names."""
     own = {plain(one) for one in mail.own_addresses}
     found = [one for one in mail.original_recipients if plain(one) not in own]
-    if not found and mail.is_daemon:
+    if not found and (mail.is_daemon or (mail.is_named_system and mail.has_report_subject)):
         found = [one for one in addresses_in(mail.text) if plain(one) not in own and not is_role(one)]
     return found if len(found) == 1 else []
 

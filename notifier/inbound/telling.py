@@ -54,7 +54,7 @@ def may_be_report(mail: Incoming) -> bool:
         return False
     if asks_about_report(mail):
         return False
-    if mail.is_notice or _tells_success(mail) or (mail.is_of_list and not mail.is_named_system):
+    if mail.is_notice or _tells_success(mail) or (mail.is_of_list and not mail.is_lists_own):
         return False
     says_so = has_sign("opening", mail.text)
     if mail.is_named_system:
@@ -76,8 +76,18 @@ def names_enough(mail: Incoming, named: list[Mention]) -> bool:
         return True
     if named and _are_own(mail, named):
         return False
+    return any(one.is_announced for one in named) or mail.is_daemon or _is_told(mail, best)
+
+
+def _is_told(mail: Incoming, best: int) -> bool:
+    """Whether a mail system's subject, words and best mention add up; a null return path speaks for it, too."""
     is_clear = best >= _OWN_LINE or has_sign("your_mail", mail.text)
-    return mail.is_daemon or (mail.has_report_subject and is_clear)
+    # A subject may say it in the words of a report's first line.
+    says_so = mail.has_report_subject or (mail.is_named_system and has_sign("opening", mail.subject[:500]))
+    if says_so and is_clear:
+        return True
+    is_reports = mail.is_named_system and mail.has_no_path and best >= _CLEAR
+    return is_reports and (says_so or is_clear)
 
 
 def _tells_success(mail: Incoming) -> bool:
