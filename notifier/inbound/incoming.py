@@ -32,7 +32,8 @@ _COPIES = frozenset(
     }
 )  # fmt: skip
 _BEGINNING = (
-    r"^\W*(?:\[[^\]#\d]{0,40}\]\W*)?(?:(?:your|the|e-?mail|message|mail|auto\w*|notice|fwd?)\W+){0,4}"
+    r"^\W*(?:\[[^\]#\d]{0,40}\]\W*)?(?:(?:ihre|votre|su|sua|seu|uw|deine?|twoja)\W+)?"
+    r"(?:(?:your|the|e-?mail|message|mail|auto\w*|notice|fwd?)\W+){0,4}"
 )
 _BEFORE_COLON = r"^[^:\x{ff1a}]{0,80}"
 """Behind a colon stands the subject of what came back."""

@@ -171,7 +171,11 @@ def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
         return ()
     if not named:
         named = [Mention(address=one, aliases=(), words="", score=0) for one in _fallback(mail)]
-    return tuple(judged(mail, one.address, one.aliases, None, one.words) for one in named)
+    names = frozenset(plain(one.address) for one in named)
+    return tuple(
+        judged(mail, one.address, one.aliases, None, one.words, others=names - {plain(one.address)})
+        for one in named
+    )
 
 
 def _fallback(mail: Incoming) -> list[str]:
