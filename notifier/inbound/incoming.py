@@ -10,6 +10,8 @@ from notifier.inbound.addresses import (
     is_daemon,
     is_list_manager,
     is_mail_system,
+    is_role,
+    plain,
     without_tag,
 )
 from notifier.inbound.prose import split_at_copy
@@ -219,6 +221,12 @@ class Incoming:
             for one in addresses_in(self.copy.get(name))
         ]
         return tuple(dict.fromkeys(found))
+
+    @cached_property
+    def others_named(self) -> list[str]:
+        """The addresses its text names that are neither its reader's nor a mail system's."""
+        own = {plain(one) for one in self.own_addresses}
+        return [one for one in addresses_in(self.text) if plain(one) not in own and not is_role(one)]
 
     @cached_property
     def own_addresses(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ Pure, and never raises, whatever the bytes: what cannot be understood is ``other
 import re
 from datetime import datetime
 
-from notifier.inbound.addresses import address_in, addresses_in, is_role, plain, same
+from notifier.inbound.addresses import address_in, addresses_in, plain, same
 from notifier.inbound.automatic import has_automatic_subject, is_automatic
 from notifier.inbound.delivery_status import StatusGroup, groups_in_prose, read_groups
 from notifier.inbound.feedback import read_feedback
@@ -178,8 +178,9 @@ def _fallback(mail: Incoming) -> list[str]:
     """Return the recipient where the report labels none: the copy's, or the only address a mail system names."""
     own = {plain(one) for one in mail.own_addresses}
     found = [one for one in mail.original_recipients if plain(one) not in own]
-    if not found and (mail.is_daemon or (mail.is_named_system and mail.has_report_subject)):
-        found = [one for one in addresses_in(mail.text) if plain(one) not in own and not is_role(one)]
+    is_reports = mail.is_named_system and (mail.has_report_subject or mail.has_no_path)
+    if not found and (mail.is_daemon or is_reports):
+        found = mail.others_named
     return found if len(found) == 1 else []
 
 
