@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from notifier.events import Urgency
-from notifier.pipeline import groups as groups_stage
+from notifier.pipeline import muting
 from notifier.store import alert_members
 from notifier.store.alert_members import drop_members
 from notifier.store.alerts import KeptAlert, forget_alerts, live_sources, lock_alerts
@@ -254,7 +254,7 @@ def test_what_a_stronger_alert_muted_is_told_also_where_that_ended_during_the_lo
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(groups_stage, "live_sources", sources)
+        patch.setattr(muting, "live_sources", sources)
         muted = [one["Subject"] for one in stage.told(seconds=5)]
     told = [one["Subject"] for seconds in (10, 10, 10) for one in stage.told(seconds=seconds)]
 

