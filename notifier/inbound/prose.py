@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from notifier.inbound.addresses import ADDRESS, addresses_in, is_role, plain, tidy
+from notifier.inbound.labels import is_anothers, is_recipients
+from notifier.inbound.paragraphs import without_passed, words_about
 from notifier.inbound.signs import has_sign, pattern
 from notifier.inbound.structure import Fields, read_fields
 
@@ -33,6 +35,10 @@ _BEHIND = re.compile(
 )
 _GENERATED = re.compile(r"\s{1,20}(?:generated|expanded|forwarded) (?:by|from) <?", re.IGNORECASE)
 _PROGRAM = re.compile(r"[ \t]{0,20}(?:(?:pipe|save) to )?[<\"']{0,2}[|/:]\S?")
+_YOURS_TO = re.compile(
+    r"(?:by you|\byou (?:have )?(?:sent|wrote|addressed|tried to send)) (?:to|for)\W{0,3}$", re.IGNORECASE
+)
+_BETWEEN = re.compile(r"[>\"')\]]{0,2}\s{0,3}(?:[,;]|\b(?:and|und|et|y|e)\b)\s{0,3}[<\"'(\[]{0,2}")
 _LEAD = re.compile(r"[\W_]{0,12}")
 _TO = re.compile(r"\W{0,12}(?:to|for|an|para|à)\W{0,12}", re.IGNORECASE)
 _NAME = re.compile(r"\s{0,20}(?:[^\s:.,;@]{1,30}[ \t,]{1,2}){1,4}[(<\[][ \t]{0,2}(?:mailto:)?")
@@ -73,36 +79,8 @@ class _Seen:
     """Later lines that begin with it: Exchange lists recipients for people, then for administrators."""
 
 
-def _is_anothers(before: str) -> bool:
-    """Whether what stands before an address says that it is a sender's, a contact's or a host's."""
-    return bool(_other_label().search(before) or _other_label_near().search(before))
-
-
 def _copy_line() -> Any:
     return pattern("copy_line", before=r"^[ \t>|*#=_.~+-]{0,40}", behind=r"[ \t:.=_*#|>-]{0,60}$")
-
-
-def _label() -> Any:
-    return pattern(
-        "label", before=r"^\W{0,8}", behind=r"[^:\x{ff1a}<@]{0,40}[:\x{ff1a}=]?\s{0,8}[<\"'(\[]{0,3}$"
-    )
-
-
-def _other_label() -> Any:
-    return pattern(
-        "other_label",
-        "other_label_wide",
-        before=r"(?:^|[\s(\"'>*])",
-        behind=r"(?:\b|[^\x00-\x7f])[^@]{0,60}$",
-    )
-
-
-def _other_label_near() -> Any:
-    return pattern(
-        "other_label_near",
-        before=r"(?:^|[\s(\"'>*])",
-        behind=r"(?:[^\pL\pM\pN_@]{1,8}|[ \t]{0,3}[:\x{ff1a}][^@]{0,60})$",
-    )
 
 
 def split_at_copy(text: str) -> tuple[str, Fields]:
@@ -146,7 +124,7 @@ def mentions(text: str, *, original: tuple[str, ...], own: tuple[str, ...]) -> l
         original: Addresses the message was sent to, as its copy says.
         own: Addresses of its sender: never the failed ones, unless the message was sent to them.
     """
-    lines = [line[:_WIDTH] for line in text.split("\n")[:_LINES]]
+    lines = without_passed([line[:_WIDTH] for line in text.split("\n")[:_LINES]])
     sent_to, ours = {plain(one) for one in original}, {plain(one) for one in own}
     seen: dict[str, _Seen] = {}
     aliases: dict[str, list[str]] = {}
@@ -156,6 +134,7 @@ def mentions(text: str, *, original: tuple[str, ...], own: tuple[str, ...]) -> l
         for expanded in _EXPANDED.finditer(joined):
             if (last and not _is_programs(lines, number)) or ADDRESS.search(line[: expanded.start()]):
                 aliases.setdefault(plain(last or ""), []).extend(addresses_in(expanded[1]))
+        end, shape, form = -1, _INLINE, ("", "")
         for found in ADDRESS.finditer(line):
             address = tidy(found[0])
             key = plain(address)
@@ -164,30 +143,37 @@ def mentions(text: str, *, original: tuple[str, ...], own: tuple[str, ...]) -> l
             if is_named_so and not is_programs:
                 aliases.setdefault(last or key, []).append(address)
                 continue
-            shape = _BEGINS if is_programs else _shape(line, found)
+            if end < 0 or not _BETWEEN.fullmatch(line[end : found.start()]):
+                shape, form = _BEGINS if is_programs else _shape(line, found), _form(line, found)
+            end = found.end()
             score = shape + _standing(key, sent_to, ours, address)
-            held = seen.get(key)
-            if held is None:
-                if len(seen) < _RECIPIENTS:
-                    seen[key] = _Seen(address, number, score, shape, _form(line, found))
-            else:
-                if shape == _BEGINS == held.shape:
-                    held.again.append(number)
-                if shape > held.shape:
-                    held.line, held.shape, held.form = number, shape, _form(line, found)
-                held.score = max(held.score, score)
+            _see(seen, key, _Seen(address, number, score, shape, form))
             last = key
     chosen = _chosen(list(seen.values()))
     return [
         Mention(
             address=one.address,
             aliases=tuple(dict.fromkeys(aliases.get(plain(one.address), ()))),
-            words=_words(lines, one, chosen),
+            words=words_about(lines, one, chosen),
             score=one.score,
             is_announced=_is_announced(lines, one),
         )
         for one in chosen
     ]
+
+
+def _see(seen: dict[str, _Seen], key: str, new: _Seen) -> None:
+    """Keep where an address was seen, in the best shape it was seen in."""
+    held = seen.get(key)
+    if held is None:
+        if len(seen) < _RECIPIENTS:
+            seen[key] = new
+        return
+    if new.shape == _BEGINS == held.shape:
+        held.again.append(new.line)
+    if new.shape > held.shape:
+        held.line, held.shape, held.form = new.line, new.shape, new.form
+    held.score = max(held.score, new.score)
 
 
 def _is_alias(line: str, start: int, before: str) -> bool:
@@ -214,12 +200,12 @@ def _shape(line: str, found: re.Match[str]) -> int:
     before, behind = _TYPE.sub("", line[: found.start()]), line[found.end() :]
     if _COMMAND.search(before):
         return _COMMANDED
-    if _is_anothers(before):
-        return _IS_OTHERS
+    if is_anothers(before):
+        return _SPOKEN if _YOURS_TO.search(before) else _IS_OTHERS
     is_last = not behind.strip(" \t<>\"')]*.,;|")
     if not _LEAD.sub("", before):
         return _BEGINS if is_last or _BEHIND.match(behind) else _ANSWERED
-    if _label().search(before):
+    if is_recipients(before):
         return _SENT_TO if _TO.fullmatch(before) else _LABELLED
     if is_last and _NAME.fullmatch(before):
         return _BEGINS
@@ -274,20 +260,3 @@ def _is_announced(lines: list[str], one: _Seen) -> bool:
         return False
     above = next((line.rstrip() for line in reversed(lines[: one.line]) if line.strip()), "")
     return above[-1:] in {":", "\uff1a"} and has_sign("opening", above) and not has_sign("sender_word", above)
-
-
-def _words(lines: list[str], one: _Seen, chosen: list[_Seen]) -> str:
-    """Return the lines about a recipient: from theirs to the next one's; a bare list shares what follows it."""
-    starts = sorted(start for other in chosen for start in (other.line, *other.again))
-    words = "\n".join(_block(lines, start, starts) for start in (one.line, *one.again))
-    later = [other.line for other in chosen if other.line > one.line]
-    if later and not re.search(r"\w{3}", ADDRESS.sub("", words)):
-        last = max(later)
-        words = "\n".join(lines[last : last + 60])
-    return words
-
-
-def _block(lines: list[str], start: int, starts: list[int]) -> str:
-    """Return the lines from one that begins with a recipient to the next such line."""
-    end = min((other for other in starts if other > start), default=len(lines))
-    return "\n".join(lines[start : min(end, start + 60)])

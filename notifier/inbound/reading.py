@@ -6,7 +6,7 @@ Pure, and never raises, whatever the bytes: what cannot be understood is ``other
 import re
 from datetime import datetime
 
-from notifier.inbound.addresses import address_in, addresses_in, plain, same
+from notifier.inbound.addresses import address_in, plain, same
 from notifier.inbound.automatic import has_automatic_subject, is_automatic
 from notifier.inbound.delivery_status import StatusGroup, groups_in_prose, read_groups
 from notifier.inbound.feedback import read_feedback
@@ -39,14 +39,7 @@ def read_report(mail: bytes, *, received_at: datetime) -> MailReport:
         original=_original(one),
         message_id=_id_in(one.fields.get("message-id")),
         is_read_receipt=kind is ReportKind.OTHER and one.is_read_receipt,
-        sent_to=tuple(
-            dict.fromkeys(
-                found
-                for name in ("delivered-to", "x-original-to", "envelope-to", "to")
-                for value in one.fields.all(name)
-                for found in addresses_in(value)
-            )
-        ),
+        sent_to=one.sent_to,
     )
 
 
@@ -171,7 +164,11 @@ def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
         return ()
     if not named:
         named = [Mention(address=one, aliases=(), words="", score=0) for one in _fallback(mail)]
-    return tuple(judged(mail, one.address, one.aliases, None, one.words) for one in named)
+    names = frozenset(plain(one.address) for one in named)
+    return tuple(
+        judged(mail, one.address, one.aliases, None, one.words, others=names - {plain(one.address)})
+        for one in named
+    )
 
 
 def _fallback(mail: Incoming) -> list[str]:
