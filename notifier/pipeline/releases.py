@@ -24,6 +24,7 @@ from notifier.pipeline.incoming import PROCESSING_ERRORS, Incoming, is_passing
 from notifier.pipeline.jobs import Job, Unopenable, Unready
 from notifier.pipeline.pacing import Pacing, ask_of
 from notifier.pipeline.rows import work_row
+from notifier.pipeline.samples import DIGEST, DIGEST_TEMPLATE
 from notifier.recipients.gathering import SHOWN, Entry, Said, digest_data, outdated
 from notifier.recipients.personal import Kind
 from notifier.recipients.resolve import address_on
@@ -37,7 +38,6 @@ from notifier.store.work import Claim, WorkRow, insert_work
 
 log = get_logger("sweep")
 
-DIGEST = "notifier.digest"
 _SOURCE = "notifier"
 _BATCH = 50
 _LIMIT = 2000
@@ -241,7 +241,7 @@ class Releases:
             recipient=newest.recipient,
             channels=newest.steps[newest.row.position :],
             urgency=incoming.lane,
-            template="notifier/digest",
+            template=DIGEST_TEMPLATE,
             reason=why,
             deadline=incoming.entry.deadline,
             ignore_quiet=True,
