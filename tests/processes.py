@@ -68,7 +68,7 @@ class Processes:
         self._supervisor.stop()
 
 
-def poll(ask: Callable[[], ResultT | None], seconds: float = 30) -> ResultT:
+def poll(ask: Callable[[], ResultT | None], seconds: float = 60) -> ResultT:
     """Ask until there is an answer."""
     deadline = time.monotonic() + seconds
     while not (found := ask()):

@@ -5,6 +5,7 @@
 
 import functools
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -73,6 +74,23 @@ class Flow:
     def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Ask the database, as the worker."""
         return self.services.database.all(statement, parameters)  # type: ignore[arg-type]
+
+    def rows_read(self, table: str) -> int:
+        """Return how many rows and index entries of a table were ever read; nobody may be using the database."""
+        # Sessions tell what they read when they end.
+        self.services.database.dispose()
+        while self.query(
+            """SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+               AND usename = current_user AND pid <> pg_backend_pid()"""
+        ):
+            time.sleep(0.01)
+        ((count,),) = self.query(
+            """SELECT seq_tup_read + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = %s)
+               FROM pg_stat_user_tables WHERE relname = %s""",
+            table,
+            table,
+        )
+        return int(count)
 
     def messages(self) -> list[tuple[str, str, str | None]]:
         """Return (channel, status, reason) of all messages, oldest first."""

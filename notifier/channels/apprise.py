@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from notifier.channels.base import Channel, Prepared, Session, refuse_locally
 from notifier.channels.provider import Capabilities, Kind, Patience, ProviderSettings, Surroundings
+from notifier.channels.unconnected import UnconnectedSession
 from notifier.errors import ConfigError, Fault, OutcomeUnknown, Phase, Reply, TemporaryFailure
 from notifier.forms import wrong
 from notifier.messages import Accepted, ChannelName, Outgoing
@@ -75,20 +76,12 @@ class AppriseChannel:
         return AppriseSession(self.relay, self._groups)
 
 
-class AppriseSession:
+class AppriseSession(UnconnectedSession):
     """The right to tell the groups."""
 
     def __init__(self, relay: str, groups: Mapping[str, Sequence[Target]]) -> None:
-        self.relay, self._groups = relay, groups
-        self._is_usable = True
-
-    @property
-    def is_usable(self) -> bool:
-        """Say whether another message may be sent."""
-        return self._is_usable
-
-    def refresh(self) -> None:
-        """Nothing to do: nothing is held open."""
+        super().__init__(relay)
+        self._groups = groups
 
     def send(self, message: Prepared) -> Accepted:
         """Tell each target of the group, one after the other.
@@ -103,10 +96,6 @@ class AppriseSession:
                 raise _failure(told, len(targets))
         reply = Reply(phase=Phase.REQUEST, text=f"{len(targets)} targets")
         return Accepted(reply=reply, relay=self.relay)
-
-    def close(self) -> None:
-        """Nothing is held open."""
-        self._is_usable = False
 
 
 def _seconds(target: Target, patience: Patience) -> float:

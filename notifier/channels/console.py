@@ -8,6 +8,7 @@ import threading
 from typing import TextIO
 
 from notifier.channels.base import Prepared, Session
+from notifier.channels.unconnected import UnconnectedSession
 from notifier.errors import Fault, Phase, Reply, TemporaryFailure
 from notifier.messages import Accepted, ChannelName, Outgoing
 
@@ -42,22 +43,12 @@ class ConsoleChannel:
         return ConsoleSession(self._stream, self._lock)
 
 
-class ConsoleSession:
+class ConsoleSession(UnconnectedSession):
     """The right to write lines."""
 
-    relay = ConsoleChannel.relay
-
     def __init__(self, stream: TextIO, lock: threading.Lock) -> None:
+        super().__init__(ConsoleChannel.relay)
         self._stream, self._lock = stream, lock
-        self._is_usable = True
-
-    @property
-    def is_usable(self) -> bool:
-        """Say whether another line may be written."""
-        return self._is_usable
-
-    def refresh(self) -> None:
-        """Nothing to do: there is no connection to lose."""
 
     def send(self, message: Prepared) -> Accepted:
         """Write the line.
@@ -76,7 +67,3 @@ class ConsoleSession:
                 fault=Fault.PROVIDER, reply=Reply(phase=Phase.REQUEST), reason="stream-closed",
             ) from error  # fmt: skip
         return Accepted(reply=Reply(phase=Phase.REQUEST, text="written"), relay=self.relay)
-
-    def close(self) -> None:
-        """Leave the stream to its owner."""
-        self._is_usable = False

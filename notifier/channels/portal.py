@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from notifier.channels.base import Prepared, Session, refuse_locally
+from notifier.channels.unconnected import UnconnectedSession
 from notifier.errors import Fault, Phase, Reply, SendError, TemporaryFailure
 from notifier.messages import Accepted, ChannelName, Outgoing, Rendered
 
@@ -56,22 +57,12 @@ class PortalChannel:
         return PortalSession(self._inbox)
 
 
-class PortalSession:
+class PortalSession(UnconnectedSession):
     """The right to put entries."""
 
-    relay = PortalChannel.relay
-
     def __init__(self, inbox: Inbox) -> None:
+        super().__init__(PortalChannel.relay)
         self._inbox = inbox
-        self._is_usable = True
-
-    @property
-    def is_usable(self) -> bool:
-        """Say whether another entry may be put."""
-        return self._is_usable
-
-    def refresh(self) -> None:
-        """Nothing to do: there is no connection to lose."""
 
     def send(self, message: Prepared) -> Accepted:
         """Put the entry.
@@ -94,7 +85,3 @@ class PortalSession:
                 fault=Fault.PROVIDER, reply=Reply(phase=Phase.REQUEST), reason="inbox",
             ) from None  # fmt: skip
         return Accepted(reply=Reply(phase=Phase.REQUEST, text="stored"), relay=self.relay)
-
-    def close(self) -> None:
-        """Nothing is held open."""
-        self._is_usable = False

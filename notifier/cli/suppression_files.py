@@ -131,12 +131,20 @@ def _rows(reader: "csv.DictReader[str]") -> Iterator[dict[str, str] | _Wrong]:
     while True:
         line = reader.reader.line_num + 1  # its own is of the last line that could be read
         try:
-            yield next(reader)
+            values = next(reader)
+            # What a spreadsheet leaves of lines that were emptied: nothing but delimiters.
+            if any(cell.strip() for value in values.values() for cell in _cells(value)):
+                yield values
         except StopIteration:
             return
         except csv.Error as error:
             problem = "the quote is never closed" if "end of data" in str(error) else f"is no CSV: {error}"
             yield _Wrong(line, "line", problem)
+
+
+def _cells(value: str | list[str] | None) -> list[str]:
+    """Return a column's cell as a list; of those beyond the columns there may be several."""
+    return value if isinstance(value, list) else [value or ""]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,12 @@ _MAIL_SYSTEM = re.compile(
     r"|syst[eè]me? de messagerie|administrateur syst|systemadministrator|administrador del? sistema",
     re.IGNORECASE,
 )
+_LIST_MANAGER = re.compile(
+    r"(?:^|<)\s{0,4}(?:owner-[^@\s<>]{1,64}|[^@\s<>]{1,64}-(?:admin|owner|request|bounces)|majordomo|listserv|sympa"
+    r"|listmaster|mailman|fml)@",
+    re.IGNORECASE,
+)
+"""Addresses of the programs that run lists (RFC 2142 §6, RFC 2919, and their own customs)."""
 _HOST = re.compile(r"@[^\s<>\"]{1,255}")
 _DAEMON = re.compile(r"mailer[-_. ]?daemon|mail[-_. ]?daemon|microsoftexchange[0-9a-f]{32}@", re.IGNORECASE)
 
@@ -60,15 +66,30 @@ def plain(address: str) -> str:
     return address.replace('"', "").lower()
 
 
+def without_tag(address: str) -> str:
+    """Return the mailbox behind a return path that carries a token (RFC 5233 calls it the detail)."""
+    local, at, domain = address.rpartition("@")
+    return f"{local.partition('+')[0] or local}{at}{domain}"
+
+
 def is_role(address: str) -> bool:
     """Say whether the address is a mail system's own rather than a person's."""
     local = address.partition("@")[0].lower()
-    return local in _ROLES or local.startswith(("mailer-daemon", "postmaster", "bounce+", "bounces+"))
+    return (
+        local in _ROLES
+        or local.startswith(("mailer-daemon", "postmaster", "bounce+", "bounces+", "owner-"))
+        or local.endswith(("-owner", "-request", "-bounces"))
+    )
 
 
 def is_mail_system(sender: str) -> bool:
     """Say whether a From field is a mail system's."""
     return _MAIL_SYSTEM.search(_HOST.sub("", sender[:500])) is not None
+
+
+def is_list_manager(sender: str) -> bool:
+    """Say whether a From field is that of a program that runs mailing lists."""
+    return _LIST_MANAGER.search(sender[:500]) is not None
 
 
 def is_daemon(sender: str) -> bool:

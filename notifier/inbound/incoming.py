@@ -5,7 +5,16 @@ Says who seems to have sent it; does not say what it is.
 
 from functools import cached_property
 
-from notifier.inbound.addresses import addresses_in, is_daemon, is_mail_system
+from notifier.inbound.addresses import (
+    addresses_in,
+    is_daemon,
+    is_list_manager,
+    is_mail_system,
+    is_role,
+    plain,
+    without_tag,
+)
+from notifier.inbound.labels import addresses_of_nobody_else
 from notifier.inbound.prose import split_at_copy
 from notifier.inbound.signs import has_sign, pattern
 from notifier.inbound.smtp_words import Reply, codes_in, refusals
@@ -26,7 +35,8 @@ _COPIES = frozenset(
     }
 )  # fmt: skip
 _BEGINNING = (
-    r"^\W*(?:\[[^\]#\d]{0,40}\]\W*)?(?:(?:your|the|e-?mail|message|mail|auto\w*|notice|fwd?)\W+){0,4}"
+    r"^\W*(?:\[[^\]#\d]{0,40}\]\W*)?(?:(?:ihre|votre|su|sua|seu|uw|deine?|twoja)\W+)?"
+    r"(?:(?:your|the|e-?mail|message|mail|auto\w*|notice|fwd?)\W+){0,4}"
 )
 _BEFORE_COLON = r"^[^:\x{ff1a}]{0,80}"
 """Behind a colon stands the subject of what came back."""
@@ -135,6 +145,11 @@ class Incoming:
         )
 
     @cached_property
+    def is_lists_own(self) -> bool:
+        """Whether a mail system, or the program that runs a list, speaks for itself rather than for a member."""
+        return self.is_named_system or is_list_manager(self.sender)
+
+    @cached_property
     def is_notice(self) -> bool:
         """Whether the subject is one of notices that list mails or warn of a full mailbox of one's own."""
         is_shown = bool(self.copy.items or self.listed or (self.is_named_system and self.begins_like_report))
@@ -191,9 +206,13 @@ class Incoming:
     @cached_property
     def is_from_system(self) -> bool:
         """Whether a mail system sent it, by its name or its empty return path."""
+        return self.is_named_system or self.has_no_path
+
+    @cached_property
+    def has_no_path(self) -> bool:
+        """Whether nobody was to be told if it came back itself, as of reports (RFC 5321 §4.5.5)."""
         path = self.fields.get("return-path").strip().lower()
-        has_no_path = bool(self.fields.all("return-path")) and (path in _NO_PATH or is_mail_system(path))
-        return self.is_named_system or has_no_path
+        return bool(self.fields.all("return-path")) and (path in _NO_PATH or is_mail_system(path))
 
     @cached_property
     def original_recipients(self) -> tuple[str, ...]:
@@ -206,16 +225,32 @@ class Incoming:
         return tuple(dict.fromkeys(found))
 
     @cached_property
+    def others_named(self) -> list[str]:
+        """The addresses its text names that are neither its reader's nor a mail system's."""
+        own = {plain(one) for one in self.own_addresses}
+        return [
+            one for one in addresses_of_nobody_else(self.text) if plain(one) not in own and not is_role(one)
+        ]
+
+    @cached_property
+    def sent_to(self) -> tuple[str, ...]:
+        """Whom it was sent to: one of them is the return path that tells our message."""
+        return tuple(
+            dict.fromkeys(
+                found
+                for name in ("delivered-to", "x-original-to", "envelope-to", "to")
+                for value in self.fields.all(name)
+                for found in addresses_in(value)
+            )
+        )
+
+    @cached_property
     def own_addresses(self) -> tuple[str, ...]:
         """Whom the report was sent to: the sender of what came back."""
-        here = [
-            one
-            for name in ("to", "delivered-to", "x-original-to", "envelope-to")
-            for one in addresses_in(self.fields.get(name))
-        ]
         there = [
             one
             for name in ("from", "return-path", "sender", "reply-to")
             for one in addresses_in(self.copy.get(name))
         ]
-        return tuple(dict.fromkeys([*here, *there, *addresses_in(self.sender)]))
+        found = [*self.sent_to, *there, *addresses_in(self.sender)]
+        return tuple(dict.fromkeys([*found, *(without_tag(one) for one in found)]))

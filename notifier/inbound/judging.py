@@ -5,22 +5,41 @@ Decides by ``reasons.yaml`` only.
 
 import re
 
+from notifier.inbound.addresses import addresses_in, plain
 from notifier.inbound.delivery_status import StatusGroup
 from notifier.inbound.incoming import Incoming
 from notifier.inbound.reasons import Evidence, ordinary, rules
 from notifier.inbound.report import Phase, RecipientReport
 from notifier.inbound.signs import has_sign
-from notifier.inbound.smtp_words import codes_in, is_generic, phase_in, refusals, reply_in
+from notifier.inbound.smtp_words import Reply, codes_in, is_generic, phase_in, refusals, reply_in
 
 _SENDMAIL_REASON = re.compile(r"\(reason:\s?([^\n]{1,500})\)")
 
 
 def judged(
-    mail: Incoming, address: str, aliases: tuple[str, ...], group: StatusGroup | None, words: str
+    mail: Incoming,
+    address: str,
+    aliases: tuple[str, ...],
+    group: StatusGroup | None,
+    words: str,
+    *,
+    others: frozenset[str] = frozenset(),
 ) -> RecipientReport:
-    """Weigh what was said about a recipient."""
+    """Weigh what was said about a recipient.
+
+    Args:
+        mail: The report.
+        address: The recipient.
+        aliases: Other names of theirs.
+        group: What machines are told of them, if anything.
+        words: What people are told of them.
+        others: The other recipients, as :func:`~notifier.inbound.addresses.plain` writes them.
+    """
     words = words or ("" if group is not None else mail.text)
-    said, phase = _said(mail, group, words)
+    replies = [
+        one for one in mail.refusals if others.isdisjoint(plain(named) for named in addresses_in(one.text))
+    ]
+    said, phase = _said(replies, group, words)
     code, status = codes_in(said)
     if group is not None and is_generic(status):
         told = codes_in(group.diagnostic)[1]
@@ -49,12 +68,11 @@ def _is_delayed(mail: Incoming, group: StatusGroup | None, status: str | None, c
     return has_sign("delay", text) and not has_sign("given_up", text)
 
 
-def _said(mail: Incoming, group: StatusGroup | None, words: str) -> tuple[str, Phase | None]:
+def _said(replies: list[Reply], group: StatusGroup | None, words: str) -> tuple[str, Phase | None]:
     """Return the refusing server's words about a recipient, and the command they answered."""
     told = (group.diagnostic or group.comment) if group is not None else ""
     if not told and (found := _SENDMAIL_REASON.search(words)):
         told = found[1]
-    replies = mail.refusals
     if told:
         start = ordinary(told)[:40]
         for reply in replies:

@@ -5,10 +5,12 @@ reason.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from notifier.inbound.addresses import ADDRESS, addresses_in, is_role, plain, tidy
+from notifier.inbound.labels import is_anothers, is_recipients
+from notifier.inbound.paragraphs import without_passed, words_about
 from notifier.inbound.signs import has_sign, pattern
 from notifier.inbound.structure import Fields, read_fields
 
@@ -33,10 +35,15 @@ _BEHIND = re.compile(
 )
 _GENERATED = re.compile(r"\s{1,20}(?:generated|expanded|forwarded) (?:by|from) <?", re.IGNORECASE)
 _PROGRAM = re.compile(r"[ \t]{0,20}(?:(?:pipe|save) to )?[<\"']{0,2}[|/:]\S?")
+_YOURS_TO = re.compile(
+    r"(?:by you|\byou (?:have )?(?:sent|wrote|addressed|tried to send)) (?:to|for)\W{0,3}$", re.IGNORECASE
+)
+_BETWEEN = re.compile(r"[>\"')\]]{0,2}\s{0,3}(?:[,;]|\b(?:and|und|et|y|e)\b)\s{0,3}[<\"'(\[]{0,2}")
 _LEAD = re.compile(r"[\W_]{0,12}")
 _TO = re.compile(r"\W{0,12}(?:to|for|an|para|à)\W{0,12}", re.IGNORECASE)
 _NAME = re.compile(r"\s{0,20}(?:[^\s:.,;@]{1,30}[ \t,]{1,2}){1,4}[(<\[][ \t]{0,2}(?:mailto:)?")
 _TYPE = re.compile(r"\b(?:smtp|mailto|rfc822|internet)[:;][ \t]{0,2}$", re.IGNORECASE)
+_NO_MARKS = re.compile(r"[\w\s].*")
 _COLON = re.compile(r"[:\uff1a]\s{0,4}[<\"'(\[]{0,3}$")
 _COMMAND = re.compile(r"rcpt to:?\s{0,3}<?$", re.IGNORECASE)
 
@@ -54,6 +61,8 @@ class Mention:
     aliases: tuple[str, ...]
     words: str
     score: int
+    is_announced: bool = False
+    """Stands alone below a line that says what failed, and ends with a colon."""
 
 
 @dataclass(slots=True)
@@ -66,25 +75,12 @@ class _Seen:
     shape: int
     form: tuple[str, str]
     """What stands before and behind it on its line, but names and blanks."""
+    again: list[int] = field(default_factory=list)
+    """Later lines that begin with it: Exchange lists recipients for people, then for administrators."""
 
 
 def _copy_line() -> Any:
     return pattern("copy_line", before=r"^[ \t>|*#=_.~+-]{0,40}", behind=r"[ \t:.=_*#|>-]{0,60}$")
-
-
-def _label() -> Any:
-    return pattern(
-        "label", before=r"^\W{0,8}", behind=r"[^:\x{ff1a}<@]{0,40}[:\x{ff1a}=]?\s{0,8}[<\"'(\[]{0,3}$"
-    )
-
-
-def _other_label() -> Any:
-    return pattern(
-        "other_label",
-        "other_label_wide",
-        before=r"(?:^|[\s(\"'>*])",
-        behind=r"(?:\b|[^\x00-\x7f])[^@]{0,60}$",
-    )
 
 
 def split_at_copy(text: str) -> tuple[str, Fields]:
@@ -128,7 +124,7 @@ def mentions(text: str, *, original: tuple[str, ...], own: tuple[str, ...]) -> l
         original: Addresses the message was sent to, as its copy says.
         own: Addresses of its sender: never the failed ones, unless the message was sent to them.
     """
-    lines = [line[:_WIDTH] for line in text.split("\n")[:_LINES]]
+    lines = without_passed([line[:_WIDTH] for line in text.split("\n")[:_LINES]])
     sent_to, ours = {plain(one) for one in original}, {plain(one) for one in own}
     seen: dict[str, _Seen] = {}
     aliases: dict[str, list[str]] = {}
@@ -138,6 +134,7 @@ def mentions(text: str, *, original: tuple[str, ...], own: tuple[str, ...]) -> l
         for expanded in _EXPANDED.finditer(joined):
             if (last and not _is_programs(lines, number)) or ADDRESS.search(line[: expanded.start()]):
                 aliases.setdefault(plain(last or ""), []).extend(addresses_in(expanded[1]))
+        end, shape, form = -1, _INLINE, ("", "")
         for found in ADDRESS.finditer(line):
             address = tidy(found[0])
             key = plain(address)
@@ -146,27 +143,37 @@ def mentions(text: str, *, original: tuple[str, ...], own: tuple[str, ...]) -> l
             if is_named_so and not is_programs:
                 aliases.setdefault(last or key, []).append(address)
                 continue
-            shape = _BEGINS if is_programs else _shape(line, found)
+            if end < 0 or not _BETWEEN.fullmatch(line[end : found.start()]):
+                shape, form = _BEGINS if is_programs else _shape(line, found), _form(line, found)
+            end = found.end()
             score = shape + _standing(key, sent_to, ours, address)
-            held = seen.get(key)
-            if held is None:
-                if len(seen) < _RECIPIENTS:
-                    seen[key] = _Seen(address, number, score, shape, _form(line, found))
-            else:
-                if shape > held.shape:
-                    held.line, held.shape, held.form = number, shape, _form(line, found)
-                held.score = max(held.score, score)
+            _see(seen, key, _Seen(address, number, score, shape, form))
             last = key
     chosen = _chosen(list(seen.values()))
     return [
         Mention(
             address=one.address,
             aliases=tuple(dict.fromkeys(aliases.get(plain(one.address), ()))),
-            words=_words(lines, one, chosen),
+            words=words_about(lines, one, chosen),
             score=one.score,
+            is_announced=_is_announced(lines, one),
         )
         for one in chosen
     ]
+
+
+def _see(seen: dict[str, _Seen], key: str, new: _Seen) -> None:
+    """Keep where an address was seen, in the best shape it was seen in."""
+    held = seen.get(key)
+    if held is None:
+        if len(seen) < _RECIPIENTS:
+            seen[key] = new
+        return
+    if new.shape == _BEGINS == held.shape:
+        held.again.append(new.line)
+    if new.shape > held.shape:
+        held.line, held.shape, held.form = new.line, new.shape, new.form
+    held.score = max(held.score, new.score)
 
 
 def _is_alias(line: str, start: int, before: str) -> bool:
@@ -193,12 +200,12 @@ def _shape(line: str, found: re.Match[str]) -> int:
     before, behind = _TYPE.sub("", line[: found.start()]), line[found.end() :]
     if _COMMAND.search(before):
         return _COMMANDED
-    if _other_label().search(before):
-        return _IS_OTHERS
+    if is_anothers(before):
+        return _SPOKEN if _YOURS_TO.search(before) else _IS_OTHERS
     is_last = not behind.strip(" \t<>\"')]*.,;|")
     if not _LEAD.sub("", before):
         return _BEGINS if is_last or _BEHIND.match(behind) else _ANSWERED
-    if _label().search(before):
+    if is_recipients(before):
         return _SENT_TO if _TO.fullmatch(before) else _LABELLED
     if is_last and _NAME.fullmatch(before):
         return _BEGINS
@@ -206,8 +213,8 @@ def _shape(line: str, found: re.Match[str]) -> int:
 
 
 def _form(line: str, found: re.Match[str]) -> tuple[str, str]:
-    """Return how a line names an address, to tell the lines of one list."""
-    return line[: found.start()].strip(), line[found.end() :].strip()[:2].strip()
+    """Return how a line names an address, to tell the lines of one list; each may give a reason of its own."""
+    return line[: found.start()].strip(), _NO_MARKS.sub("", line[found.end() :].strip()[:2])
 
 
 def _shape_within(line: str, before: str) -> int:
@@ -247,12 +254,9 @@ def _chosen(seen: list[_Seen]) -> list[_Seen]:
     )
 
 
-def _words(lines: list[str], one: _Seen, chosen: list[_Seen]) -> str:
-    """Return the lines about a recipient: from theirs to the next one's; a bare list shares what follows it."""
-    later = [other.line for other in chosen if other.line > one.line]
-    end = min(later, default=len(lines))
-    words = "\n".join(lines[one.line : min(end, one.line + 60)])
-    if later and not re.search(r"\w{3}", ADDRESS.sub("", words)):
-        last = max(later)
-        words = "\n".join(lines[last : last + 60])
-    return words
+def _is_announced(lines: list[str], one: _Seen) -> bool:
+    """Whether a line holds the address alone, and the one above says what failed and ends with a colon."""
+    if ADDRESS.sub("", lines[one.line]).replace("mailto:", "").strip(" \t<>[]()*-\u2022"):
+        return False
+    above = next((line.rstrip() for line in reversed(lines[: one.line]) if line.strip()), "")
+    return above[-1:] in {":", "\uff1a"} and has_sign("opening", above) and not has_sign("sender_word", above)

@@ -6,7 +6,7 @@ Pure, and never raises, whatever the bytes: what cannot be understood is ``other
 import re
 from datetime import datetime
 
-from notifier.inbound.addresses import address_in, addresses_in, is_role, plain, same
+from notifier.inbound.addresses import address_in, plain, same
 from notifier.inbound.automatic import has_automatic_subject, is_automatic
 from notifier.inbound.delivery_status import StatusGroup, groups_in_prose, read_groups
 from notifier.inbound.feedback import read_feedback
@@ -39,14 +39,7 @@ def read_report(mail: bytes, *, received_at: datetime) -> MailReport:
         original=_original(one),
         message_id=_id_in(one.fields.get("message-id")),
         is_read_receipt=kind is ReportKind.OTHER and one.is_read_receipt,
-        sent_to=tuple(
-            dict.fromkeys(
-                found
-                for name in ("delivered-to", "x-original-to", "envelope-to", "to")
-                for value in one.fields.all(name)
-                for found in addresses_in(value)
-            )
-        ),
+        sent_to=one.sent_to,
     )
 
 
@@ -72,12 +65,15 @@ def _read(mail: Incoming) -> _Reading:
 def _of_prose(mail: Incoming) -> _Reading:
     """Read a mail without machine-readable fields."""
     # Exim and Postfix mark their own reports as automatic replies.
-    is_reply = is_automatic(mail.fields, mail.text)
-    if is_reply and (has_automatic_subject(mail.fields) or not mail.is_named_system):
+    is_answer = is_automatic(mail.fields, mail.text)
+    is_answers_subject = has_automatic_subject(mail.fields) or (
+        is_reply(mail) and not mail.has_report_subject and not mail.names_code
+    )
+    if is_answer and (is_answers_subject or not mail.is_named_system):
         return _of_reply(mail)
     if found := _from_prose(mail):
         return ReportKind.BOUNCE, found, None
-    return _of_reply(mail) if is_reply else (ReportKind.OTHER, (), None)
+    return _of_reply(mail) if is_answer else (ReportKind.OTHER, (), None)
 
 
 def _of_reply(mail: Incoming) -> _Reading:
@@ -168,15 +164,20 @@ def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
         return ()
     if not named:
         named = [Mention(address=one, aliases=(), words="", score=0) for one in _fallback(mail)]
-    return tuple(judged(mail, one.address, one.aliases, None, one.words) for one in named)
+    names = frozenset(plain(one.address) for one in named)
+    return tuple(
+        judged(mail, one.address, one.aliases, None, one.words, others=names - {plain(one.address)})
+        for one in named
+    )
 
 
 def _fallback(mail: Incoming) -> list[str]:
-    """Return the recipient where the report labels none: the copy's, or the only address a daemon names."""
+    """Return the recipient where the report labels none: the copy's, or the only address a mail system names."""
     own = {plain(one) for one in mail.own_addresses}
     found = [one for one in mail.original_recipients if plain(one) not in own]
-    if not found and mail.is_daemon:
-        found = [one for one in addresses_in(mail.text) if plain(one) not in own and not is_role(one)]
+    is_reports = mail.is_named_system and (mail.has_report_subject or mail.has_no_path)
+    if not found and (mail.is_daemon or is_reports):
+        found = mail.others_named
     return found if len(found) == 1 else []
 
 

@@ -29,6 +29,8 @@ REASONS = frozenset(
     }
 )  # fmt: skip
 """Why a mail may come back; ``reasons.yaml`` and docs/how-to/bounces.md say what each means."""
+_RECIPIENTS = frozenset({"userunknown", "hasmoved", "hostunknown", "mailboxfull", "suspend"})
+"""Reasons that are the recipient's, whoever sends."""
 _LISTS = ("texts", "statuses", "hints", "vague", "codes")
 _CONDITIONS = frozenset({"text", "status", "code", "phase", "action", "local"})
 _TEXT = 4000
@@ -124,6 +126,11 @@ class Rules:
                 if (not patterns or not patterns.isdisjoint(found)) and _holds(rule, evidence):
                     return rule.reason
         return None
+
+    def blames_recipient(self, text: str) -> bool:
+        """Say whether a report's words clearly say what is wrong with a recipient."""
+        reason = self._first(Evidence(said=text), ("texts", self._found(ordinary(text))))
+        return reason in _RECIPIENTS
 
     def is_hard(self, reason: str, status: str | None, code: int | None) -> bool:
         """Say whether nothing may ever be sent to the address again."""

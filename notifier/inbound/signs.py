@@ -9,8 +9,10 @@ import re2
 import yaml
 
 _LENGTH = 6000
-_LETTER = r"[\pL\pM\pN_]"
+_LETTER = r"[0-9A-Za-z_\x{80}-\x{10ffff}]"
+"""A letter, or whatever is not ASCII: all patterns compile in half the time that the exact class takes."""
 _WORD = re.compile(r"(\[[^\]]*\])|\\w")
+_OTHER = re.compile(r"(\[[^\]]*\])|\\W")
 _MEMORY = 16 << 20
 """Bytes RE2 may use for one pattern; it takes what it needs."""
 
@@ -24,7 +26,12 @@ def has_sign(name: str, text: str) -> bool:
 def pattern(*names: str, before: str = "", behind: str = "") -> Any:
     """Return the RE2 pattern of lists of ``signs.yaml``, letter case aside, between two others."""
     ones = "|".join(f"(?:{worded(one)})" for name in names for one in _lists()[name])
-    return re2.compile(f"(?im){before}(?:{ones}){behind}", _options())
+    return re2.compile(f"(?im){_of_any_script(before)}(?:{ones}){_of_any_script(behind)}", _options())
+
+
+def _of_any_script(edge: str) -> str:
+    r"""Return a pattern whose ``\W`` is no letter of any script; RE2's takes all but ASCII for none."""
+    return _OTHER.sub(lambda found: found[1] or r"[^\pL\pM\pN_]", edge)
 
 
 def worded(one: str) -> str:

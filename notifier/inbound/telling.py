@@ -8,6 +8,7 @@ import re
 from notifier.inbound.addresses import is_mail_system, plain
 from notifier.inbound.incoming import Incoming
 from notifier.inbound.prose import Mention
+from notifier.inbound.reasons import rules
 from notifier.inbound.signs import has_sign, pattern
 
 _REPLIED = re.compile(
@@ -54,12 +55,12 @@ def may_be_report(mail: Incoming) -> bool:
         return False
     if asks_about_report(mail):
         return False
-    if mail.is_notice or _tells_success(mail) or (mail.is_of_list and not mail.is_named_system):
+    if mail.is_notice or _tells_success(mail) or (mail.is_of_list and not mail.is_lists_own):
         return False
     says_so = has_sign("opening", mail.text)
     if mail.is_named_system:
         # Of a daemon the shape is enough, in whatever language it speaks.
-        return says_so or mail.has_report_subject or mail.is_daemon
+        return says_so or mail.has_report_subject or mail.is_daemon or _blames_one(mail)
     if mail.is_from_system:
         return mail.begins_like_report or (says_so and (mail.has_report_subject or bool(mail.copy.items)))
     return says_so and mail.begins_like_report and not mail.is_of_thread and _is_about_our_mail(mail)
@@ -76,8 +77,48 @@ def names_enough(mail: Incoming, named: list[Mention]) -> bool:
         return True
     if named and _are_own(mail, named):
         return False
+    if any(one.is_announced for one in named) or mail.is_daemon:
+        return True
+    return _is_told(mail, best) or _blames_one(mail)
+
+
+def _is_told(mail: Incoming, best: int) -> bool:
+    """Whether a mail system's subject, words and best mention add up; a null return path speaks for it, too."""
     is_clear = best >= _OWN_LINE or has_sign("your_mail", mail.text)
-    return mail.is_daemon or (mail.has_report_subject and is_clear)
+    says_so = _says_in_subject(mail)
+    if says_so and is_clear:
+        return True
+    is_reports = mail.is_named_system and mail.has_no_path and best >= _CLEAR
+    return is_reports and (says_so or is_clear)
+
+
+def _says_in_subject(mail: Incoming) -> bool:
+    """Whether the subject is a report's; a mail system's may say it in the words of a report's first line."""
+    return mail.has_report_subject or (mail.is_named_system and has_sign("opening", mail.subject[:500]))
+
+
+def _blames_one(mail: Incoming) -> bool:
+    """Whether a mail system that wants no answer says what is wrong with the only address it names."""
+    if not mail.is_named_system or mail.is_of_thread or has_sign("teaches", mail.text):
+        return False
+    # A store may have dropped the return path.
+    is_unknown = not mail.fields.all("return-path")
+    wants_none = mail.has_no_path or (
+        is_unknown and _says_in_subject(mail) and not has_sign("person", mail.text)
+    )
+    if not wants_none or len(mail.others_named) != 1 or _is_at_own_domain(mail, mail.others_named[0]):
+        return False
+    is_late = has_sign("delay", f"{mail.subject[:300]}\n{mail.text}")
+    return is_late or rules().blames_recipient(mail.text)
+
+
+def _is_at_own_domain(mail: Incoming, address: str) -> bool:
+    """Whether an address may be a desk of its reader's own house."""
+    return any(_domain(one) == _domain(address) for one in mail.sent_to)
+
+
+def _domain(address: str) -> str:
+    return address.rpartition("@")[2].lower()
 
 
 def _tells_success(mail: Incoming) -> bool:

@@ -18,7 +18,7 @@ from notifier.pipeline.alert_states import open_alert
 from notifier.pipeline.alerts import Alerts, Moved
 from notifier.rules.alerting.occurrences import acknowledge, unacknowledge
 from notifier.rules.ruleset import RuleSet
-from notifier.store.alert_groups import members_of
+from notifier.store.alert_members import members_of
 from notifier.store.alerts import KeptAlert, lock_these
 from notifier.store.database import Connection, Database
 

@@ -23,15 +23,13 @@ from notifier.rules.ruleset import RuleSet
 from notifier.store.alert_groups import (
     GroupId,
     GroupRow,
-    add_members,
     find_groups,
     group_id,
-    groups_muted_by,
-    groups_of,
     lock_groups,
     open_groups,
     plan_groups,
 )
+from notifier.store.alert_members import add_members, groups_muted_by, groups_of
 from notifier.store.alerts import AlertId, alert_id, forget_alerts, lock_alerts, save_alerts
 from notifier.store.database import Connection
 

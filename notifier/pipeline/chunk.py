@@ -36,7 +36,7 @@ from notifier.pipeline.record import Try, attempt_of
 from notifier.pipeline.settle import Settler
 from notifier.pipeline.tools import Report, Tools
 from notifier.pipeline.writing import Writer
-from notifier.store import messages, person_links, tracked, work
+from notifier.store import messages, person_links, sending, tracked, work
 from notifier.store.database import Connection, Cursor, DatabaseUnavailable
 from notifier.store.jobs import load_jobs
 from notifier.store.messages import AttemptRow
@@ -220,7 +220,7 @@ class Chunk:
         )
 
     def _record(self, cursor: Cursor, one: Composed, attempt: AttemptRow, following: Composed | None) -> bool:
-        return work.record_sent_and_mark(
+        return sending.record_sent_and_mark(
             cursor,
             attempt,
             notification=one.job.row.notification_id,
@@ -241,7 +241,7 @@ class Chunk:
             self._record(connection.cursor(), one, attempt, None)
 
     def _mark(self, connection: Connection, one: Composed) -> bool:
-        return work.mark_sending(connection, one.job.claim, self.lease)
+        return sending.mark_sending(connection, one.job.claim, self.lease)
 
     def _try(self, job: Job, started: datetime) -> Try:
         return Try(

@@ -29,6 +29,7 @@ from notifier.pipeline.jobs import Job, JobOpener
 from notifier.pipeline.keeping import kept, secrets_of
 from notifier.pipeline.lookups import ChunkLookups
 from notifier.pipeline.person_links import Addressee, PersonLinks, PersonWays
+from notifier.pipeline.template_context import template_context
 from notifier.pipeline.tracking import Tracker, TrackPlan
 from notifier.recipients.may_we import GateVerdict
 from notifier.recipients.preferences import can_opt_out
@@ -279,29 +280,6 @@ class Composer:
         ways: AckWays | None,
         own: PersonWays | None,
     ) -> dict[str, Json]:
-        event, journey = job.event, job.journey
-        return {
-            "event": {
-                "id": event.id,
-                "type": event.type,
-                "subject": event.subject,
-                "time": event.time.isoformat(),
-            },
-            "data": event.data,
-            "recipient": {
-                "name": job.recipient.name,
-                "locale": locale,
-                "zone": job.recipient.zone or self._zone,
-            },
-            "live": live,
-            "journey": {"stage": journey.stage, "history": list(journey.history)} if journey else None,
-            "brand": self._brand,
-            "why": job.row.reason,
-            "links": own.to_json() if own is not None else {},
-            "message": {"id": str(job.row.message_id), "reason": job.row.reason},
-            **(
-                {"alert": {**event.alert, "links": ways.to_json() if ways is not None else {}}}
-                if event.alert is not None
-                else {}
-            ),
-        }
+        return template_context(
+            job, live=live, locale=locale, zone=self._zone, brand=self._brand, ways=ways, own=own
+        )

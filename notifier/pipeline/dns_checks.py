@@ -5,8 +5,9 @@ RFC 7208 (SPF) and RFC 9989 (DMARC, with its tree walk).
 """
 
 import base64
+import functools
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dns.exception
@@ -20,11 +21,14 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from notifier.pipeline import spf
 from notifier.pipeline.checks import Check, State, fail
 
 _BITS = 2048
 _ED25519_BYTES = 32
 """RFC 8463 §3: published as it is, not as DER."""
+_ED25519_DER = 44
+"""Bytes of such a key in DER (RFC 8410)."""
 _SECONDS = 3.0
 _WALK = 7
 """Labels of the longest parent asked for (RFC 9989 §4.10)."""
@@ -56,7 +60,11 @@ def check_spf(domain: str, addresses: Sequence[str], resolver: dns.resolver.Reso
     found: Mapping[str, Any] = judge_spf(domain, resolver=resolver, timeout=_SECONDS, retries=0)
     if not found["valid"]:
         return _unanswered(name) if _is_silent(found) else fail(name, str(found["error"]), mend)
-    strangers = [one for one in addresses if not _is_allowed(found["parsed"], one, resolver)]
+    record, ask = str(found["record"]), functools.partial(_answers, resolver=resolver)
+    try:
+        strangers = [one for one in addresses if spf.verdict(record, domain, one, ask) != spf.PASS]
+    except NoAnswer:
+        return _unanswered(name)
     if strangers:
         return fail(name, f"does not allow {', '.join(strangers)}, where our mail comes from", mend)
     if found["parsed"]["all"] in {"pass", "neutral"}:
@@ -76,7 +84,7 @@ def check_dkim(domain: str, selector: str, public_key: bytes, resolver: dns.reso
         records = _texts(f"{selector}._domainkey.{domain}", resolver)
     except NoAnswer:
         return _unanswered(name)
-    state, detail = _judge_key([_tags(record) for record in records if "p=" in record], public_key)
+    state, detail = _judge_key([tags for tags in map(_tags, records) if "p" in tags], public_key)
     return Check(name=name, state=state, detail=detail, mend="" if state is State.PASS else mend)
 
 
@@ -85,7 +93,10 @@ def check_dmarc(
 ) -> Check:
     """Say whether the From domain has a policy, and whether one of SPF and DKIM stands for that domain."""
     name = f"DMARC {domain}"
-    found: Mapping[str, Any] = judge_dmarc(domain, resolver=resolver, timeout=_SECONDS, retries=0)
+    # RFC 9989 §4.10: what does not begin with v=DMARC1, such as a wildcard's, is left out.
+    found: Mapping[str, Any] = judge_dmarc(
+        domain, resolver=resolver, timeout=_SECONDS, retries=0, ignore_unrelated_records=True
+    )
     if not found["valid"]:
         mend = f"publish a TXT record at _dmarc.{domain}: `v=DMARC1; p=none; rua=mailto:…` to begin with"
         return _unanswered(name) if _is_silent(found) else fail(name, str(found["error"]), mend)
@@ -109,15 +120,32 @@ def _judge_policy(name: str, domain: str, found: Mapping[str, Any], *, is_signed
         return Check(name=name, state=State.WARN, detail=detail, mend="sign: `dkim` in the settings")
     # A policy found above speaks to subdomains by sp (RFC 9989 §4.7).
     tag = "p" if str(found["location"]).lower() == domain.lower() or "sp" not in tags else "sp"
-    if str(tags[tag]["value"]) == "none":
+    if str(tags[tag]["value"]).lower() == "none":
         detail = f"{tag}=none at {found['location']}: forged mail in our name is still delivered"
         return Check(
             name=name, state=State.WARN, detail=detail, mend=f"{tag}=quarantine once reports look right"
         )
+    if weak := _weakness(tags, is_own=str(found["location"]).lower() == domain.lower()):
+        return Check(name=name, state=State.WARN, detail=weak[0], mend=weak[1])
     if found["warnings"]:
         detail, mend = str(found["warnings"][0]), "see RFC 9989"
         return Check(name=name, state=State.WARN, detail=detail, mend=mend)
     return Check(name=name, state=State.PASS, detail=f"{found['record'][:80]}")
+
+
+def _weakness(tags: Mapping[str, Any], *, is_own: bool) -> tuple[str, str] | None:
+    """Return which tag of RFC 9989 §4.7 makes a policy less than it seems, and what to do."""
+    said = {name: str(tag["value"]).lower() for name, tag in tags.items() if tag.get("explicit", True)}
+    if said.get("t") == "y":
+        return "t=y: receivers take the policy for a test, and apply one milder", "take t=y out"
+    if is_own and said.get("psd") == "y":
+        return "psd=y: it says that this is a public suffix, whose names are other people's", "take psd=y out"
+    if said.get("np") == "none":
+        return (
+            "np=none: mail in the name of subdomains that do not exist is still delivered",
+            "take np=none out",
+        )
+    return None
 
 
 def check_mx(domain: str, resolver: dns.resolver.Resolver) -> Check:
@@ -161,8 +189,8 @@ def check_ptr(address: str, resolver: dns.resolver.Resolver) -> Check:
 
 def _judge_key(keys: Sequence[Mapping[str, str]], public_key: bytes) -> tuple[State, str]:
     """Say what the published key records mean for mail signed with the other half of ``public_key``."""
-    if len(keys) != 1:
-        return State.FAIL, f"{len(keys)} key records are published: there must be one"
+    if void := _void(keys, is_rsa=len(public_key) > _ED25519_DER):
+        return State.FAIL, void
     published = "".join(keys[0].get("p", "").split())
     try:
         raw = base64.b64decode(published, validate=True)
@@ -178,34 +206,24 @@ def _judge_key(keys: Sequence[Mapping[str, str]], public_key: bytes) -> tuple[St
     return State.PASS, "is the key we sign with"
 
 
-def _is_allowed(parsed: Mapping[str, Any], address: str, resolver: dns.resolver.Resolver) -> bool:
-    """Tell whether a parsed record lets an address pass; mechanisms with macros are taken to."""
-    wanted = ipaddress.ip_address(address)
-    for one in parsed["mechanisms"]:
-        if one["action"] != "pass":
-            continue
-        kind, value = one["mechanism"], one.get("value")
-        if kind in {"ip4", "ip6"} and wanted in ipaddress.ip_network(str(value), strict=False):
-            return True
-        if kind == "include" and one.get("parsed") and _is_allowed(one["parsed"], address, resolver):
-            return True
-        if kind in {"a", "mx"} and address in _flat(one.get("addresses"), one.get("hosts"), value):
-            return True
-        if kind in {"exists", "ptr"}:
-            return True
-    redirect = parsed.get("redirect")
-    return bool(redirect and redirect.get("parsed") and _is_allowed(redirect["parsed"], address, resolver))
+def _void(keys: Sequence[Mapping[str, str]], *, is_rsa: bool) -> str:
+    """Return what keeps receivers from using a key record for our mail, whatever the key (RFC 6376 §3.6.1)."""
+    if len(keys) != 1:
+        return f"{len(keys)} key records are published: there must be one"
+    tags = keys[0]
+    if "v" in tags and (tags["v"] != "DKIM1" or next(iter(tags)) != "v"):
+        return "its v= is not DKIM1, or not the first tag: receivers leave the record out"
+    if tags.get("k", "rsa") != ("rsa" if is_rsa else "ed25519"):
+        return f"says k={tags.get('k', 'rsa')[:20]}, and the key we sign with is another kind"
+    if "h" in tags and "sha256" not in _listed(tags["h"]):
+        return "its h= has no sha256, which we sign with"
+    if "s" in tags and not {"*", "email"} & _listed(tags["s"]):
+        return "its s= says that the key is not for mail"
+    return ""
 
 
-def _flat(*values: Any) -> Iterator[str]:
-    """Yield the texts in lists and tables, however deep: checkdmarc nests the hosts of mx."""
-    for value in values:
-        if isinstance(value, Mapping):
-            yield from _flat(*value.values())
-        elif isinstance(value, list | tuple):
-            yield from _flat(*value)
-        elif value is not None:
-            yield str(value)
+def _listed(value: str) -> set[str]:
+    return {one.strip() for one in value.split(":")}
 
 
 def _is_aligned(domain: str, other: str, mode: str, resolver: dns.resolver.Resolver) -> bool:

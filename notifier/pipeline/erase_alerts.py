@@ -15,7 +15,7 @@ from notifier.errors import CannotUnseal, KeyDestroyed
 from notifier.events import Json
 from notifier.pipeline.alert_states import alert_row, open_state, read_state, state_json
 from notifier.recipients.mentions import Known, blank_mentions
-from notifier.store import alert_groups, alerts
+from notifier.store import alert_groups, alert_members, alerts
 from notifier.store.database import Connection
 
 
@@ -28,7 +28,7 @@ def erase_from_alerts(connection: Connection, keyring: Keyring, tenant: str, kno
     ]
     gone: list[UUID] = []
     locked = alerts.lock_these(connection, named)
-    believed = alert_groups.believed_firing(connection, named)
+    believed = alert_members.believed_firing(connection, named)
     for kept in locked:
         state = _state(keyring, kept.data_key, kept.sealed)
         if state is None or not (state.is_firing or kept.id in believed):
@@ -36,7 +36,7 @@ def erase_from_alerts(connection: Connection, keyring: Keyring, tenant: str, kno
             continue
         left = read_state(blank_mentions(state_json(state), known))
         alerts.save_alerts(connection, [alert_row(keyring, kept.id, left, is_source=bool(left.labels))])
-    alert_groups.drop_members_of(connection, gone)
+    alert_members.drop_members_of(connection, gone)
     alerts.forget_alerts(connection, gone)
     return len(named) + _groups(connection, keyring, tenant, known)
 

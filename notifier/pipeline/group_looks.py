@@ -9,15 +9,20 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from notifier.alerts import AlertState
-from notifier.decisions import Decision
+from notifier.alerts import AlertState, AlertStatus
+from notifier.crypto import Keyring
+from notifier.decisions import Decision, Join
 from notifier.events import Recipient
+from notifier.pipeline.alert_states import open_state
 from notifier.pipeline.incoming import Incoming
-from notifier.rules.alerting.cadence import Look, Member, Why
+from notifier.rules.alerting.cadence import Look, Member, Told, Why
 from notifier.rules.alerting.escalation import Chain
-from notifier.rules.alerting.mutes import Mute
+from notifier.rules.alerting.mutes import Mute, Mutes
 from notifier.rules.alerting.plan import AlertPlan, AlertRule
-from notifier.store.alert_groups import GroupRow, MemberRow
+from notifier.rules.alerting.routes import Node
+from notifier.rules.alerting.tracking import is_at_home
+from notifier.store.alert_groups import GroupRow, group_id
+from notifier.store.alert_members import MemberRow
 from notifier.store.database import Connection
 from notifier.store.notifications import supersede
 
@@ -26,6 +31,7 @@ _LOOK_BACK = 20
 PUT_OFF = timedelta(minutes=1)
 _LOOK_AGAIN = timedelta(seconds=10)
 """Whoever ends what mutes may do so before we have written down whom it mutes, and find nobody: look once more."""
+_ELSEWHERE = "route"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -148,3 +154,37 @@ def remember(seen: Look, present: Sequence[Present], done: Round) -> None:
                     muted,
                 )
             )
+
+
+def present_of(keyring: Keyring, row: MemberRow, plan: AlertPlan, mutes: Mutes, now: datetime) -> Present:
+    """Return a member as the rules look at it, muted or not."""
+    state = open_state(keyring, row.data_key, row.sealed)
+    mute = mutes.of(state.labels, plan, now) if state.is_firing else None
+    told = None
+    if row.told_firing is not None:
+        told = Told(is_firing=row.told_firing, severity=row.told_severity or 0)
+    member = Member(
+        id=str(row.alert_id),
+        is_firing=state.is_firing,
+        severity=state.severity,
+        started_at=state.started_at or now,
+        is_acknowledged=state.status is AlertStatus.ACKNOWLEDGED,
+        is_held=state.is_held,
+        muted=mute.reason if mute is not None else None,
+        was_muted=row.muted_by,
+        told=told,
+    )
+    return Present(row=row, state=state, mute=mute, member=member)
+
+
+def at_home(
+    one: Present, keyring: Keyring, row: GroupRow, *, node: Node[AlertPlan], rule: AlertRule, home: str | None
+) -> Present:
+    """Hide an alert that another group tells of by now; whoever heard of it here hears of its end here."""
+
+    def is_here(join: Join) -> bool:
+        return group_id(keyring, row.tenant, join.rule, join.key)[2].hex() == home
+
+    if home is None or not one.state.is_firing or is_at_home(rule, node, one.state, is_here):
+        return one
+    return replace(one, mute=Mute(reason=_ELSEWHERE), member=replace(one.member, muted=_ELSEWHERE))

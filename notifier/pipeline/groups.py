@@ -14,43 +14,38 @@ from uuid import UUID
 
 import orjson
 
-from notifier.alerts import AlertStatus
 from notifier.catalog import Catalog
 from notifier.clock import Clock
 from notifier.crypto import Keyring
-from notifier.decisions import Join
 from notifier.events import Recipient, Urgency
 from notifier.logs import get_logger
-from notifier.pipeline.alert_states import open_alert, open_state
 from notifier.pipeline.alerts import group_of
 from notifier.pipeline.decide import Decider
 from notifier.pipeline.group_looks import (
     PUT_OFF,
-    Present,
     Round,
     Saying,
+    at_home,
     end_what_waits,
     having_told,
     is_unmuted,
     next_due,
+    present_of,
     remember,
     who_heard,
 )
 from notifier.pipeline.incoming import PROCESSING_ERRORS, Incoming, entry_time
-from notifier.rules.alerting.cadence import GroupMessage, Member, Told, Why, look, touch
+from notifier.pipeline.muting import mutes_of
+from notifier.rules.alerting.cadence import GroupMessage, Why, look, touch
 from notifier.rules.alerting.escalating import chain_after, step_telling
 from notifier.rules.alerting.escalation import Tell, advance, hasten
-from notifier.rules.alerting.inhibition import Firing, Inhibitors
-from notifier.rules.alerting.mutes import Mute, Mutes
-from notifier.rules.alerting.plan import AlertPlan, AlertRule
-from notifier.rules.alerting.routes import Node
+from notifier.rules.alerting.mutes import Mutes
 from notifier.rules.alerting.speaking import Speaker, decide, event_of
-from notifier.rules.alerting.tracking import is_at_home
 from notifier.rules.ruleset import RuleSet
 from notifier.rules.telling import Telling
-from notifier.store import alert_groups, silences
-from notifier.store.alert_groups import GroupRow, MemberRow, group_id
-from notifier.store.alerts import live_sources
+from notifier.store import alert_groups, alert_members
+from notifier.store.alert_groups import GroupRow
+from notifier.store.alert_members import MemberRow
 from notifier.store.database import Connection, Database, DatabaseSlow, DatabaseUnavailable
 
 log = get_logger("sweep")
@@ -62,7 +57,6 @@ _PATIENCE = timedelta(seconds=10)
 _ABANDONED_AFTER = timedelta(minutes=10)
 """A rule that nobody has known for so long was taken out, or has another name."""
 _FORGOTTEN_AFTER = timedelta(hours=1)
-_ELSEWHERE = "route"
 
 
 class Groups:
@@ -132,40 +126,22 @@ class Groups:
         if not taken:
             return set()
         members: dict[UUID, list[MemberRow]] = {row.id: [] for row in taken}
-        for member in alert_groups.members_of(connection, list(members)):
+        for member in alert_members.members_of(connection, list(members)):
             members[member.group_id].append(member)
         for tenant in {row.tenant for row in taken} - mutes.keys():
-            mutes[tenant] = self._mutes(connection, tenant, now)
+            mutes[tenant] = mutes_of(connection, tenant, rules=self._rules, keyring=self._keyring, now=now)
         done = Round(connection=connection)
         for row in taken:
             self._one(row, members[row.id], mutes[row.tenant], now, done)
         flows = self._decider.write(connection, done.events, done.decisions).flows if done.events else set()
         for one in done.events:
             end_what_waits(connection, one)
-        alert_groups.save_members(connection, done.members)
-        alert_groups.drop_members(connection, done.dropped)
+        alert_members.save_members(connection, done.members)
+        alert_members.drop_members(connection, done.dropped)
         alert_groups.save_groups(connection, done.rows)
         alert_groups.close_groups(connection, done.closed)
         log.info("sweep.spoke", groups=len(taken), messages=len(done.events), closed=len(done.closed))
         return flows
-
-    def _mutes(self, connection: Connection, tenant: str, now: datetime) -> Mutes:
-        setting = self._rules.setting
-        inhibitors = Inhibitors(setting.inhibits)
-        if setting.inhibits:
-            for kept in live_sources(connection, [tenant]):
-                rule = self._rules.alert(kept.rule)
-                if rule is None or not rule.is_enabled:  # nobody hears of it any more, nor of its end
-                    continue
-                state = open_alert(self._keyring, kept)
-                if state.is_firing and state.started_at is not None:
-                    inhibitors.add(Firing(labels=state.labels, starts_at=state.started_at))
-        return Mutes(
-            windows=setting.windows,
-            maintenance=setting.maintenance,
-            silences=silences.open_silences(connection, tenant, now),
-            inhibitors=inhibitors,
-        )
 
     def _one(
         self, row: GroupRow, rows: Sequence[MemberRow], mutes: Mutes, now: datetime, done: Round
@@ -177,8 +153,11 @@ class Groups:
             return
         plan = node.plan
         private = self._open(row)
-        present = [self._present(one, plan, mutes, now) for one in rows]
-        present = [self._at_home(one, row, node, rule, private.get("home")) for one in present]
+        present = [present_of(self._keyring, one, plan, mutes, now) for one in rows]
+        present = [
+            at_home(one, self._keyring, row, node=node, rule=rule, home=private.get("home"))
+            for one in present
+        ]
         unknown = {one.state.newest.type for one in present if one.state.newest is not None} - self._types
         if unknown:
             # A process with a newer catalogue knows them: what this one cannot say must not count as said.
@@ -218,7 +197,7 @@ class Groups:
             gone_for = since = None
         if gone_for is not None and gone_for >= _ABANDONED_AFTER:
             log.warning("sweep.group_abandoned", rule=row.rule, group=str(row.id))
-            alert_groups.end_members(done.connection, row.id)
+            alert_members.end_members(done.connection, row.id)
             done.closed.append(row.id)
             return
         log.warning("sweep.group_without_rule", rule=row.rule, group=str(row.id))
@@ -227,37 +206,6 @@ class Groups:
             sealed = key.seal(orjson.dumps(private), b"alert-group")
             row = replace(row, data_key=key.wrapped, sealed=sealed)
         done.rows.append(replace(row, due_at=now + PUT_OFF))
-
-    def _present(self, row: MemberRow, plan: AlertPlan, mutes: Mutes, now: datetime) -> Present:
-        state = open_state(self._keyring, row.data_key, row.sealed)
-        mute = mutes.of(state.labels, plan, now) if state.is_firing else None
-        told = None
-        if row.told_firing is not None:
-            told = Told(is_firing=row.told_firing, severity=row.told_severity or 0)
-        member = Member(
-            id=str(row.alert_id),
-            is_firing=state.is_firing,
-            severity=state.severity,
-            started_at=state.started_at or now,
-            is_acknowledged=state.status is AlertStatus.ACKNOWLEDGED,
-            is_held=state.is_held,
-            muted=mute.reason if mute is not None else None,
-            was_muted=row.muted_by,
-            told=told,
-        )
-        return Present(row=row, state=state, mute=mute, member=member)
-
-    def _at_home(
-        self, one: Present, row: GroupRow, node: Node[AlertPlan], rule: AlertRule, home: str | None
-    ) -> Present:
-        """Hide an alert that another group tells of by now; whoever heard of it here hears of its end here."""
-
-        def is_here(join: Join) -> bool:
-            return group_id(self._keyring, row.tenant, join.rule, join.key)[2].hex() == home
-
-        if home is None or not one.state.is_firing or is_at_home(rule, node, one.state, is_here):
-            return one
-        return replace(one, mute=Mute(reason=_ELSEWHERE), member=replace(one.member, muted=_ELSEWHERE))
 
     def _say(
         self, saying: "Saying", message: GroupMessage, telling: Telling, now: datetime, done: Round

@@ -5,22 +5,20 @@ alone in the dead letters; refused events go there at once, with the reason. Wha
 or needs a key this process lacks, stays where it is.
 """
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from uuid import UUID
 
-import orjson
 import psycopg
 
 from notifier.broker.intake import Entry, Intake
 from notifier.broker.wakeups import WakeUp, WakeUps
 from notifier.clock import Clock
 from notifier.crypto import Keyring
-from notifier.errors import EventRefused, NotifierError
-from notifier.events import Event, Urgency
+from notifier.errors import NotifierError
+from notifier.events import Urgency
 from notifier.logs import get_logger
 from notifier.pipeline.decide import Decided, Decider
 from notifier.pipeline.incoming import (
@@ -32,9 +30,9 @@ from notifier.pipeline.incoming import (
     Refusal,
     entry_time,
 )
+from notifier.pipeline.letters import Letters, describe
 from notifier.setting_tables import Tuning
 from notifier.store.database import Database, DatabaseSlow, DatabaseUnavailable
-from notifier.store.dead_letters import DeadLetter, bury
 from notifier.store.tenants import known_tenants
 
 log = get_logger("ingest")
@@ -97,7 +95,8 @@ class Ingest:
         tuning: Tuning,
     ) -> None:
         self._database, self._intake, self._wake_ups = database, intake, wake_ups
-        self._reader, self._decider, self._keyring = reader, decider, keyring
+        self._reader, self._decider = reader, decider
+        self._letters = Letters(database, keyring)
         self._clock, self._tuning = clock, tuning
 
     def run(self, lane: Urgency) -> Counter[str]:
@@ -159,7 +158,7 @@ class Ingest:
         counts: Counter[str] = Counter()
         for refusal in read:
             if isinstance(refusal, Refusal):
-                self._refuse(refusal)
+                self._letters.refuse(refusal)
                 counts["refused"] += 1
         accepted = [one for one in read if isinstance(one, Incoming)]
         waiting = _Waiting()
@@ -209,53 +208,8 @@ class Ingest:
         if isinstance(error, WAITING_ERRORS):
             log.warning("ingest.waiting", type=one.event.type, reason=str(error))
             return waiting.add(one, error)
-        self._bury(one, error)
+        self._letters.bury(one, error)
         return Counter(dead=1)
-
-    def _refuse(self, refusal: Refusal) -> None:
-        error = refusal.error
-        letter = self._letter(
-            refusal.arrival, kind="refused", error=error.reason, field=error.field, type=refusal.type
-        )
-        letter = replace(
-            letter,
-            tenant=refusal.tenant,
-            source=refusal.source,
-            external_id=refusal.external_id or f"unnamed:{hash_of(refusal.arrival.payload)}",
-        )
-        self._keep(letter)
-        log.warning("ingest.refused", field=error.field, code=error.code, type=refusal.type)
-
-    def _bury(self, one: Incoming, error: Exception) -> None:
-        event = one.event
-        arrival = Arrival(payload=_payload(event), lane=one.lane, at=one.at)
-        letter = self._letter(arrival, kind="poison", error=describe(error), field=None, type=event.type)
-        letter = replace(letter, tenant=event.tenant, source=event.source, external_id=event.id)
-        self._keep(letter)
-        log.error("ingest.buried", type=event.type, error=describe(error))
-
-    def _keep(self, letter: DeadLetter) -> None:
-        """Bury the letter, or a stub of it where its names are at fault."""
-        try:
-            with self._database.connection() as connection:
-                bury(connection, letter)
-        except DatabaseUnavailable:
-            raise
-        except PROCESSING_ERRORS as error:
-            name = f"unnamed:{hash_of(repr((letter.tenant, letter.source, letter.external_id)).encode())}"
-            problem = f"{letter.error[:500]}; as a dead letter: {describe(error)}".replace("\x00", "")
-            stub = replace(
-                letter, tenant="", source="", external_id=name, type=None, field=None, error=problem
-            )
-            self._keep_stub(stub)
-
-    def _keep_stub(self, stub: DeadLetter) -> None:
-        try:
-            with self._database.connection() as connection:
-                bury(connection, stub)
-        except psycopg.Error as error:
-            # Not the entry's fault, then; and with nowhere to put it, it must stay where it is.
-            raise DatabaseUnavailable(f"no dead letter can be written: {describe(error)}") from error
 
     def _tenants(self) -> frozenset[str]:
         try:
@@ -263,54 +217,6 @@ class Ingest:
                 return known_tenants(connection)
         except psycopg.Error as error:
             raise DatabaseUnavailable(f"the tenants cannot be read: {describe(error)}") from error
-
-    def _letter(
-        self,
-        arrival: Arrival,
-        *,
-        kind: str,
-        error: str,
-        field: str | None,
-        type: str | None,  # noqa: A002
-    ) -> DeadLetter:
-        key = self._keyring.new_data_key()
-        return DeadLetter(
-            kind=kind,
-            tenant="",
-            source="",
-            external_id="",
-            type=type,
-            field=field,
-            error=error,
-            lane=arrival.lane.value,
-            data_key=key.wrapped,
-            sealed=key.seal(arrival.payload, b"dead-letter"),
-        )
-
-
-def _payload(event: Event) -> bytes:
-    try:
-        return orjson.dumps(event.to_json())
-    except (TypeError, ValueError):  # what cannot be written is the poison
-        return orjson.dumps(replace(event, data={}).to_json())
-
-
-def describe(error: Exception) -> str:
-    """Say what failed in our own processing, without the values it failed on.
-
-    PostgreSQL's texts may quote values: only the class and the constraint are kept.
-    """
-    if isinstance(error, psycopg.Error):
-        names = (error.sqlstate, error.diag.constraint_name, error.diag.column_name)
-        return " ".join([type(error).__name__, *(name for name in names if name)])
-    if isinstance(error, NotifierError) and not isinstance(error, EventRefused):
-        return str(error)
-    return type(error).__name__
-
-
-def hash_of(payload: bytes) -> str:
-    """Return a short name for an entry that has none."""
-    return hashlib.sha256(payload).hexdigest()[:16]
 
 
 def _counts(decided: Decided) -> Counter[str]:

@@ -1,6 +1,6 @@
 """Write what became of a try: the attempt, where the message stands, and what follows.
 
-One transaction per failure; a success has a statement of its own (``store.work.record_sent_and_mark``).
+One transaction per failure; a success has a statement of its own (``store.sending.record_sent_and_mark``).
 A worker that lost its claim writes the attempt it made, and nothing else.
 """
 

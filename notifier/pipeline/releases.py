@@ -14,22 +14,21 @@ from notifier.catalog import Catalog
 from notifier.clock import Clock
 from notifier.decisions import Decision, Notify, RuleTrace, Verdict
 from notifier.delivery.outcome import channel_deadlines
-from notifier.events import Event, Urgency
 from notifier.logs import get_logger
 from notifier.messages import MessageStatus
 from notifier.pipeline.composing import Composer
 from notifier.pipeline.decide import Decider
+from notifier.pipeline.digests import DIGEST_TEMPLATE, SOURCE, HeldItem, digest_of
 from notifier.pipeline.flows import Flows
-from notifier.pipeline.incoming import PROCESSING_ERRORS, Incoming, is_passing
+from notifier.pipeline.incoming import PROCESSING_ERRORS, is_passing
 from notifier.pipeline.jobs import Job, Unopenable, Unready
 from notifier.pipeline.pacing import Pacing, ask_of
 from notifier.pipeline.rows import work_row
-from notifier.pipeline.samples import DIGEST, DIGEST_TEMPLATE
-from notifier.recipients.gathering import SHOWN, Entry, Said, digest_data, outdated
+from notifier.recipients.gathering import Said, outdated
 from notifier.recipients.personal import Kind
 from notifier.recipients.resolve import address_on
 from notifier.store import held
-from notifier.store.alert_groups import live_groups
+from notifier.store.alert_members import live_groups
 from notifier.store.database import Connection, Database
 from notifier.store.held import Bin, HeldRow
 from notifier.store.jobs import load_jobs
@@ -38,7 +37,6 @@ from notifier.store.work import Claim, WorkRow, insert_work
 
 log = get_logger("sweep")
 
-_SOURCE = "notifier"
 _BATCH = 50
 _LIMIT = 2000
 """Messages one digest gathers; what is beyond them comes in the next."""
@@ -56,20 +54,12 @@ _WHY = {
 Flow = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """A message that is held, opened; its deadline counts from now."""
-
-    row: HeldRow
-    job: Job
-
-
 @dataclass(slots=True)
 class _Sorted:
     """What becomes of a bin."""
 
-    together: list[_Item] = field(default_factory=list)
-    alone: list[_Item] = field(default_factory=list)
+    together: list[HeldItem] = field(default_factory=list)
+    alone: list[HeldItem] = field(default_factory=list)
     """Another channel may do: delivery moves it on."""
     ended: list[tuple[UUID, UUID, str, str]] = field(default_factory=list)
     later: list[HeldRow] = field(default_factory=list)
@@ -162,7 +152,7 @@ class Releases:
         return flows
 
     def _wait(
-        self, connection: Connection, rows: Sequence[HeldRow], items: Sequence[_Item], now: datetime
+        self, connection: Connection, rows: Sequence[HeldRow], items: Sequence[HeldItem], now: datetime
     ) -> bool:
         """Hold the bin longer where quiet hours or the lack of room ask for it."""
         verdict = self._pacing.release(connection, ask_of(items[-1].job, items[-1].job.row.position), now)
@@ -173,9 +163,9 @@ class Releases:
 
     def _open(
         self, connection: Connection, rows: Sequence[HeldRow], sorted_: _Sorted, now: datetime
-    ) -> list[_Item]:
+    ) -> list[HeldItem]:
         jobs = load_jobs(connection, [row.message_id for row in rows])
-        items: list[_Item] = []
+        items: list[HeldItem] = []
         for row in rows:
             job = jobs.get(row.message_id)
             if job is None:
@@ -185,14 +175,16 @@ class Releases:
             deadline = now + (job.deadline - job.created_at)
             claim = Claim(row.message_id, uuid4(), 0, deadline)
             try:
-                items.append(_Item(row, self._composer.open(job._replace(deadline=deadline), claim)))
+                items.append(HeldItem(row, self._composer.open(job._replace(deadline=deadline), claim)))
             except Unopenable as failure:
                 sorted_.end(row, *_UNOPENABLE[failure.reason])
             except Unready:
                 sorted_.later.append(row)
         return items
 
-    def _sort(self, connection: Connection, items: Sequence[_Item], sorted_: _Sorted, now: datetime) -> None:
+    def _sort(
+        self, connection: Connection, items: Sequence[HeldItem], sorted_: _Sorted, now: datetime
+    ) -> None:
         """Ask of each whether it may be told, as if it stood alone, and whether it is still true."""
         stale = _outdated(connection, items)
         for item in items:
@@ -210,7 +202,7 @@ class Releases:
             else:
                 sorted_.end(row, verdict.status or MessageStatus.FAILED, verdict.reason)
 
-    def _let_go(self, connection: Connection, items: Sequence[_Item], now: datetime) -> set[Flow]:
+    def _let_go(self, connection: Connection, items: Sequence[HeldItem], now: datetime) -> set[Flow]:
         """Queue messages by themselves, on the channel they waited for."""
         if not items:
             return set()
@@ -233,7 +225,7 @@ class Releases:
     def _gather(self, connection: Connection, bin_: Bin, sorted_: _Sorted, now: datetime) -> set[Flow]:
         """Make one digest of many messages, and end them in its favour."""
         items = sorted_.together
-        incoming = self._digest(bin_, items, now)
+        incoming = digest_of(self._catalog, bin_, items, now, headline=self._composer.headline)
         why = _WHY[bin_.digest_key.startswith("digest:")]
         newest = items[-1].job
         notify = Notify(
@@ -258,53 +250,19 @@ class Releases:
             sorted_.end(item.row, MessageStatus.SUPERSEDED, f"told in the digest {incoming.id}")
         return flows
 
-    def _digest(self, bin_: Bin, items: Sequence[_Item], now: datetime) -> Incoming:
-        shown = {one.row.message_id for one in sorted(items, key=_at, reverse=True)[:SHOWN]}
-        categories = {one.job.row.category for one in items}
-        entry = self._catalog[DIGEST]
-        if len(categories) == 1:
-            # It stands for them: in the log, at a suppression, and for the time of the next one.
-            entry = entry.model_copy(update={"category": categories.pop()})
-        event = Event(
-            id=f"digest:{bin_.person_id}:{items[0].row.message_id}",
-            source=_SOURCE,
-            type=DIGEST,
-            subject=entry.category,
-            time=now,
-            data=digest_data([self._entry(one, one.row.message_id in shown) for one in items]),
-            tenant=bin_.tenant,
-            to=(items[-1].job.recipient,),
-        )
-        lane = min((one.job.urgency for one in items), key=list(Urgency).index)
-        return Incoming(event=event, entry=entry, lane=lane, at=now)
 
-    def _entry(self, item: _Item, is_shown: bool) -> Entry:  # noqa: FBT001
-        job = item.job
-        return Entry(
-            at=item.row.arrived_at,
-            title=job.entry.title,
-            subject=job.event.subject,
-            headline=self._composer.headline(job) if is_shown else "",
-            severity=(job.event.alert or {}).get("severity"),
-        )
-
-
-def _at(item: _Item) -> tuple[datetime, str]:
-    return item.row.arrived_at, item.job.event.subject
-
-
-def _outdated(connection: Connection, items: Sequence[_Item]) -> dict[UUID, str]:
+def _outdated(connection: Connection, items: Sequence[HeldItem]) -> dict[UUID, str]:
     """Return which messages of alert groups say what is no longer true."""
     said = [one for item in items if (one := _said(item)) is not None]
     live = live_groups(connection, [UUID(group) for group in {one.group for one in said}])
     return outdated(said, {str(group) for group in live})
 
 
-def _said(item: _Item) -> Said[UUID] | None:
+def _said(item: HeldItem) -> Said[UUID] | None:
     event = item.job.event
     kind, _, rest = event.id.partition(":")
     group, _, number = rest.partition(":")
-    if event.source != _SOURCE or event.alert is None or kind != "alert" or not number.isdecimal():
+    if event.source != SOURCE or event.alert is None or kind != "alert" or not number.isdecimal():
         return None
     is_firing = bool(event.alert["counts"]["firing"])
     return Said(id=item.row.message_id, group=group, number=int(number), is_firing=is_firing)

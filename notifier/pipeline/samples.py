@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from notifier.alerts import AlertState, AlertStatus, Newest
 from notifier.catalog import Catalog, EventType
 from notifier.events import DEFAULT_TENANT, Event, Json
+from notifier.pipeline.digests import DIGEST, DIGEST_TEMPLATE
 from notifier.rules.alerting.cadence import GroupMessage, Why
 from notifier.rules.alerting.plan import AlertRule
 from notifier.rules.alerting.speaking import Speaker, event_of
@@ -17,9 +18,6 @@ from notifier.rules.alerting.tracking import aspect_of
 from notifier.rules.ruleset import NotifyRule, ReminderRule, Rule, RuleSet, StageRule
 from notifier.rules.telling import Telling
 
-# The engine's own: the type and the template of what waited and is told together.
-DIGEST = "notifier.digest"
-DIGEST_TEMPLATE = "notifier/digest"
 _STEP = timedelta(days=1)
 _SEVERAL = 3
 

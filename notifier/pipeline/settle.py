@@ -14,7 +14,7 @@ from notifier.pipeline.jobs import Job, Unopenable, Unready
 from notifier.pipeline.record import Outcome, Try, attempt_of, blame_for, finish, outcome_word, stay, wait
 from notifier.pipeline.tools import Report, Tools
 from notifier.recipients.may_we import GateVerdict
-from notifier.store import relays, work
+from notifier.store import lanes, relays, work
 from notifier.store.database import Connection
 from notifier.store.jobs import JobRow, load_jobs
 from notifier.store.work import Claim
@@ -137,7 +137,7 @@ class Settler:
         """Hand on what waits for a relay nobody has any more: renamed, removed, or never configured."""
         flows = self._tools.flows
         with self._tools.database.connection() as connection:
-            strangers = [relay for relay in work.relays_with_work(connection) if not flows.knows(relay)]
+            strangers = [relay for relay in lanes.relays_with_work(connection) if not flows.knows(relay)]
             for relay in strangers:
                 claims = work.claim_stranded(
                     connection, relay=relay, limit=_BATCH, token=uuid4(), lease=self._tools.tuning.claim_lease

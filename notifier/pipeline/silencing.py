@@ -15,7 +15,7 @@ from notifier.pipeline.alert_states import open_alert
 from notifier.pipeline.alerts import Alerts
 from notifier.rules.alerting.matchers import Matcher
 from notifier.rules.alerting.silences import Silence, SilenceState, expired, may_update, problems_of
-from notifier.store.alert_groups import groups_muted_by, groups_of
+from notifier.store.alert_members import groups_muted_by, groups_of
 from notifier.store.alerts import firing_alerts
 from notifier.store.database import Connection, Database
 from notifier.store.silences import lock_silence, save_silence

@@ -31,7 +31,17 @@ from notifier.pipeline.settle import Settler
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Report
 from notifier.pipeline.track import WAKE_UP, Track
-from notifier.store import ack_links, heartbeats, person_links, sms_in, throttles, tracked, upkeep, work
+from notifier.store import (
+    ack_links,
+    heartbeats,
+    lanes,
+    person_links,
+    sms_in,
+    throttles,
+    tracked,
+    upkeep,
+    work,
+)
 from notifier.store.database import Database, DatabaseUnavailable
 
 log = get_logger("sweep")
@@ -190,7 +200,7 @@ class Sweep:
     def _wake(self, found: Counter[str]) -> None:
         with self._database.connection() as connection:
             found["taken_back"] = work.take_back(connection)
-            flows = work.lanes_with_work(connection)
+            flows = lanes.lanes_with_work(connection)
         found["flows"] = self._ring_flows(set(flows))
 
     def _beat(self, found: Counter[str]) -> None:

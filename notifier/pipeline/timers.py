@@ -1,4 +1,4 @@
-"""Turn what is due into events: timers of stuck subjects, and schedules.
+"""Turn the timers that are due into events: those of stuck subjects, of reminders, and of schedules.
 
 The timer goes and its event is decided in one transaction; an event's id names the due time, so however
 many sweeps there are, each due time makes one event.
@@ -9,46 +9,35 @@ import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import orjson
 
 from notifier.catalog import Catalog
 from notifier.clock import Clock
 from notifier.crypto import Keyring
-from notifier.decisions import SetTimer
 from notifier.errors import EventRefused, KeyMissing, NotifierError
 from notifier.events import Event, Urgency
 from notifier.logs import get_logger
-from notifier.pipeline.decide import Decider, timer_row
+from notifier.pipeline.decide import Decider
 from notifier.pipeline.incoming import PROCESSING_ERRORS, WAITING_ERRORS, Incoming, check_tenant
-from notifier.pipeline.ingest import describe
-from notifier.rules.catch_up import CatchUp, catch_up, is_missed
+from notifier.pipeline.letters import describe, sealed_letter
+from notifier.pipeline.schedules import SOURCE, Schedules, is_schedule
+from notifier.rules.catch_up import catch_up, is_missed
 from notifier.rules.reminders import Due, name_of, timer_keys, with_missed
-from notifier.rules.ruleset import RuleSet, Schedule
-from notifier.rules.schedules import fire_key, latest_due, missed_fires, next_fire
+from notifier.rules.ruleset import RuleSet
 from notifier.store.database import Connection, Database, DatabaseSlow, DatabaseUnavailable
 from notifier.store.dead_letters import DeadLetter, bury
 from notifier.store.tenants import known_tenants
-from notifier.store.timers import TimerRow, set_timers, take_due, take_these, take_this, waiting_keys
+from notifier.store.timers import TimerRow, take_due, take_these, take_this
 
 log = get_logger("sweep")
 
-SOURCE = "notifier"
 _BATCH = 100
-_PREFIX = "schedule:"
-_PLAN_INTERVAL = timedelta(minutes=1)
 _STINT_SECONDS = 0.5
 """A sweep fires timers for so long at most: what is left is due in the next one too."""
 _LEFT_SECONDS = 30.0
 """A timer this process can do nothing with, for now, is left to others for so long."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fire:
-    """A due time of a schedule."""
-
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +72,8 @@ class Timers:
     ) -> None:
         self._database, self._decider, self._catalog = database, decider, catalog
         self._keyring, self._clock = keyring, clock
-        self._schedules = {_schedule_key(one): one for one in rules.schedules if one.is_enabled}
+        self._schedules = Schedules(database, keyring, rules)
         self._reminders = {name: one for name, one in rules.reminders.items() if one.is_enabled}
-        self._planned_at: datetime | None = None
         self._left, self._left_until = set[tuple[str, str]](), 0.0
         self._why: NotifierError | None = None
 
@@ -95,7 +83,7 @@ class Timers:
         now, limit = self._clock.now(), _BATCH
         end = time.monotonic() + _STINT_SECONDS
         self._look_anew()
-        self._plan(now)
+        self._schedules.plan(now)
         while True:
             due: list[TimerRow] = []
             take = functools.partial(self._take, now=now, limit=limit, due=due)
@@ -148,28 +136,12 @@ class Timers:
         self._why = why
         log.warning("sweep.left", timers=len(rows), reason=str(why))
 
-    def _plan(self, now: datetime) -> None:
-        """Now and then, give each schedule a due time, unless it waits for one already.
-
-        A core with other rules forgets the schedules it does not know. What would have become due since the
-        last look is due then; had it been fired already, its event's id would tell.
-        """
-        before = self._planned_at
-        if before is not None and abs(now - before) < _PLAN_INTERVAL:
-            return
-        keys = {(schedule.tenant, key): schedule for key, schedule in self._schedules.items()}
-        with self._database.transaction() as connection:
-            missing = keys.keys() - waiting_keys(connection, keys)
-            set_timers(connection, [self._next(keys[key], before or now) for key in missing])
-        self._planned_at = now
-
     def _bury(self, connection: Connection, row: TimerRow, now: datetime, error: Exception) -> None:
         """Move the timer that cannot be processed to the dead letters, unless somebody else has it by now."""
         if not take_this(connection, row):
             return
         bury(connection, self._letter(row, kind="poison", error=describe(error), field=None))
-        if (schedule := self._schedules.get(row.key)) is not None:  # one firing is lost, not all to come
-            set_timers(connection, [self._next(schedule, now)])
+        self._schedules.wait_again(connection, row, now)  # one firing is lost, not all to come
         log.error("sweep.buried", type=row.event_type, error=describe(error))
 
     def _take(
@@ -196,7 +168,7 @@ class Timers:
         lacking: list[TimerRow] = []
         for row in due:
             try:
-                if not row.key.startswith(_PREFIX):
+                if not is_schedule(row):
                     self._keyring.open_data_key(row.data_key)
             except KeyMissing as error:
                 lacking.append(row)
@@ -236,8 +208,9 @@ class Timers:
 
     def _incoming(self, connection: Connection, due: "_Due", now: datetime) -> list[Incoming]:
         row = due.row
-        if row.key.startswith(_PREFIX):
-            return self._scheduled(connection, row, now)
+        if is_schedule(row):
+            events = self._schedules.events(connection, row, now)
+            return [one for event in events for one in self._event(connection, row, event, now)]
         data = orjson.loads(self._keyring.open_data_key(row.data_key).unseal(row.sealed, b"timer"))
         if due.missed:
             offsets = timer_keys(self._reminders[name_of(row.key) or ""], row.subject)
@@ -252,25 +225,6 @@ class Timers:
             tenant=row.tenant,
         )
         return self._event(connection, row, event, now)
-
-    def _scheduled(self, connection: Connection, row: TimerRow, now: datetime) -> list[Incoming]:
-        """Fire for what is due, as the schedule makes up for what was missed; and wait for the next time."""
-        schedule = self._schedules.get(row.key)
-        if schedule is None:  # renamed, changed or taken out of the rules since
-            return []
-        before = row.due_at - timedelta(microseconds=1)
-        latest = latest_due(schedule.cron, schedule.zone, previous=before, now=now) or row.due_at
-        set_timers(connection, [self._next(schedule, latest)])
-        if schedule.catch_up is CatchUp.NEWEST:
-            return self._event(connection, row, _fired(schedule, latest), now)
-        missed = missed_fires(schedule.cron, schedule.zone, previous=before, now=now) or (row.due_at,)
-        caught = catch_up(schedule.catch_up, [_Fire(at=at) for at in missed], now)
-        others = [one.at.isoformat() for one in caught.mentioned]
-        return [
-            incoming
-            for fire in caught.send
-            for incoming in self._event(connection, row, _fired(schedule, fire.at, others), now)
-        ]
 
     def _event(self, connection: Connection, row: TimerRow, event: Event, now: datetime) -> list[Incoming]:
         try:
@@ -309,8 +263,9 @@ class Timers:
             event["data"] = orjson.loads(
                 self._keyring.open_data_key(row.data_key).unseal(row.sealed, b"timer")
             )
-        key = self._keyring.new_data_key()
-        return DeadLetter(
+        return sealed_letter(
+            self._keyring,
+            orjson.dumps(event),
             kind=kind,
             tenant=row.tenant,
             source=SOURCE,
@@ -318,38 +273,5 @@ class Timers:
             type=row.event_type,
             field=field,
             error=error,
-            lane=Urgency.NORMAL.value,
-            data_key=key.wrapped,
-            sealed=key.seal(orjson.dumps(event), b"dead-letter"),
+            lane=Urgency.NORMAL,
         )
-
-    def _next(self, schedule: Schedule, after: datetime) -> TimerRow:
-        """Return the timer for the schedule's first due time after a moment."""
-        return timer_row(
-            self._keyring,
-            schedule.tenant,
-            SetTimer(
-                key=_schedule_key(schedule),
-                due_at=next_fire(schedule.cron, schedule.zone, after),
-                event_type=schedule.event_type,
-                subject=schedule.subject,
-                data={},
-            ),
-        )
-
-
-def _schedule_key(schedule: Schedule) -> str:
-    """Name the timer after what it does, so that a changed schedule is another timer."""
-    return f"{_PREFIX}{schedule.name}:{schedule.cron}:{schedule.zone}"
-
-
-def _fired(schedule: Schedule, at: datetime, missed: Sequence[str] = ()) -> Event:
-    return Event(
-        id=fire_key(schedule.name, at),
-        source=SOURCE,
-        type=schedule.event_type,
-        subject=schedule.subject,
-        time=at,
-        data={**schedule.data, **({"missed": list(missed)} if missed else {})},
-        tenant=schedule.tenant,
-    )

@@ -8,16 +8,16 @@ import threading
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from cachetools import LRUCache
-from jinja2 import Template, TemplateSyntaxError
+from jinja2 import TemplateSyntaxError
 
 from notifier.errors import TemplateError
 from notifier.events import Json
 from notifier.messages import ChannelName, Rendered
+from notifier.rendering.bounds import bounded, subject_line
 from notifier.rendering.context import clean, contract
 from notifier.rendering.environment import READER, Reader, Sandbox, sandbox
 from notifier.rendering.failures import explain
@@ -27,14 +27,10 @@ from notifier.rendering.inlining import differences, entangled, inline_message, 
 from notifier.rendering.markup import Page, problems
 from notifier.rendering.sources import Part, Sources
 
-SIZE_LIMIT: Final = 1_000_000
-"""Characters one part of a message may have."""
-
 _EDITIONS: Final = 64
 """Brands times languages whose folded templates are kept."""
 
 _GAP = re.compile(r"\n{3,}")
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _HTML = ".html.j2"
 _WORDS = "_layouts/words.j2"
 """Sets ``words``: what layouts and macros say themselves, by language."""
@@ -166,7 +162,7 @@ class Templates:
             # The GSM alphabet has no no-break space: one from a price would more than double the segments.
             done[Part.SMS] = done[Part.SMS].replace(NO_BREAK, " ")
         text = next((done[part] for part in (Part.TEXT, Part.SMS, Part.PORTAL) if part in done), "")
-        subject = _subject(done[Part.SUBJECT], parts[Part.SUBJECT]) if Part.SUBJECT in done else ""
+        subject = subject_line(done[Part.SUBJECT], parts[Part.SUBJECT]) if Part.SUBJECT in done else ""
         return Rendered(text=_GAP.sub("\n\n", text).strip() + "\n", subject=subject, html=done.get(Part.HTML))
 
     def _edition(self, values: Mapping[str, Any]) -> Edition:
@@ -185,7 +181,7 @@ class Templates:
         source = self._inlined.get(path) if is_inlined else None
         try:
             template = edition.template(path, source or self.sources.text)
-            text = _bounded(template, values, path)
+            text = bounded(template, values, path)
             is_done = source is not None or not path.endswith(_HTML)
             return text if is_done else inline_message(text)
         except TemplateError:
@@ -282,28 +278,3 @@ def _entanglement(styles: Sequence[tuple[str, int]], pages: Mapping[str, Page]) 
             line = pages[path].line(style.start)
             return f"{path}:{line}: the selector {selector!r} depends on its surroundings"
     return None
-
-
-def _bounded(template: Template, values: dict[str, Any], path: str) -> str:
-    """Render, and stop as soon as it is more than a mail can be."""
-    pieces: list[str] = []
-    size = 0
-    # Template.generate without its two wrappers around every piece; its error handling only rewrites
-    # tracebacks, and explain() reads them as they are.
-    writing = template.root_render_func(template.new_context(values, shared=False))
-    while batch := list(islice(writing, 64)):
-        pieces += batch
-        size += sum(map(len, batch))
-        if size > SIZE_LIMIT:
-            raise TemplateError(f"writes more than {SIZE_LIMIT} characters", template=path)
-    return "".join(pieces)
-
-
-def _subject(text: str, path: str) -> str:
-    """Return the subject on one line; line breaks in data are spaces here, never headers (RFC 5322 §2.2)."""
-    if _CONTROL.search(text.strip()):
-        raise TemplateError("the subject holds control characters", template=path)
-    subject = " ".join(text.split())
-    if not subject:
-        raise TemplateError("the subject is empty", template=path)
-    return subject

@@ -1,6 +1,6 @@
 """Say who is told, when, how and why: the part all kinds of rules share.
 
-Values only; ``engine`` and ``alerting`` act on them.
+Values only; ``notifications`` makes of them whom an event or an alert tells.
 """
 
 from collections.abc import Sequence

@@ -6,13 +6,17 @@ a keyed hash is no address, and forgetting it would have us write again.
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from notifier.recipients.suppression import ALL, Cause
 from notifier.store.bulk import BulkInsert
 from notifier.store.database import Connection, Database
+
+KEPT_FOR = timedelta(days=90)
+"""How long an entry that is over stays, for an export or an import that renews it; it keeps nothing back."""
+_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +153,19 @@ def release(
             scope,
             scope,
         ],
+    ).rowcount
+
+
+def let_go(connection: Connection) -> int:
+    """Delete entries that were over long ago; return how many. One that is being renewed stays.
+
+    What a message ended for stands with the message: nothing that was decided reads them again.
+    """
+    return connection.execute(
+        """DELETE FROM suppression WHERE (tenant, address_index, scope, cause) IN (
+             SELECT tenant, address_index, scope, cause FROM suppression WHERE until < now() - %s
+             ORDER BY until LIMIT %s FOR UPDATE SKIP LOCKED)""",
+        [KEPT_FOR, _AT_ONCE],
     ).rowcount
 
 

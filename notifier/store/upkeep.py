@@ -1,11 +1,11 @@
-"""Let go of what nobody asks for any more: alerts that ended long ago, old silences, SMS and reports that were read.
+"""Let go of what nobody asks for any more: what ended long ago, and SMS and reports that were read.
 
 Deletes in small numbers, so that nobody waits; what is left comes with the next upkeep.
 """
 
 from datetime import timedelta
 
-from notifier.store import receipts, soft_bounces, unreadable
+from notifier.store import receipts, soft_bounces, suppressions, unreadable
 from notifier.store.database import Connection
 
 ALERTS_FOR, SILENCES_FOR, SMS_FOR = timedelta(days=90), timedelta(days=365), timedelta(days=90)
@@ -33,6 +33,5 @@ def let_go(connection: Connection) -> int:
              SELECT id FROM sms_in WHERE done_at < now() - %s LIMIT %s)""",
         [SMS_FOR, _AT_ONCE],
     ).rowcount
-    return (
-        gone + receipts.let_go(connection) + soft_bounces.let_go(connection) + unreadable.let_go(connection)
-    )
+    others = (receipts.let_go, soft_bounces.let_go, suppressions.let_go, unreadable.let_go)
+    return gone + sum(delete(connection) for delete in others)

@@ -1,10 +1,9 @@
-"""Hand out messages to send, each to one worker at a time.
+"""Hand out messages to send, each to one worker at a time, and take them back.
 
 A worker has a row until its lease ends; the sweep takes it back then. The database's clock decides, so
 workers' clocks need not agree.
 """
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,13 +11,9 @@ from enum import IntEnum
 from typing import LiteralString
 from uuid import UUID
 
-import psycopg
-
 from notifier.delivery.shares import shares as share_out
 from notifier.store import tenants, turns
-from notifier.store.database import Connection, Cursor
-from notifier.store.messages import AttemptRow
-from notifier.store.partitions import Partitions
+from notifier.store.database import Connection
 
 
 class WorkState(IntEnum):
@@ -187,79 +182,6 @@ def take_back(connection: Connection) -> int:
     ).rowcount
 
 
-_MARK: LiteralString = """UPDATE work SET is_sending = true, attempt = attempt + 1, lease_until = now() + %s
-           WHERE message_id = %s AND token = %s AND NOT is_sending RETURNING message_id"""
-
-
-def mark_sending(connection: Connection, claimed: Claim, lease: timedelta) -> bool:
-    """Say, durably, that the message is about to go out; False where another worker has it now."""
-    row = connection.execute(_MARK, [lease, claimed.message_id, claimed.token], prepare=True).fetchone()
-    return row is not None
-
-
-_RECORD = """
-WITH done AS (DELETE FROM work WHERE message_id = %s RETURNING message_id),
-     tried AS (INSERT INTO {attempt} (id, message_id, tenant, number, relay, started_at, finished_at, outcome, reason,
-                                    phase, code, enhanced, sealed, remote_id)
-               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-               ON CONFLICT (id) DO NOTHING),
-     sent AS (UPDATE {message} SET status = 'sent', attempts = %s, relay = %s, reason = NULL,
-                     template_version = %s, settled_at = %s WHERE id = %s),
-     told AS (UPDATE {notification} SET state = 'sent', state_reason = NULL, settled_at = %s
-              WHERE id = %s AND state <> 'sent')
-"""
-_RECORD_ONLY = _RECORD + "SELECT message_id FROM done"
-_RECORD_AND_MARK = _RECORD + ", marked AS (" + _MARK + ") SELECT message_id FROM marked"
-
-
-def record_sent_and_mark(
-    cursor: Cursor,
-    attempt: AttemptRow,
-    *,
-    notification: UUID,
-    template_version: str,
-    following: Claim | None,
-    lease: timedelta,
-    partitions: Partitions,
-) -> bool:
-    """Record a mail taken over by its relay and mark the next one, in one statement and one commit.
-
-    Recording it again changes nothing: after a broken connection nobody knows whether the commit arrived.
-
-    Returns:
-        Whether the following message may be sent; False where there is none.
-    """
-    values = [getattr(attempt, name) for name in AttemptRow.__slots__]
-    parameters: list[object] = [
-        attempt.message_id,
-        *values,
-        attempt.number,
-        attempt.relay,
-        template_version,
-        attempt.finished_at,
-        attempt.message_id,
-        attempt.finished_at,
-        notification,
-    ]
-    statement = _RECORD_ONLY if following is None else _RECORD_AND_MARK
-    if following is not None:
-        parameters += [lease, following.message_id, following.token]
-    ids = {"attempt": attempt.id, "message": attempt.message_id, "notification": notification}
-    try:
-        named = _in_tables(statement, *(partitions.leaf(table, row) for table, row in ids.items()))
-        row = cursor.execute(named, parameters, prepare=True).fetchone()
-    except psycopg.errors.UndefinedTable:  # retention dropped a month: its rows are gone, the others are not
-        partitions.forget()
-        row = cursor.execute(_in_tables(statement, *ids), parameters).fetchone()
-    return following is not None and row is not None
-
-
-@functools.lru_cache(maxsize=64)
-def _in_tables(statement: LiteralString, attempt: str, message: str, notification: str) -> LiteralString:
-    """Name the partitions in a statement; they are ours, read from the database's own list."""
-    return statement.format(attempt=attempt, message=message, notification=notification)
-
-
 def release(connection: Connection, claims: Sequence[Claim]) -> set[UUID]:
     """Give back messages that were not sent, marked or not, as they were; return those that were still ours."""
     if not claims:
@@ -332,45 +254,3 @@ def finish(connection: Connection, claimed: Claim) -> bool:
         [claimed.message_id, claimed.token],
     ).fetchone()
     return row is not None
-
-
-def lanes_with_work(connection: Connection) -> list[tuple[str, str]]:
-    """Return the (channel, lane) pairs that have something due on a relay and for a destination that do not rest.
-
-    A loose index scan: a few probes per (relay, channel, lane, destination) in use, however long the queue is.
-    """
-    rows = connection.execute(
-        """WITH RECURSIVE flow AS (
-             (SELECT relay, channel, lane, destination FROM work WHERE state = 0
-              ORDER BY relay, channel, lane, destination LIMIT 1)
-             UNION ALL
-             SELECT following.* FROM flow, LATERAL (
-               SELECT work.relay, work.channel, work.lane, work.destination FROM work
-               WHERE state = 0 AND (work.relay, work.channel, work.lane, work.destination)
-                                   > (flow.relay, flow.channel, flow.lane, flow.destination)
-               ORDER BY work.relay, work.channel, work.lane, work.destination LIMIT 1) AS following)
-           SELECT DISTINCT channel, lane FROM flow
-           WHERE NOT EXISTS (SELECT 1 FROM relay_pause WHERE relay_pause.relay = flow.relay
-                               AND greatest(until, tried_until) > now())
-             AND NOT EXISTS (SELECT 1 FROM throttle WHERE throttle.relay = flow.relay
-                               AND throttle.destination IN ('*', flow.destination) AND until > now())
-             AND EXISTS (SELECT 1 FROM work WHERE work.relay = flow.relay AND work.channel = flow.channel
-                           AND work.lane = flow.lane AND work.destination = flow.destination
-                           AND state = 0 AND due_at <= now())""",
-        prepare=True,
-    ).fetchall()
-    return [(row[0], row[1]) for row in rows]
-
-
-def relays_with_work(connection: Connection) -> list[str]:
-    """Return the relays something waits for; one probe each, however long the queue is."""
-    rows = connection.execute(
-        """WITH RECURSIVE flow AS (
-             (SELECT relay FROM work WHERE state = 0 ORDER BY relay LIMIT 1)
-             UNION ALL
-             SELECT (SELECT work.relay FROM work WHERE state = 0 AND work.relay > flow.relay
-                     ORDER BY work.relay LIMIT 1)
-             FROM flow WHERE flow.relay IS NOT NULL)
-           SELECT relay FROM flow WHERE relay IS NOT NULL"""
-    ).fetchall()
-    return [row[0] for row in rows]

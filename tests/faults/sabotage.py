@@ -23,7 +23,7 @@ from notifier.pipeline.outbox import Outbox
 from notifier.pipeline.sweep import Sweep
 from notifier.pipeline.timers import Timers
 from notifier.pipeline.tools import Tools
-from notifier.store import database, receipts, suppressions, work
+from notifier.store import database, receipts, sending, suppressions, work
 from notifier.store.database import Connection, Cursor
 from notifier.store.receipts import Waiting
 from notifier.store.timers import TimerRow
@@ -41,7 +41,7 @@ def apply(names: str, put: Put = setattr) -> None:
 
 def _no_mark(put: Put) -> None:
     """Send without saying so before."""
-    record = work.record_sent_and_mark
+    record = sending.record_sent_and_mark
 
     def mark(connection: Connection, claimed: Claim, lease: timedelta) -> bool:
         return True
@@ -50,8 +50,8 @@ def _no_mark(put: Put) -> None:
         record(*arguments, following=None, **named)
         return following is not None
 
-    put(work, "mark_sending", mark)
-    put(work, "record_sent_and_mark", record_only)
+    put(sending, "mark_sending", mark)
+    put(sending, "record_sent_and_mark", record_only)
 
 
 def _no_claim(put: Put) -> None:
@@ -73,7 +73,7 @@ def _no_claim(put: Put) -> None:
 
 def _no_token(put: Put) -> None:
     """Send what was claimed once, whoever has it now."""
-    record = work.record_sent_and_mark
+    record = sending.record_sent_and_mark
 
     def mark(connection: Connection, claimed: Claim, lease: timedelta) -> bool:
         connection.execute(
@@ -89,8 +89,8 @@ def _no_token(put: Put) -> None:
         record(cursor, *arguments, following=None, lease=lease, **named)
         return following is not None and mark(cursor.connection, following, lease)
 
-    put(work, "mark_sending", mark)
-    put(work, "record_sent_and_mark", record_and_mark)
+    put(sending, "mark_sending", mark)
+    put(sending, "record_sent_and_mark", record_and_mark)
 
 
 def _no_grace(put: Put) -> None:

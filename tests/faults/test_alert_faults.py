@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from notifier.events import Urgency
-from notifier.pipeline import groups as groups_stage
-from notifier.store import alert_groups
-from notifier.store.alert_groups import drop_members
+from notifier.pipeline import muting
+from notifier.store import alert_members
+from notifier.store.alert_members import drop_members
 from notifier.store.alerts import KeptAlert, forget_alerts, live_sources, lock_alerts
 from notifier.store.database import Connection
 from tests.alerting import RULES, Stage
@@ -218,7 +218,7 @@ def test_an_alert_that_begins_anew_while_a_sweep_drops_it_is_told_again(
     stage.feed("server.recovered", "web-2")
     stage.clock.advance(timedelta(seconds=1))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(alert_groups, "drop_members", drop)
+        patch.setattr(alert_members, "drop_members", drop)
         at_once(groups.speak, begin_anew)
 
     # The newer message has it all, and supersedes the one that web-2 is back.
@@ -254,7 +254,7 @@ def test_what_a_stronger_alert_muted_is_told_also_where_that_ended_during_the_lo
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(groups_stage, "live_sources", sources)
+        patch.setattr(muting, "live_sources", sources)
         muted = [one["Subject"] for one in stage.told(seconds=5)]
     told = [one["Subject"] for seconds in (10, 10, 10) for one in stage.told(seconds=seconds)]
 

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from notifier.store import work
+from notifier.store import sending, work
 from notifier.store.database import DatabaseUnavailable
 from notifier.store.partitions import Partitions
 from tests.faults.stages import Bench
@@ -31,13 +31,15 @@ def lose_the_answer(monkeypatch: pytest.MonkeyPatch, name: str, module: object =
     monkeypatch.setattr(module, name, once)
 
 
-@pytest.mark.parametrize("name", ["mark_sending", "record_sent_and_mark", "claim"])
+@pytest.mark.parametrize(
+    ("module", "name"), [(sending, "mark_sending"), (sending, "record_sent_and_mark"), (work, "claim")]
+)
 def test_an_answer_of_the_database_that_is_lost_makes_nothing_unknown(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, module: object, name: str
 ) -> None:
     """The statement took effect, its sender did not hear of it, and nothing was on the wire."""
     bench.sink.delay = 0.0
-    lose_the_answer(monkeypatch, name)
+    lose_the_answer(monkeypatch, name, module)
     bench.enqueue(3)
     bench.ingest()
 

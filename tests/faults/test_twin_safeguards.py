@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from notifier.pipeline import timers
-from notifier.store import work
+from notifier.store import sending, work
 from tests.faults.ledger import Allowance
 from tests.faults.sabotage import apply
 from tests.faults.stages import Bench, await_true
@@ -96,7 +96,7 @@ def leave_in_sending(bench: Bench) -> None:
             connection, relay="default", channel="email", lane="normal", limit=1, token=uuid4(),
             lease=timedelta(seconds=9),
         )  # fmt: skip
-        assert work.mark_sending(connection, claimed, timedelta(0))
+        assert sending.mark_sending(connection, claimed, timedelta(0))
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,7 @@ UGLY = {
     "tabs": "EmailAddress\tscope\nANN@example.org\torders\n",
     "nothing but addresses": "ann@example.org\r\n\r\n",
     "quoted": '"Address"\n"ann@example.org"',
+    "lines that were emptied": "Email;Reason;Note\nann@example.org;;\n;;\n ; ;\n;;;;\n",
 }
 
 

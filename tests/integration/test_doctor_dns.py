@@ -50,6 +50,37 @@ def spf(record: str) -> Zone:
         ({("shop.test", "TXT"): ['"v=spf1 -all"', '"v=spf1 ~all"']}, [], State.FAIL, "multiple"),
         (spf("v=spf1 ip4:192.0.2.300 -all"), [], State.FAIL, "192.0.2.300"),
         (spf("v=spf1 +all"), [], State.WARN, "everybody"),
+        (spf("v=spf1 +all"), ["192.0.2.1"], State.WARN, "everybody"),
+        (spf("v=spf1 ip4:192.0.2.1"), ["192.0.2.1"], State.WARN, "everybody"),
+        ({**GOOD, **spf("v=spf1 mx -all")}, ["192.0.2.1"], State.PASS, "mx"),
+        ({**GOOD, **spf("v=spf1 mx -all")}, ["192.0.2.2"], State.FAIL, "does not allow 192.0.2.2"),
+        ({**GOOD, **spf("v=spf1 mx/24 -all")}, ["192.0.2.2"], State.PASS, "mx/24"),
+        ({**GOOD, **spf("v=spf1 a:mx.shop.test/24 -all")}, ["192.0.2.2"], State.PASS, "/24"),
+        (
+            {**spf("v=spf1 a//64 -all"), ("shop.test", "AAAA"): ["2001:db8::1"]},
+            ["2001:db8::2"],
+            State.PASS,
+            "//64",
+        ),
+        (spf("v=spf1 ip6:2001:db8::/32 -all"), ["2001:db8::2"], State.PASS, "ip6"),
+        (spf("v=spf1 -ip4:192.0.2.1 ip4:192.0.2.0/24 -all"), ["192.0.2.1"], State.FAIL, "does not allow"),
+        (
+            {**spf("v=spf1 redirect=_r.shop.test"), ("_r.shop.test", "TXT"): ['"v=spf1 ip4:192.0.2.1 -all"']},
+            ["192.0.2.1"],
+            State.PASS,
+            "redirect",
+        ),
+        # Only a pass within an include counts (RFC 7208 §5.2), and what it says of "all" is not ours.
+        (
+            {
+                **spf("v=spf1 include:i.shop.test -all"),
+                ("i.shop.test", "TXT"): ['"v=spf1 ~ip4:192.0.2.1 ?all"'],
+            },
+            ["192.0.2.1"],
+            State.FAIL,
+            "does not allow",
+        ),
+        (spf("v=spf1 include:%{ir}.%{v}.hosted.test -all"), ["192.0.2.1"], State.PASS, "hosted.test"),
         (
             {
                 **spf("v=spf1 " + " ".join(f"a:h{n}.shop.test" for n in range(11)) + " -all"),
@@ -92,6 +123,37 @@ def test_spf_is_read_as_receivers_read_it(zone: Zone, addresses: list[str], stat
             "stands for",
         ),
         ("v=DMARC1; p=maybe", "shop.test", ["shop.test"], State.FAIL, "maybe"),
+        ("v=DMARC1; p=NONE", "shop.test", ["shop.test"], State.WARN, "p=none"),
+        ("v=DMARC1; p=reject; t=y; rua=mailto:d@shop.test", "shop.test", ["shop.test"], State.WARN, "t=y"),
+        ("v=DMARC1; p=reject; t=n; rua=mailto:d@shop.test", "shop.test", ["shop.test"], State.PASS, "t=n"),
+        (
+            "v=DMARC1; p=reject; psd=y; rua=mailto:d@shop.test",
+            "shop.test",
+            ["shop.test"],
+            State.WARN,
+            "psd=y",
+        ),
+        (
+            "v=DMARC1; p=reject; psd=n; rua=mailto:d@shop.test",
+            "shop.test",
+            ["shop.test"],
+            State.PASS,
+            "psd=n",
+        ),
+        (
+            "v=DMARC1; p=reject; np=none; rua=mailto:d@shop.test",
+            "shop.test",
+            ["shop.test"],
+            State.WARN,
+            "np=none",
+        ),
+        (
+            "v=DMARC1; p=reject; sp=none; rua=mailto:d@shop.test",
+            "shop.test",
+            ["shop.test"],
+            State.WARN,
+            "sp ",
+        ),
     ],
 )
 def test_dmarc_asks_who_stands_for_the_domain(
@@ -110,6 +172,22 @@ def test_dmarc_asks_who_stands_for_the_domain(
 
     assert found.state is state, found
     assert words in found.detail
+
+
+@pytest.mark.parametrize("name", ["_dmarc.shop.test", "_dmarc.news.shop.test"])
+def test_what_is_no_dmarc_record_is_left_out(name: str) -> None:
+    """RFC 9989 §4.10: so a wildcard's TXT record neither voids the policy nor ends the walk to it."""
+    records = ['"v=spf1 -all"', *([OWN] if name == "_dmarc.shop.test" else [])]
+    zone = {
+        **GOOD,
+        **zone_of({"shop.test": OWN}),
+        (name, "TXT"): records,
+    }
+
+    with DnsServer(zone) as server:
+        found = check_dmarc("news.shop.test", "shop.test", ["shop.test"], new_resolver([server.place]))
+
+    assert found.state is State.PASS, found
 
 
 OWN = '"v=DMARC1; p=reject; rua=mailto:d@shop.test"'
@@ -180,6 +258,30 @@ def record(raw: bytes, extra: str = "") -> list[str]:
     """Return a key record in the pieces of 255 octets that DNS has."""
     text = f"v=DKIM1; {extra}p={base64.b64encode(raw).decode()}"
     return [" ".join(f'"{text[at : at + 255]}"' for at in range(0, len(text), 255))]
+
+
+@pytest.mark.parametrize(
+    ("tags", "state", "words"),
+    [
+        ("v = DKIM1 ; k = rsa ; h=sha1:sha256; s=email:other; p = ", State.PASS, "is the key"),
+        ("k=rsa; p=", State.PASS, "is the key"),
+        ("v=DKIM2; p=", State.FAIL, "v="),
+        ("k=rsa; v=DKIM1; p=", State.FAIL, "v="),
+        ("v=DKIM1\\\\; k=rsa\\\\; p=", State.FAIL, "v="),  # what a panel escaped once too often
+        ("v=DKIM1; k=ed25519; p=", State.FAIL, "k=ed25519"),
+        ("v=DKIM1; h=sha1; p=", State.FAIL, "sha256"),
+        ("v=DKIM1; s=tlsrpt; p=", State.FAIL, "s="),
+    ],
+)
+def test_a_key_record_may_rule_our_signatures_out(tags: str, state: State, words: str) -> None:
+    """RFC 6376 §3.6.1: by its version, kind, hashes and services; blanks around the signs mean nothing."""
+    key = base64.b64encode(der(KEY)).decode()
+    published = f'"{tags}{key[:100]}" "{key[100:300]}" "{key[300:]}"'
+    with DnsServer({("s1._domainkey.shop.test", "TXT"): [published]}) as server:
+        found = check_dkim("shop.test", "s1", der(KEY), new_resolver([server.place]))
+
+    assert found.state is state, found
+    assert words in found.detail
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from notifier.embedded.proxy import Mode, Proxy
 from notifier.embedded.supervisor import Backoff, Program, Supervisor
 from notifier.embedded.valkey import ValkeyServer
 from notifier.errors import ConfigError
+from tests.ports import answers
 
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
 
@@ -397,7 +398,7 @@ def echo() -> Iterator[int]:
     """)
     with Supervisor() as supervisor:
         supervisor.start(Program(name="echo", argv=(sys.executable, "-c", program, str(port)), grace=0.1))
-        eventually(lambda: _answers(port), "the echo server listens")
+        eventually(lambda: answers(port), "the echo server listens")
         yield port
 
 
@@ -406,14 +407,6 @@ def proxy(echo: int) -> Iterator[Proxy]:
     """A proxy before the echo server."""
     with Proxy(echo) as running:
         yield running
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection((LOOPBACK, port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def _dial(proxy: Proxy, timeout: float = 5.0) -> socket.socket:

@@ -9,6 +9,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from notifier.embedded.catcher.behaviours import read_table
@@ -16,6 +17,7 @@ from notifier.embedded.ports import LOOPBACK, free_port
 from notifier.embedded.sms_gateway import segments
 from notifier.embedded.supervisor import Program, Supervisor
 from notifier.errors import ConfigError
+from tests.ports import answers
 
 ACCOUNT, TOKEN = "AC" + "1" * 32, "s3cret"
 Start = Callable[..., None]
@@ -30,19 +32,11 @@ def start() -> Iterator[Start]:
             argv = (sys.executable, "-W", "error", "-m", "notifier.embedded", *map(str, options))
             supervisor.start(Program(name=f"{name}-{ports[0]}", argv=argv, log=log))
             deadline = time.monotonic() + 15
-            while not all(_answers(port) for port in ports):
+            while not all(answers(port) for port in ports):
                 assert time.monotonic() < deadline, log and log.read_text()
                 time.sleep(0.02)
 
         yield run
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection((LOOPBACK, port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 class Catcher:
@@ -325,35 +319,41 @@ def test_the_sink_counts_what_a_plain_client_sends(start: Start) -> None:
 
 
 def test_the_sink_swallows_5000_mails_a_second_from_one_client(start: Start) -> None:
-    """Fast enough that a benchmark measures the sender; one write and one read per mail (RFC 2920)."""
+    """Of its own processor time, as others share the machine: fast enough that a benchmark measures the sender.
+
+    One write and one read per mail (RFC 2920).
+    """
     port, count_port = free_port(), free_port()
     start("sink", "sink", "--port", port, "--count-port", count_port, ports=(port, count_port))
     envelope = b"MAIL FROM:<a@example.test>\r\nRCPT TO:<b@example.test>\r\nDATA\r\n"
     mail = b"Subject: x\r\n\r\n" + b"A line of a mail of two kilobytes.\r\n" * 55 + b".\r\n"
-    best = 0.0
 
     with socket.create_connection((LOOPBACK, port), timeout=10) as client, client.makefile("rb") as replies:
         replies.readline()
         client.sendall(envelope)
         for _ in range(3):
             replies.readline()
-        # The best of a few: other test processes share the machine.
-        for _ in range(5):
-            started = time.monotonic()
-            for _ in range(1_000):
-                client.sendall(mail + envelope)
-                last = [replies.readline() for _ in range(4)][-1]
-            best = max(best, 1_000 / (time.monotonic() - started))
+        before = _seconds_of_processor(port)
+        for _ in range(5_000):
+            client.sendall(mail + envelope)
+            last = [replies.readline() for _ in range(4)][-1]
+        took = _seconds_of_processor(port) - before
 
     assert last.startswith(b"354")
     assert _counts(count_port)["mails"] == 5_000
-    assert best >= 5_000
+    assert took <= 1
+
+
+def _seconds_of_processor(port: int) -> float:
+    (sink,) = (one for one in psutil.Process().children() if str(port) in one.cmdline())
+    times = sink.cpu_times()
+    return float(times.user + times.system)
 
 
 def test_the_sink_holds_answers_back(start: Start) -> None:
     """With a latency it answers like a distant relay: once per round trip, not once per command."""
     port = free_port()
-    start("sink", "sink", "--port", port, "--latency-ms", 100, ports=(port,))
+    start("sink", "sink", "--port", port, "--latency-ms", 400, ports=(port,))
 
     with socket.create_connection((LOOPBACK, port), timeout=10) as client, client.makefile("rb") as replies:
         replies.readline()
@@ -362,4 +362,4 @@ def test_the_sink_holds_answers_back(start: Start) -> None:
         for _ in range(3):
             replies.readline()
 
-    assert 0.1 <= time.monotonic() - started < 0.25
+    assert 0.4 <= time.monotonic() - started < 1.2

@@ -20,7 +20,7 @@ from notifier.ids import uuid7
 from notifier.pipeline.erase import Erased, Eraser
 from notifier.receipts import BounceClass
 from notifier.recipients.mentions import ERASED
-from notifier.store import work
+from notifier.store import sending, work
 from notifier.store.contacts import save_contact
 from notifier.store.migrate import current, migrate, newest
 from notifier.store.roles import MIGRATOR
@@ -259,7 +259,7 @@ def test_a_worker_that_has_opened_a_message_does_not_send_it_any_more(flow: Flow
         )  # fmt: skip
 
         erase(flow)
-        marked = [work.mark_sending(connection, claim, timedelta(minutes=1)) for claim in claims]
+        marked = [sending.mark_sending(connection, claim, timedelta(minutes=1)) for claim in claims]
     flow.deliver()
 
     assert marked == [False, False]

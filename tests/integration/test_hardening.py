@@ -21,7 +21,7 @@ from notifier.crypto import blind_index
 from notifier.errors import PermanentFailure, TemporaryFailure
 from notifier.events import Attachment, Event, Urgency
 from notifier.health import Health
-from notifier.pipeline import attachments, ingest
+from notifier.pipeline import attachments, letters
 from notifier.pipeline.attachments import fetch_files
 from notifier.pipeline.download import Download
 from notifier.pipeline.lookups import Lookups
@@ -119,7 +119,7 @@ def test_a_letter_that_cannot_be_written_leaves_a_stub(flow: Flow, monkeypatch: 
             raise psycopg.errors.ProgramLimitExceeded
         return bury(connection, letter)
 
-    monkeypatch.setattr(ingest, "bury", fail_on_names)
+    monkeypatch.setattr(letters, "bury", fail_on_names)
 
     counts = flow.ingest({"type": "nobody.knows", "subject": "x"}, flow.sample("order.shipped"))
 
@@ -137,7 +137,7 @@ def test_without_a_place_for_dead_letters_nothing_is_let_go(
     def fail(*_: object) -> None:
         raise psycopg.errors.InsufficientPrivilege
 
-    monkeypatch.setattr(ingest, "bury", fail)
+    monkeypatch.setattr(letters, "bury", fail)
 
     with pytest.raises(DatabaseUnavailable, match="dead letter"):
         flow.ingest({"type": "nobody.knows", "subject": "x"})

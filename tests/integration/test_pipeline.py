@@ -388,7 +388,7 @@ def test_a_worker_that_vanished_while_sending_leaves_an_unknown_and_a_retry(flow
     """The lease runs out: the sweep records an unknown try, and the type's policy decides."""
     from uuid import uuid4
 
-    from notifier.store import work
+    from notifier.store import sending, work
 
     flow.ingest(flow.sample("order.shipped"))
     with flow.services.database.connection() as connection:
@@ -401,7 +401,7 @@ def test_a_worker_that_vanished_while_sending_leaves_an_unknown_and_a_retry(flow
             token=uuid4(),
             lease=timedelta(seconds=0),
         )
-        assert work.mark_sending(connection, claimed, timedelta(seconds=0))
+        assert sending.mark_sending(connection, claimed, timedelta(seconds=0))
 
     flow.services.sweep.run()
     assert flow.query("SELECT outcome, reason, relay FROM attempt") == [

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from notifier.crypto import blind_index
 from notifier.decisions import Contact
-from notifier.store import alert_groups, alerts, silences
+from notifier.store import alert_groups, alert_members, alerts, silences
 from notifier.store.contacts import _FIND, find_contacts, save_contact
 from notifier.store.database import Connection, Database
 from notifier.store.jobs import _QUERY
@@ -276,15 +276,15 @@ HOT: dict[str, tuple[str, Ask]] = {
     ),
     "members of groups": (
         "alert_member_pkey",
-        lambda flow, c: alert_groups.members_of(c, ids(flow, "alert_group")),
+        lambda flow, c: alert_members.members_of(c, ids(flow, "alert_group")),
     ),
     "groups of alerts": (
         "alert_member_alert",
-        lambda flow, c: alert_groups.groups_of(c, ids(flow, "alert")),
+        lambda flow, c: alert_members.groups_of(c, ids(flow, "alert")),
     ),
     "groups that are muted": (
         "alert_member_muted",
-        lambda _, c: alert_groups.groups_muted_by(c, "default", ["inhibit:few"]),
+        lambda _, c: alert_members.groups_muted_by(c, "default", ["inhibit:few"]),
     ),
     "groups to plan": (
         "alert_group_pkey",
@@ -331,7 +331,7 @@ def test_memberships_are_found_by_index_before_anybody_counted_them(flow: Flow, 
     wanted = [row[0] for row in flow.query("SELECT alert_id FROM alert_member LIMIT 200")]
     with flow.services.database.transaction() as connection:
         listener = Listener(connection)
-        pairs = alert_groups.groups_of(cast("Connection", listener), wanted)
+        pairs = alert_members.groups_of(cast("Connection", listener), wanted)
 
     [(statement, values)] = listener.heard
     assert {alert for _, alert in pairs} == set(wanted)

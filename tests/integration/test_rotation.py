@@ -11,7 +11,7 @@ from notifier.client.wire import OUTBOX_TABLE
 from notifier.crypto import MasterKeys
 from notifier.errors import KeyMissing
 from notifier.events import Urgency
-from notifier.pipeline import timers
+from notifier.pipeline import outbox, timers
 from notifier.store.keyrings import rotate
 from tests.conftest import MASTER_KEY
 from tests.services import Flow, MakeFlow
@@ -91,6 +91,54 @@ def test_rows_that_need_a_key_stay_in_their_outbox(rotation: Rotation) -> None:
     assert meanwhile == 2 + 1
     assert rotation.new.services.outboxes[0].drain() == 1
     assert rotation.count("dead_letter") == 0
+
+
+def test_rows_that_need_a_key_hold_up_none_behind_them(
+    rotation: Rotation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are at the head of a lane; they are tried again after a while, as the key may have come."""
+    monkeypatch.setattr(outbox, "_BATCH", 2)
+    (shop_outbox,) = rotation.old.services.outboxes
+    with psycopg.connect(rotation.shop_url) as shop:
+        for email in (LATE,) * 5 + (EARLY,):
+            event = rotation.old.payload(told(rotation.old, email)).decode()
+            shop.execute(f"INSERT INTO {OUTBOX_TABLE} (lane, event) VALUES ('normal', %s::jsonb)", [event])
+
+    with pytest.raises(KeyMissing):
+        shop_outbox.drain()
+    passed = rotation.count("event")
+    with pytest.raises(KeyMissing):  # it says so as long as they are there
+        shop_outbox.drain()
+    monkeypatch.setattr(
+        rotation.old.services.keyring, "open_data_key", rotation.new.services.keyring.open_data_key
+    )
+    with pytest.raises(KeyMissing):
+        shop_outbox.drain()
+    still = rotation.count("event")
+    shop_outbox._left_until = 0.0
+
+    assert (passed, still) == (2 + 1, 2 + 1)
+    assert shop_outbox.drain() == 5
+    assert rotation.count("event") == 2 + 6
+    assert rotation.count("dead_letter") == 0
+
+
+def test_more_rows_that_need_a_key_than_are_remembered_wait_where_they_are(
+    rotation: Rotation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lane waits then, as its memory is bounded; another lane does not."""
+    monkeypatch.setattr(outbox, "_BATCH", 2)
+    monkeypatch.setattr(outbox, "_LEFT_MOST", 2)
+    with psycopg.connect(rotation.shop_url) as shop:
+        for lane, email in [*[("normal", LATE)] * 5, ("normal", EARLY), ("bulk", EARLY)]:
+            event = rotation.old.payload(told(rotation.old, email)).decode()
+            shop.execute(f"INSERT INTO {OUTBOX_TABLE} (lane, event) VALUES (%s, %s::jsonb)", [lane, event])
+
+    with pytest.raises(KeyMissing):
+        rotation.old.services.outboxes[0].drain()
+
+    assert rotation.count("event") == 2 + 1
+    assert rotation.new.services.outboxes[0].drain() == 6
 
 
 def test_timers_that_need_a_key_stay_for_who_has_it(

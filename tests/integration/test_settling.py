@@ -15,7 +15,7 @@ from notifier.errors import Phase
 from notifier.events import Urgency
 from notifier.messages import ChannelName
 from notifier.pipeline.flows import Place
-from notifier.store import suppressions, work
+from notifier.store import sending, suppressions, work
 from notifier.store.database import Database
 from notifier.store.keyrings import rotate
 from notifier.store.roles import MIGRATOR
@@ -230,7 +230,7 @@ def test_a_message_unknown_and_unready_stays_unknown(flow: Flow, make_flow: Make
             connection, relay="default", channel="email", lane="normal", limit=1, token=uuid4(),
             lease=timedelta(0),
         )  # fmt: skip
-        work.mark_sending(connection, claimed, timedelta(0))
+        sending.mark_sending(connection, claimed, timedelta(0))
 
     make_flow(config_dir=tmp_path / "config").services.sweep.run()
 

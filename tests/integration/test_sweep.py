@@ -21,7 +21,7 @@ from workers import threads
 
 
 def test_a_sweep_with_nothing_due_is_cheap_however_much_waits(flow: Flow) -> None:
-    """50,000 messages wait for tomorrow: a round takes at most 10 ms."""
+    """50,000 messages wait for tomorrow: a round reads a few for each flow that they make."""
     now = flow.services.clock.now()
     later = now + timedelta(days=1)
     rows = [
@@ -32,15 +32,12 @@ def test_a_sweep_with_nothing_due_is_cheap_however_much_waits(flow: Flow) -> Non
         insert_work(connection, rows)
         connection.execute("ANALYZE work")
     flow.services.sweep.run()
+    before = flow.rows_read("work")
 
-    rounds = []
     for _ in range(15):
-        started = time.perf_counter()
         flow.services.sweep.run()
-        rounds.append(time.perf_counter() - started)
 
-    # The quickest: the others share the processors with other tests.
-    assert min(rounds) <= 0.010
+    assert (flow.rows_read("work") - before) / 15 < 20
 
 
 def test_who_gives_back_and_who_takes_back_never_wait_for_each_other(flow: Flow) -> None:

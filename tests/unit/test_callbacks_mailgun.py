@@ -44,6 +44,8 @@ def failed(severity: str, reason: str, code: int | None, message: str, **status:
         (failed("permanent", "bounce", 550, "5.4.1 Recipient address rejected", **{"enhanced-code": "5.1.1"}),
          "userunknown", "hard"),
         (failed("permanent", "bounce", 550, ""), "onhold", "hard"),
+        (failed("permanent", "bounce", 550, "", **{"bounce-type": "soft"}), "onhold", "soft"),
+        (failed("permanent", "bounce", 550, "", **{"bounce-type": "hard"}), "onhold", "hard"),
         (failed("permanent", "generic", 550, ""), "onhold", "soft"),
         (failed("permanent", "bounce", 552, "5.2.2 mailbox full"), "mailboxfull", "soft"),
         (failed("permanent", "espblock", 554, "5.7.1 service unavailable; client host [192.0.2.1] blocked"),

@@ -130,6 +130,12 @@ def test_every_event_has_its_word(
         {"SuppressSending": True, "SuppressionReason": "HardBounce", "Origin": "Recipient"},
         {"SuppressSending": True, "SuppressionReason": "ManualSuppression", "Origin": "Customer"},
         {"SuppressSending": False, "SuppressionReason": None, "Origin": "Recipient", "MessageID": None},
+        {
+            "SuppressSending": True,
+            "SuppressionReason": "ManualSuppression",
+            "Origin": "Recipient",
+            "MessageID": None,
+        },
     ],
 )
 def test_changes_nobody_wished_for_are_told_elsewhere(fields: dict[str, Any]) -> None:

@@ -193,6 +193,38 @@ def test_what_says_nothing_of_a_message_is_no_receipt(event: Any) -> None:
     assert read(event).receipts == ()
 
 
+def preferences(*, all_: bool = False, **topics: str) -> dict[str, Any]:
+    """Return a person's topics, as a Subscription event lists them before and after."""
+    listed = [{"topicName": name, "subscriptionStatus": status} for name, status in topics.items()]
+    return {"unsubscribeAll": all_, "topicSubscriptionStatus": listed}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (preferences(news="OptIn"), preferences(news="OptOut"), 1),
+        (preferences(news="OptOut"), preferences(all_=True, news="OptOut"), 1),
+        (preferences(news="OptOut", tips="OptIn"), preferences(news="OptOut", tips="OptOut"), 1),
+        (preferences(news="OptOut", tips="OptOut"), preferences(news="OptIn", tips="OptOut"), 0),
+        (preferences(all_=True, news="OptOut"), preferences(news="OptOut"), 0),
+    ],
+)
+def test_only_who_leaves_unsubscribes(old: dict[str, Any], new: dict[str, Any], expected: int) -> None:
+    """An event lists all topics: who comes back to one has not left the others a second time."""
+    about = {"contactList": "shop", "oldTopicPreferences": old, "newTopicPreferences": new}
+
+    assert len(read(ses_event("Subscription", about)).receipts) == expected
+
+
+def test_an_event_without_the_providers_id_is_found_by_ours() -> None:
+    """Only where neither is there it says nothing of any message."""
+    event = ses_event("Send", {}, messageId=None)
+
+    receipt = one(event)
+
+    assert (receipt.remote_id, receipt.message_id) == (None, "<a.b@shop.example>")
+
+
 def test_our_message_id_comes_back_by_tag_or_header() -> None:
     """With its MAC, so that it can be checked; a reference in a tag goes before the header."""
     message, key = uuid4(), b"k" * 32

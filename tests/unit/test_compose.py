@@ -139,7 +139,10 @@ def test_no_secret_stands_in_the_environment(services: dict[str, dict[str, Any]]
         assert all(key.endswith("_FILE") for key in secret), name
         granted = {f"/run/secrets/{secret}" for secret in service.get("secrets", [])}
         files = {key: value for key, value in environment.items() if key.endswith("_FILE")}
-        named = {value for key, value in files.items() if not key.endswith("__CA_FILE")}
+        # Certificates, and the listener's key beside its own, come from a folder.
+        named = {
+            value for key, value in files.items() if not key.endswith("__CA_FILE") and "__TLS__" not in key
+        }
         read = set(re.findall(r"/run/secrets/\w+", json.dumps([service.get("command"), environment])))
         assert named <= read == granted, name
 
@@ -310,3 +313,30 @@ def test_sms_is_sent_where_env_names_a_gateway(
 
     found = sms and (sms.base_url, sms.account_sid, sms.sender, sms.auth_token.get_secret_value())
     assert found == expected
+
+
+@pytest.mark.parametrize("file", ["", "/run/certificates/fullchain.pem"])
+def test_the_listener_encrypts_where_env_names_a_certificate(
+    text: str, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are in the folder it mounts, which it cannot write; without any its settings are valid as well."""
+    key = file.replace("fullchain", "privkey")
+    given = {
+        "MAIL_IN_CERTIFICATES": "/etc/tls",
+        "MAIL_IN_CERT_FILE": file,
+        "MAIL_IN_KEY_FILE": key,
+        "MAIL_IN_REQUIRE_TLS": "true" if file else "false",
+        "MAIL_IN_ADDRESS": "192.0.2.1",
+    }
+    filled = VARIABLE.sub(lambda found: given.get(found[1], found[2] or ""), text)
+    service = yaml.safe_load(filled)["services"]["mail-in"]
+    for name, value in service["environment"].items():
+        if name.startswith(("NOTIFIER_MAIL_IN__TLS__", "NOTIFIER_MAIL_IN__REQUIRE")):
+            monkeypatch.setenv(name, str(value or "").lower())
+
+    listener = Settings().mail_in
+
+    assert "/etc/tls:/run/certificates:ro" in service["volumes"]
+    assert service["ports"] == ["192.0.2.1:2424:2424"]
+    found = listener.tls and (str(listener.tls.cert_file), str(listener.tls.key_file))
+    assert (found, listener.require_tls) == ((file, key), True) if file else (None, False)

@@ -13,9 +13,10 @@ from jinja2 import Environment
 from notifier.errors import TemplateError
 from notifier.events import Json
 from notifier.messages import ChannelName
+from notifier.rendering.bounds import SIZE_LIMIT
 from notifier.rendering.context import clean
 from notifier.rendering.environment import LOOPS
-from notifier.rendering.templates import SIZE_LIMIT, Templates
+from notifier.rendering.templates import Templates
 
 SHIPPED = Path(__file__).parents[2] / "templates"
 EMAIL, SMS, PORTAL, CONSOLE = ChannelName.EMAIL, ChannelName.SMS, ChannelName.PORTAL, ChannelName.CONSOLE

@@ -1,35 +1,13 @@
 """The shipped rules for invoices, appointments and people: who is told more, less, or in another way."""
 
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
 
 import pytest
 
-from notifier.catalog.types import Catalog
 from notifier.decisions import Decision, Facts
-from notifier.documents import load
 from notifier.events import Event, Json
 from notifier.rules.engine import route
-from notifier.rules.ruleset import RuleSet
-
-ROOT = Path(__file__).parents[2]
-
-
-@cache
-def catalog() -> Catalog:
-    """Load the shipped catalogue once for all tests."""
-    return Catalog.load(ROOT / "config" / "events")
-
-
-@cache
-def rules() -> RuleSet:
-    """Load the shipped rules once for all tests."""
-    return RuleSet.load(
-        ROOT / "config" / "rules",
-        types=tuple(entry.type for entry in catalog()),
-        lists=tuple(load(ROOT / "config" / "notifier.yaml").value["lists"]),
-    )
+from tests.shipped import catalog, rules
 
 
 def decide(name: str, data: dict[str, Json], at: str = "2026-11-22T09:00:00+00:00") -> Decision:

@@ -1,38 +1,17 @@
 """The shipped rules for an order: what a buyer hears, in which order, and what is overtaken."""
 
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from pathlib import Path
 
 import pytest
 
-from notifier.catalog.types import Catalog
 from notifier.decisions import AdvanceJourney, Decision, Facts, JourneyState, Verdict
-from notifier.documents import load
 from notifier.events import Event, Json
 from notifier.rules.engine import route
 from notifier.rules.journeys import apply_advance
-from notifier.rules.ruleset import RuleSet
+from tests.shipped import catalog, rules
 
-ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 KEY = ("orders", "48213")
-
-
-@cache
-def catalog() -> Catalog:
-    """Load the shipped catalogue once for all tests."""
-    return Catalog.load(ROOT / "config" / "events")
-
-
-@cache
-def rules() -> RuleSet:
-    """Load the shipped rules once for all tests."""
-    return RuleSet.load(
-        ROOT / "config" / "rules",
-        types=tuple(entry.type for entry in catalog()),
-        lists=tuple(load(ROOT / "config" / "notifier.yaml").value["lists"]),
-    )
 
 
 def decide(name: str, journeys: dict[tuple[str, str], JourneyState], at: datetime, **data: Json) -> Decision:

@@ -128,7 +128,8 @@ def _failed(event: Fields) -> dict[str, Any]:
     if why in _LISTED:
         return {"kind": ReceiptKind.REJECTED, "reason": _LISTED[why], **outcome(said)}
     # ``old``: it could not be delivered in time, which says nothing of the address.
-    is_dead = why in {"bounce", "hardfail"}
+    is_soft = event.below("delivery-status").text("bounce-type") == "soft"
+    is_dead = why in {"bounce", "hardfail"} and not is_soft
     reason, bounce = judge(said, otherwise=_REASONS.get(why, ""), is_permanent=is_dead)
     return {"kind": ReceiptKind.BOUNCED, "reason": reason, "bounce": bounce, **outcome(said)}
 

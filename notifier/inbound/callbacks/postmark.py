@@ -184,7 +184,8 @@ def _changed(event: _Event) -> Receipt | None:
     is_wish = event.fields.text("Origin") == "Recipient"
     if not event.fields.is_true("SuppressSending") or not is_wish:
         return None
-    if event.fields.text("SuppressionReason") != "ManualSuppression":
+    # A manual one may name no message, and then says nothing of any.
+    if event.fields.text("SuppressionReason") != "ManualSuppression" or "MessageID" not in event.fields:
         return None
     return event.receipt(ReceiptKind.UNSUBSCRIBED, at="ChangedAt", recipient="Recipient")
 

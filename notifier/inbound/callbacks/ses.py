@@ -48,13 +48,15 @@ class _Event:
 
     def receipt(self, kind: ReceiptKind, recipient: str | None, **more: Any) -> Receipt:
         """Return what happened to one recipient's message."""
+        own = _message_id(self.mail)
         return Receipt(
             kind=kind,
             at=self.about.moment("timestamp", self.mail.moment("timestamp", self.at)),
             source=self.source,
             key=f"{self.id}:{recipient or ''}".lower(),
-            remote_id=self.mail.id("messageId"),
-            message_id=_message_id(self.mail),
+            # SES always names it; where something on the way took it out, ours will do.
+            remote_id=None if own and "messageId" not in self.mail else self.mail.id("messageId"),
+            message_id=own,
             recipient=recipient,
             **more,
         )
@@ -172,13 +174,19 @@ def _sent(event: _Event) -> Iterator[Receipt]:
 
 
 def _unsubscribed(event: _Event) -> Iterator[Receipt]:
-    now = event.about.below("newTopicPreferences")
-    is_out = any(one.text("subscriptionStatus") == "OptOut" for one in now.each("topicSubscriptionStatus"))
-    if not is_out and not now.is_true("unsubscribeAll"):
+    # Both list all topics: who comes back to one of several has not left the others just now.
+    if not _left(event.about.below("newTopicPreferences")) - _left(event.about.below("oldTopicPreferences")):
         return
     detail = {"list": event.about.text("contactList")} if event.about.text("contactList") else {}
     for recipient in event.recipients():
         yield event.receipt(ReceiptKind.UNSUBSCRIBED, recipient, detail=detail)
+
+
+def _left(preferences: Fields) -> set[str]:
+    """Return the topics a person wants nothing of; the empty name stands for all."""
+    topics = preferences.each("topicSubscriptionStatus")
+    left = {one.text("topicName") for one in topics if one.text("subscriptionStatus") == "OptOut"}
+    return left | ({""} if preferences.is_true("unsubscribeAll") else set())
 
 
 _READERS: dict[str, tuple[str, Callable[[_Event], Iterator[Receipt]]]] = {

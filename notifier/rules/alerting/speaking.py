@@ -14,7 +14,7 @@ from notifier.decisions import Decision, Facts, Notify, RuleTrace, Verdict
 from notifier.events import Event, Json, Recipient
 from notifier.rules.alerting.cadence import GroupMessage, Why
 from notifier.rules.alerting.plan import AlertPlan, AlertRule
-from notifier.rules.engine import tell
+from notifier.rules.notifications import tell
 from notifier.rules.telling import Telling, matches
 
 SOURCE = "notifier"
