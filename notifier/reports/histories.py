@@ -183,11 +183,20 @@ class Histories:
         return TryRecord(**{name: row[name] for name in _TRY_FIELDS}, reply=text)
 
     def _receipt(self, row: Row, key: bytes | None) -> ReceiptRecord:
-        text = ""
-        if row["sealed"] is not None:
-            said = unseal_json(self._keyring, key, row["sealed"], b"receipt")
-            text = said.value if isinstance(said, Withheld) else said.get("text", "")
-        return ReceiptRecord(**{name: row[name] for name in _RECEIPT_FIELDS}, text=text)
+        known = {name: row[name] for name in _RECEIPT_FIELDS}
+        if row["sealed"] is None:
+            return ReceiptRecord(**known)
+        said = unseal_json(self._keyring, key, row["sealed"], b"receipt")
+        if isinstance(said, Withheld):
+            return ReceiptRecord(**known, text=said.value)
+        detail = said.get("detail", {})
+        return ReceiptRecord(
+            **known,
+            text=said.get("text", ""),
+            verdict=detail.get("verdict"),
+            link=detail.get("url"),
+            feedback=detail.get("feedback_type"),
+        )
 
     def _body(self, key: bytes | None, sealed: bytes | None) -> tuple[Json, Content | str | None, bool]:
         """Return the live data, the content, and whether safe mode sent it elsewhere."""

@@ -41,6 +41,12 @@ class ReceiptRecord:
     code: int | None = None
     text: str = ""
     """What the other side said."""
+    verdict: str | None = None
+    """Of an open or click we tracked: whether a human, a machine, or nobody knows who."""
+    link: str | None = None
+    """Where a click we tracked led. One a provider tells of may hold what a type calls secret, and is not shown."""
+    feedback: str | None = None
+    """Of a complaint: its type (RFC 5965 §3.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

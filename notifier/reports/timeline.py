@@ -105,7 +105,8 @@ def tried(attempt: TryRecord) -> str:
 
 def reported(receipt: ReceiptRecord) -> str:
     """Describe in one line what was reported, with the other side's words."""
-    about = " ".join(part for part in (receipt.bounce, receipt.reason) if part)
+    words = (receipt.bounce, receipt.reason, receipt.verdict, receipt.feedback, receipt.link)
+    about = " ".join(part for part in words if part)
     status = " ".join(str(part) for part in (receipt.code, receipt.status) if part is not None)
     said = " ".join(receipt.text.split())
     by = f"reported by {receipt.source}" if receipt.source else ""

@@ -118,7 +118,8 @@ class _Pages:
 def read_wanted(body: bytes | None, media_type: str) -> Wanted | None:
     """Return what a POST asks for; None where it asks for nothing: then the page is shown as it is."""
     fields = _fields(body, media_type) if body is not None else {}
-    if fields.get("List-Unsubscribe") == "One-Click":
+    # Some end the body with a line break, which then is part of the last value.
+    if fields.get("List-Unsubscribe", "").strip() == "One-Click":
         return Wanted(kind="unsubscribe", is_one_click=True)
     kind = fields.get("do", "")
     return Wanted(kind=kind) if kind in _KINDS else None

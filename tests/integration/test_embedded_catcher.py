@@ -76,6 +76,33 @@ def _mail(to: str, subject: str = "Your return") -> EmailMessage:
     return mail
 
 
+@pytest.mark.parametrize(
+    ("to", "header", "shown"),
+    [
+        ("jürgen@bücher.example", "Grüße ✓".encode(), "Grüße ✓"),
+        (
+            "latin@example.test",
+            "Grüße".encode("latin-1"),
+            "Gr\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}e",
+        ),
+    ],
+)
+def test_a_mail_with_headers_in_utf_8_is_shown_like_others(
+    catcher: Catcher, to: str, header: bytes, shown: str
+) -> None:
+    """Addresses that are not ASCII bring such (RFC 6532); one mail must not hide all the others."""
+    raw = b"From: shop@example.test\r\nSubject: " + header + b"\r\nX-Note: " + header + b"\r\n\r\nHello\r\n"
+    with smtplib.SMTP(LOOPBACK, catcher.smtp_port, timeout=10) as smtp:
+        smtp.ehlo()
+        smtp.sendmail("shop@example.test", [to], raw, mail_options=["SMTPUTF8", "BODY=8BITMIME"])
+
+    (mail,) = catcher.mails(to)
+    pages = [catcher.page.get(path) for path in ("/", f"/mails/{mail['id']}", "/api/mails")]
+
+    assert (mail["subject"], mail["headers"]["x-note"]) == (shown, [shown])  # type: ignore[index]
+    assert [page.status_code for page in pages] == [200, 200, 200]
+
+
 def test_greylisting_refuses_once_and_then_accepts(catcher: Catcher) -> None:
     """The first try gets 450 4.7.1, the second is caught, and so is every later one."""
     to = "greylist.ann@example.test"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,10 +17,13 @@ from notifier.clock import VirtualClock
 from notifier.messages import MessageClass
 from notifier.pipeline.erase import Eraser
 from notifier.pipeline.tracking import Tracker
+from notifier.receipts import Receipt, ReceiptKind
 from notifier.setting_tables import Tracking
 from notifier.store import consents
 from notifier.store.database import Database
 from notifier.store.messages import unpack
+from notifier.store.reports import ReportDesk
+from tests.command import command
 from tests.consent import ANN, PUBLIC, Stage, path_of
 from tests.services import MakeFlow
 from tests.web import served_keyless
@@ -189,6 +193,36 @@ def test_an_open_and_a_click_are_told(stage: Tracked, web: httpx.Client) -> None
     if len(minutes) > 1:  # the second picture may count in the next minute
         receipts = [one for one in receipts if one != first]
     assert receipts == [("clicked", "human"), ("clicked", "machine")]
+
+
+def test_an_operator_sees_who_it_seems_to_have_been(stage: Tracked, web: httpx.Client) -> None:
+    """In the message's story, with where the link led; what a provider's own link holds is nobody's to read."""
+    stage.agree(*PURPOSES)
+    mail = stage.tell("news.made")
+    assert mail is not None
+    stage.read_later()
+    web.get(link_of(mail, "click"), headers=BROWSER)
+    web.head(link_of(mail, "open"))
+    stage.receipts()
+    report = partial(Receipt, source="ses", at=datetime.now(UTC), message_id=mail["Message-ID"])
+    reports = [
+        report(kind=ReceiptKind.CLICKED, key="1", detail={"link": "https://shop.example/in?code=s3cret"}),
+        report(kind=ReceiptKind.COMPLAINED, key="2", detail={"feedback_type": "abuse"}),
+    ]
+    ReportDesk(stage.flow.services.database).hand_in("ses", reports)
+    stage.receipts()
+
+    with capture_logs():
+        run = command(stage.flow.services)
+        shown = " ".join(run("show", mail["Message-ID"]).stdout.split())
+        listed = orjson.loads(run("show", mail["Message-ID"], "--json").stdout)
+
+    (receipts,) = [message["receipts"] for one in listed["notifications"] for message in one["messages"]]
+    assert f"receipt.clicked human {SHOP}: reported by tracking" in shown
+    assert "receipt.opened machine: reported by tracking" in shown
+    assert "receipt.complained abuse: reported by ses" in shown
+    assert "s3cret" not in shown + repr(listed)
+    assert sorted(str(one["verdict"]) for one in receipts) == ["None", "None", "human", "machine"]
 
 
 def test_who_follows_what_nobody_sees_is_a_machine(stage: Tracked, web: httpx.Client) -> None:

@@ -23,6 +23,7 @@ from tests.web import served_keyless, snapshot, sweeping, title
 pytestmark = pytest.mark.servers
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
 @pytest.fixture
@@ -148,7 +149,7 @@ def test_looking_changes_nothing(stage: Stage, web: httpx.Client) -> None:
     assert stage.tell("news.made") is not None
 
 
-@pytest.mark.parametrize("shape", ["urlencoded", "multipart"])
+@pytest.mark.parametrize("shape", ["urlencoded", "multipart", "with a line break"])
 def test_one_click_acts_at_once(stage: Stage, web: httpx.Client, shape: str) -> None:
     """One POST, no cookie, no redirect, no second page (complaint 10); it holds from the next mail on."""
     mail = stage.tell("news.made")
@@ -157,6 +158,8 @@ def test_one_click_acts_at_once(stage: Stage, web: httpx.Client, shape: str) -> 
 
     if shape == "urlencoded":
         answer = web.post(path, data=ONE_CLICK)
+    elif shape == "with a line break":
+        answer = web.post(path, content=b"List-Unsubscribe=One-Click\r\n", headers=FORM)
     else:
         answer = web.post(path, files={"List-Unsubscribe": (None, "One-Click")})
     stage.flow.services.sweep.run()

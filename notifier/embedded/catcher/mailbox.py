@@ -17,6 +17,8 @@ from pathlib import Path
 from notifier.events import Json
 from notifier.ids import uuid7
 
+_UNREADABLE = "\N{REPLACEMENT CHARACTER}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mail:
@@ -41,15 +43,18 @@ class Mail:
     def header(self, name: str) -> str:
         """Return a header as text, empty if it is missing or cannot be read."""
         try:
-            return str(self.parsed.get(name, ""))
+            value = str(self.parsed.get(name, ""))
         except (ValueError, IndexError, AttributeError):  # the parser gives up on some malformed headers
             return ""
+        if _UNREADABLE in value:  # it reads ASCII only
+            value = " ".join(self.headers()[name.lower()][0].split())
+        return value
 
     def headers(self) -> dict[str, list[str]]:
         """Return every header by its name in lower case."""
         found: dict[str, list[str]] = {}
         for name, value in self.parsed.raw_items():
-            found.setdefault(name.lower(), []).append(str(value).strip())
+            found.setdefault(name.lower(), []).append(_text(str(value)).strip())
         return found
 
     def body(self, kind: str) -> str | None:
@@ -92,6 +97,11 @@ class Mail:
             "subject": self.subject,
             "headers": self.headers(),
         }
+
+
+def _text(value: str) -> str:
+    """Return a raw header as text: it may be UTF-8 (RFC 6532), which the parser keeps as surrogates."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 class Mailbox:
