@@ -82,7 +82,10 @@ def _use(services: Services, name: str, type_: str | None) -> Use:
 def _write(out: Path, content: Rendered, name: str) -> None:
     if content.html is None:
         raise TemplateError("has no HTML on this channel: leave --out away", template=name)
-    out.write_text(content.html, encoding="utf-8")
+    try:
+        out.write_text(content.html, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(error.strerror or "cannot be written", file=out, mend="name another file") from None
 
 
 def _show(content: Rendered, out: Path | None, *, is_json: bool) -> None:

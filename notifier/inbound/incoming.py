@@ -14,6 +14,7 @@ from notifier.inbound.addresses import (
     plain,
     without_tag,
 )
+from notifier.inbound.labels import addresses_of_nobody_else
 from notifier.inbound.prose import split_at_copy
 from notifier.inbound.signs import has_sign, pattern
 from notifier.inbound.smtp_words import Reply, codes_in, refusals
@@ -227,20 +228,29 @@ class Incoming:
     def others_named(self) -> list[str]:
         """The addresses its text names that are neither its reader's nor a mail system's."""
         own = {plain(one) for one in self.own_addresses}
-        return [one for one in addresses_in(self.text) if plain(one) not in own and not is_role(one)]
+        return [
+            one for one in addresses_of_nobody_else(self.text) if plain(one) not in own and not is_role(one)
+        ]
+
+    @cached_property
+    def sent_to(self) -> tuple[str, ...]:
+        """Whom it was sent to: one of them is the return path that tells our message."""
+        return tuple(
+            dict.fromkeys(
+                found
+                for name in ("delivered-to", "x-original-to", "envelope-to", "to")
+                for value in self.fields.all(name)
+                for found in addresses_in(value)
+            )
+        )
 
     @cached_property
     def own_addresses(self) -> tuple[str, ...]:
         """Whom the report was sent to: the sender of what came back."""
-        here = [
-            one
-            for name in ("to", "delivered-to", "x-original-to", "envelope-to")
-            for one in addresses_in(self.fields.get(name))
-        ]
         there = [
             one
             for name in ("from", "return-path", "sender", "reply-to")
             for one in addresses_in(self.copy.get(name))
         ]
-        found = [*here, *there, *addresses_in(self.sender)]
+        found = [*self.sent_to, *there, *addresses_in(self.sender)]
         return tuple(dict.fromkeys([*found, *(without_tag(one) for one in found)]))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from notifier.inbound.addresses import ADDRESS, addresses_in, is_role, plain, tidy
+from notifier.inbound.labels import is_anothers, is_recipients
 from notifier.inbound.paragraphs import without_passed, words_about
 from notifier.inbound.signs import has_sign, pattern
 from notifier.inbound.structure import Fields, read_fields
@@ -78,36 +79,8 @@ class _Seen:
     """Later lines that begin with it: Exchange lists recipients for people, then for administrators."""
 
 
-def _is_anothers(before: str) -> bool:
-    """Whether what stands before an address says that it is a sender's, a contact's or a host's."""
-    return bool(_other_label().search(before) or _other_label_near().search(before))
-
-
 def _copy_line() -> Any:
     return pattern("copy_line", before=r"^[ \t>|*#=_.~+-]{0,40}", behind=r"[ \t:.=_*#|>-]{0,60}$")
-
-
-def _label() -> Any:
-    return pattern(
-        "label", before=r"^\W{0,8}", behind=r"[^:\x{ff1a}<@]{0,40}[:\x{ff1a}=]?\s{0,8}[<\"'(\[]{0,3}$"
-    )
-
-
-def _other_label() -> Any:
-    return pattern(
-        "other_label",
-        "other_label_wide",
-        before=r"(?:^|[\s(\"'>*])",
-        behind=r"(?:\b|[^\x00-\x7f])[^@]{0,60}$",
-    )
-
-
-def _other_label_near() -> Any:
-    return pattern(
-        "other_label_near",
-        before=r"(?:^|[\s(\"'>*])",
-        behind=r"(?:[^\pL\pM\pN_@]{1,8}|[ \t]{0,3}[:\x{ff1a}][^@]{0,60})$",
-    )
 
 
 def split_at_copy(text: str) -> tuple[str, Fields]:
@@ -227,12 +200,12 @@ def _shape(line: str, found: re.Match[str]) -> int:
     before, behind = _TYPE.sub("", line[: found.start()]), line[found.end() :]
     if _COMMAND.search(before):
         return _COMMANDED
-    if _is_anothers(before):
+    if is_anothers(before):
         return _SPOKEN if _YOURS_TO.search(before) else _IS_OTHERS
     is_last = not behind.strip(" \t<>\"')]*.,;|")
     if not _LEAD.sub("", before):
         return _BEGINS if is_last or _BEHIND.match(behind) else _ANSWERED
-    if _label().search(before):
+    if is_recipients(before):
         return _SENT_TO if _TO.fullmatch(before) else _LABELLED
     if is_last and _NAME.fullmatch(before):
         return _BEGINS

@@ -6,7 +6,7 @@ Pure, and never raises, whatever the bytes: what cannot be understood is ``other
 import re
 from datetime import datetime
 
-from notifier.inbound.addresses import address_in, addresses_in, plain, same
+from notifier.inbound.addresses import address_in, plain, same
 from notifier.inbound.automatic import has_automatic_subject, is_automatic
 from notifier.inbound.delivery_status import StatusGroup, groups_in_prose, read_groups
 from notifier.inbound.feedback import read_feedback
@@ -39,14 +39,7 @@ def read_report(mail: bytes, *, received_at: datetime) -> MailReport:
         original=_original(one),
         message_id=_id_in(one.fields.get("message-id")),
         is_read_receipt=kind is ReportKind.OTHER and one.is_read_receipt,
-        sent_to=tuple(
-            dict.fromkeys(
-                found
-                for name in ("delivered-to", "x-original-to", "envelope-to", "to")
-                for value in one.fields.all(name)
-                for found in addresses_in(value)
-            )
-        ),
+        sent_to=one.sent_to,
     )
 
 
@@ -72,7 +65,9 @@ def _read(mail: Incoming) -> _Reading:
 def _of_prose(mail: Incoming) -> _Reading:
     """Read a mail without machine-readable fields."""
     # Exim and Postfix mark their own reports as automatic replies.
-    is_answer = is_automatic(mail.fields, mail.text)
+    # Who answers without a way back is no person (RFC 3834 §3.3).
+    is_machines = mail.has_no_path and is_reply(mail) and not mail.is_named_system
+    is_answer = is_machines or is_automatic(mail.fields, mail.text)
     is_answers_subject = has_automatic_subject(mail.fields) or (
         is_reply(mail) and not mail.has_report_subject and not mail.names_code
     )

@@ -51,7 +51,7 @@ def asks_about_report(mail: Incoming) -> bool:
 
 def may_be_report(mail: Incoming) -> bool:
     """Say whether a mail may be a report that something came back, by its sender, subject and words."""
-    if is_reply(mail) and not mail.is_from_system:
+    if is_reply(mail) and not mail.is_named_system:
         return False
     if asks_about_report(mail):
         return False
@@ -106,7 +106,19 @@ def _blames_one(mail: Incoming) -> bool:
     wants_none = mail.has_no_path or (
         is_unknown and _says_in_subject(mail) and not has_sign("person", mail.text)
     )
-    return wants_none and len(mail.others_named) == 1 and rules().blames_recipient(mail.text)
+    if not wants_none or len(mail.others_named) != 1 or _is_at_own_domain(mail, mail.others_named[0]):
+        return False
+    is_late = has_sign("delay", f"{mail.subject[:300]}\n{mail.text}")
+    return is_late or rules().blames_recipient(mail.text)
+
+
+def _is_at_own_domain(mail: Incoming, address: str) -> bool:
+    """Whether an address may be a desk of its reader's own house."""
+    return any(_domain(one) == _domain(address) for one in mail.sent_to)
+
+
+def _domain(address: str) -> str:
+    return address.rpartition("@")[2].lower()
 
 
 def _tells_success(mail: Incoming) -> bool:

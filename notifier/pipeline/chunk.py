@@ -197,8 +197,8 @@ class Chunk:
     def _slow_down(self, connection: Connection, job: Job, failure: SendError, rest: list[Composed]) -> None:
         """Let the flow rest of which a message was refused for its rate; give the others of it back at once."""
         claim = job.claim
-        same = [one for one in rest if _is_same(one.job.claim, claim)]
-        rest[:] = [one for one in rest if not _is_same(one.job.claim, claim)]
+        same = [one for one in rest if one.job.claim.goes_with(claim)]
+        rest[:] = [one for one in rest if not one.job.claim.goes_with(claim)]
         # First: should the domain get a flow of its own, they join it.
         work.release(connection, _claims(same))
         self.breaker.is_resting |= self.claimer.slow_down(connection, claim, failure)
@@ -256,7 +256,11 @@ class Chunk:
         tried: Try | None = None,
     ) -> None:
         """Let the relay rest, longer each time; note on the first message why, if it is still ours."""
-        if failure.fault is Fault.RATE and not self.breaker.failures and self.place.is_one_too_many():
+        token = unsent[0].job.claim.token
+        is_limit = failure.fault is Fault.RATE and not self.breaker.failures
+        if is_limit and self.place.is_one_too_many(
+            lambda: sending.is_sent_by_others(connection, self.relay, token)
+        ):
             # It takes mail by the sessions that are open, and these go on.
             self.breaker.is_resting = True
             work.release(connection, _claims(unsent))
@@ -287,11 +291,6 @@ def _broken(error: Exception) -> TemporaryFailure:
         reply=Reply(phase=Phase.CONNECT),
         reason=type(error).__name__,
     )
-
-
-def _is_same(one: Claim, other: Claim) -> bool:
-    """Say whether two messages go to one destination; of those in no group, to one domain."""
-    return one.destination == other.destination and one.domain == other.domain
 
 
 def _claims(composed: Sequence[Composed]) -> list[Claim]:

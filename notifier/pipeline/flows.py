@@ -5,7 +5,7 @@ Sessions are kept open between chunks; a relay that hangs holds only its own ses
 
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -17,6 +17,8 @@ from notifier.pipeline.routing import Movable, Routing, Way
 
 _FEWER_SECONDS = 60.0
 """How long to keep to the sessions a relay admits."""
+_NONE_SECONDS = 3.0
+"""How long to do without any, where other processes have all that it admits; should they end, it must be noticed."""
 
 
 class Flows:
@@ -129,12 +131,12 @@ class Place:
         """Say whether there is a session."""
         return self._session is not None
 
-    def is_one_too_many(self) -> bool:
+    def is_one_too_many(self, is_used_elsewhere: Callable[[], bool]) -> bool:
         """Say whether a session that was refused for its rate was one too many: others are open.
 
-        There will be no more than those for a minute.
+        There will be no more than those for a minute; none for a few seconds, where another process has them all.
         """
-        return self._pool.keep_to_others(self)
+        return self._pool.keep_to_others(self) or (is_used_elsewhere() and self._pool.keep_to_none())
 
     def drop(self) -> None:
         """Close a session that behaved in a way nobody knows."""
@@ -176,6 +178,11 @@ class _SessionPool:
             if others:
                 self._most, self._until = others, time.monotonic() + _FEWER_SECONDS
             return others > 0
+
+    def keep_to_none(self) -> bool:
+        with self._lock:
+            self._most, self._until = 0, time.monotonic() + _NONE_SECONDS
+        return True
 
     def idle(self) -> Session | None:
         with self._lock:

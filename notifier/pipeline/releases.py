@@ -18,7 +18,7 @@ from notifier.logs import get_logger
 from notifier.messages import MessageStatus
 from notifier.pipeline.composing import Composer
 from notifier.pipeline.decide import Decider
-from notifier.pipeline.digests import SOURCE, HeldItem, digest_of
+from notifier.pipeline.digests import DIGEST_TEMPLATE, SOURCE, HeldItem, digest_of
 from notifier.pipeline.flows import Flows
 from notifier.pipeline.incoming import PROCESSING_ERRORS, is_passing
 from notifier.pipeline.jobs import Job, Unopenable, Unready
@@ -233,7 +233,7 @@ class Releases:
             recipient=newest.recipient,
             channels=newest.steps[newest.row.position :],
             urgency=incoming.lane,
-            template="notifier/digest",
+            template=DIGEST_TEMPLATE,
             reason=why,
             deadline=incoming.entry.deadline,
             ignore_quiet=True,

@@ -25,6 +25,16 @@ def mark_sending(connection: Connection, claimed: Claim, lease: timedelta) -> bo
     return row is not None
 
 
+def is_sent_by_others(connection: Connection, relay: str, token: UUID) -> bool:
+    """Say whether somebody with another token is sending over the relay: it takes mail, by their session."""
+    row = connection.execute(
+        """SELECT EXISTS (SELECT FROM work WHERE state = 1 AND is_sending AND relay = %s AND token <> %s
+                            AND lease_until > now())""",
+        [relay, token],
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
 _RECORD = """
 WITH done AS (DELETE FROM work WHERE message_id = %s RETURNING message_id),
      tried AS (INSERT INTO {attempt} (id, message_id, tenant, number, relay, started_at, finished_at, outcome, reason,

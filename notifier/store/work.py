@@ -55,6 +55,10 @@ class Claim:
     destination: str = "other"
     domain: bytes | None = None
 
+    def goes_with(self, other: "Claim") -> bool:
+        """Say whether two messages go to one destination; of those in no group, to one domain."""
+        return self.destination == other.destination and self.domain == other.domain
+
 
 # A domain that limits us has a group of its own: few do, and without any the look costs nothing.
 _INSERT: LiteralString = """INSERT INTO work (message_id, tenant, channel, lane, relay, due_at, expires_at, destination,

@@ -2,13 +2,15 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
 from notifier.delivery.outcome import is_unwell
 from notifier.errors import Fault, OutcomeUnknown, PermanentFailure, Phase, Reply, SendError, TemporaryFailure
 from notifier.messages import ChannelName
-from notifier.store import relays
+from notifier.store import relays, sending, work
 from tests.command import shipped
 from tests.contracts.sms_server import Answer
 from tests.contracts.smtp_server import At, Hang, Say, SmtpServer
@@ -187,6 +189,36 @@ def test_a_relay_that_admits_so_many_sessions_gets_no_more_and_goes_on(two: Flow
             assert more is None
 
     assert send(two) == {"sent": 1}
+
+
+@pytest.mark.parametrize(("lease", "is_crowded"), [(60, True), (0, False)])
+def test_a_relay_whose_sessions_other_processes_have_rests_for_none_of_them(
+    two: Flow, smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch, lease: int, *, is_crowded: bool
+) -> None:
+    """They go on, and who has no session tries again a little later; of the dead nobody believes that they send."""
+    orders(two, 1)
+    with two.services.database.connection() as connection:
+        (other,) = work.claim(
+            connection,
+            relay="main",
+            channel="email",
+            lane="normal",
+            limit=1,
+            token=uuid4(),
+            lease=timedelta(minutes=1),
+        )
+        assert sending.mark_sending(connection, other, timedelta(seconds=lease))
+    orders(two, 2)
+    greeting = Say("421 4.7.0 too many concurrent SMTP connections", then_close=True)
+    smtp.on(At.GREETING, greeting)
+
+    assert send(two) == {"released": 1}
+    rests = two.query("SELECT relay FROM relay_pause")
+    with two.services.flows.place("main") as place:
+        assert (place is None, rests) == (is_crowded, [] if is_crowded else [("main",)])
+    monkeypatch.setattr(two.services.flows._pools["main"], "_until", 0.0)
+
+    assert send(two) == ({"sent": 1} if is_crowded else {})
 
 
 def test_a_relay_that_admits_no_session_at_all_rests(two: Flow, smtp: SmtpServer) -> None:

@@ -1,0 +1,53 @@
+"""Know what a line says of the address that follows: the failed recipient's, or somebody else's.
+
+Knows words of ``signs.yaml`` and where they stand; names nobody.
+"""
+
+from typing import Any
+
+from notifier.inbound.addresses import ADDRESS, tidy
+from notifier.inbound.signs import pattern
+
+
+def is_recipients(before: str) -> bool:
+    """Say whether what stands before an address labels it as the recipient's."""
+    return _label().search(before) is not None
+
+
+def is_anothers(before: str) -> bool:
+    """Say whether what stands before an address says that it is a sender's, a contact's or a host's."""
+    return bool(_other_label().search(before) or _other_label_near().search(before))
+
+
+def addresses_of_nobody_else(text: str) -> list[str]:
+    """Return the addresses of a text that no label gives to a sender, a contact or a host; each once."""
+    found = (
+        tidy(match[0])
+        for line in text.split("\n")
+        for match in ADDRESS.finditer(line)
+        if not is_anothers(line[: match.start()])
+    )
+    return list({one.lower(): one for one in found}.values())
+
+
+def _label() -> Any:
+    return pattern(
+        "label", before=r"^\W{0,8}", behind=r"[^:\x{ff1a}<@]{0,40}[:\x{ff1a}=]?\s{0,8}[<\"'(\[]{0,3}$"
+    )
+
+
+def _other_label() -> Any:
+    return pattern(
+        "other_label",
+        "other_label_wide",
+        before=r"(?:^|[\s(\"'>*])",
+        behind=r"(?:\b|[^\x00-\x7f])[^@]{0,60}$",
+    )
+
+
+def _other_label_near() -> Any:
+    return pattern(
+        "other_label_near",
+        before=r"(?:^|[\s(\"'>*])",
+        behind=r"(?:[^\pL\pM\pN_@]{1,8}|[ \t]{0,3}[:\x{ff1a}][^@]{0,60})$",
+    )
