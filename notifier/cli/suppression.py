@@ -14,7 +14,7 @@ from notifier.cli.suppression_files import check_tenant, export, import_, is_add
 from notifier.crypto import blind_index
 from notifier.errors import ConfigError
 from notifier.logs import get_logger
-from notifier.pipeline.lifting import Lifted, Lifter
+from notifier.pipeline.sending.lifting import Lifted, Lifter
 from notifier.recipients.refusals import category_rules
 from notifier.recipients.suppression import ALL, Cause
 from notifier.reports.suppressions import SuppressionEntry, list_suppressions
