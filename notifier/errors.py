@@ -43,6 +43,10 @@ class EventRefused(NotifierError):
         super().__init__(f"{field}: {reason}" if field else reason)
 
 
+class NoSuchMessage(NotifierError):
+    """No message has this id."""
+
+
 class IntakeFull(NotifierError):
     """The intake stream is at its configured limit: wait and try again, or send less."""
 

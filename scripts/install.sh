@@ -75,8 +75,10 @@ rm -f "$stamp"
 say "Installing $lock ..."
 into_venv --require-hashes -r requirements/uv.txt
 # pip knows mirrors and proxies from its own settings, which uv does not read: where uv fails, pip may not.
-"$bin/python" -m uv pip install --quiet --python "$bin/python" --require-hashes -r "$lock" ||
+if ! "$bin/python" -m uv pip install --quiet --python "$bin/python" --require-hashes -r "$lock"; then
+    say "uv could not get them (above). pip, which knows your mirrors, proxy and certificates, tries now ..."
     into_venv --require-hashes -r "$lock"
+fi
 if [ "$lock" = requirements/dev.txt ]; then
     "$bin/python" -m uv pip install --quiet --python "$bin/python" --offline --no-deps --no-build-isolation \
         --editable .

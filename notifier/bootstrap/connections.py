@@ -105,7 +105,7 @@ class Connections:
     @cached_property
     def answers(self) -> Answers:
         """Answers to them."""
-        return Answers(self.database, self.keyring)
+        return Answers(self.database, self.keyring, self.intake)
 
     @cached_property
     def counters(self) -> Counters:

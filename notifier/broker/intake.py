@@ -4,7 +4,7 @@ Knows entries as bytes; what they mean is for the ingest stage.
 """
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -95,6 +95,22 @@ class Intake:
                 pipe.xrange(stream_key(lane), count=1)
             found = [entries[0][0] for entries in pipe.execute() if entries]
         return min(found, key=_place, default=None)
+
+    def mark(self) -> dict[str, bytes]:
+        """Return the id of the newest entry of each lane that is not ingested yet; none of an empty lane."""
+        with speaking(), self._client.pipeline(transaction=False) as pipe:
+            for lane in LANES:
+                pipe.xrevrange(stream_key(lane), count=1)
+            newest = zip(LANES, pipe.execute(), strict=True)
+        return {lane.value: entries[0][0] for lane, entries in newest if entries}
+
+    def is_past(self, mark: Mapping[str, bytes], lane: str) -> bool:
+        """Tell whether whatever stood in a lane at a mark has been ingested."""
+        if lane not in mark:
+            return True
+        with speaking():
+            oldest: Any = self._client.xrange(stream_key(Urgency(lane)), count=1)
+        return not oldest or _place(oldest[0][0]) > _place(mark[lane])
 
     def wait(self, last: dict[Urgency, bytes], timeout: timedelta) -> list[Urgency]:
         """Block until a lane gets entries newer than ``last``; return those lanes and move ``last`` on.

@@ -124,6 +124,7 @@ class Catalog:
             ConfigErrors: every entry that is wrong, with file and line.
         """
         types: dict[str, EventType] = {}
+        places: dict[str, str] = {}
         documents, errors = Documents.readable(folder)
         for document in documents:
             errors += _strangers(document)
@@ -131,8 +132,11 @@ class Catalog:
                 try:
                     entry = _read(document, path)
                     if entry.type in types:
-                        raise document.error(f"{entry.type!r} stands twice", path, "keep one")
+                        raise document.error(
+                            f"{entry.type!r} stands twice, first in {places[entry.type]}", path, "keep one"
+                        )
                     types[entry.type] = entry
+                    places[entry.type] = f"{document.file}:{document.line(path)}"
                 except ConfigErrors as wrong:
                     errors += wrong.errors
                 except ConfigError as wrong:

@@ -8,6 +8,7 @@ import click
 
 from notifier.cli.failures import FINDING
 from notifier.cli.output import Column, json_option, say, show_lines, show_table
+from notifier.errors import ConfigError
 from notifier.pipeline.checks.dns import new_resolver
 from notifier.pipeline.checks.mail_hosts import looking_up
 from notifier.recipients.hygiene import Concern, Examined, duplicates, examine
@@ -51,6 +52,8 @@ def check(
 
     Exit code 1 where mail cannot arrive at one of them.
     """
+    if not addresses and file is None:
+        raise click.UsageError("name addresses, or a --file with one a line")
     given = [*addresses, *_lines(file)]
     banned = {one.casefold() for one in _lines(disposable)}
     look_up = looking_up(new_resolver(load_settings().dns_servers)) if mx else None
@@ -73,7 +76,12 @@ def _judge(given: list[str], found: Iterable[Examined]) -> Iterator[Line]:
 
 
 def _lines(file: TextIO | None) -> list[str]:
-    return [line.strip() for line in file if line.strip()] if file is not None else []
+    try:
+        return [line.strip() for line in file if line.strip()] if file is not None else []
+    except UnicodeDecodeError:
+        raise ConfigError(
+            "is no UTF-8 text", file=file.name if file else None, mend="save it as UTF-8"
+        ) from None
 
 
 def _show(found: list[Line]) -> None:

@@ -1,7 +1,7 @@
 """Read what people type: moments, files of JSON, tenants."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,11 +39,27 @@ def json_object(text: str | dict[str, Json]) -> dict[str, Json]:
         found = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
     except OSError as error:
         raise click.BadParameter(f"{text[1:]}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise click.BadParameter(f"{text[1:]}: is not UTF-8") from None
     except ValueError as error:
         raise click.BadParameter(f"not JSON: {error}") from None
     if not isinstance(found, dict):
         raise click.BadParameter("must be a JSON object")
     return found
+
+
+def only(flags: Mapping[str, bool]) -> str | None:
+    """Return the flag that was given, None where none was.
+
+    Raises:
+        click.UsageError: two of them say different things.
+    """
+    given = [name for name, is_given in flags.items() if is_given]
+    if len(given) > 1:
+        raise click.UsageError(
+            f"only one of {', '.join(f'--{name}' for name in given)}: they contradict each other"
+        )
+    return given[0] if given else None
 
 
 def iso_moment(text: str, option: str) -> datetime:

@@ -69,6 +69,8 @@ def record_(*, domain: str | None, is_json: bool) -> None:
     if is_json:
         show_lines([_row(one) for one in keys])
         return
+    if not keys:
+        say("no key is configured; `notifier dkim key DOMAIN` makes one")
     for one in keys:
         say(record_line(one.selector, one.domain, record(one.key)))
 

@@ -39,6 +39,12 @@ _DRIVER: Final[Mapping[str, str]] = {
 }
 
 
+_MENDS: Final[Mapping[str, str]] = {
+    "DatabaseUnavailable": "is PostgreSQL up, and NOTIFIER_DATABASE_URL right?",
+    "BrokerUnavailable": "is Redis up, and NOTIFIER_REDIS_URL right?",
+}
+
+
 class MissingServer(NotifierError):
     """The command needs the server's packages."""
 
@@ -74,11 +80,16 @@ def lines(error: Exception) -> list[str]:
     """Return one line per thing that is wrong; values in foreign errors stay out of it."""
     if isinstance(error, NotifierError):
         several: tuple[Exception, ...] = getattr(error, "errors", ())
-        return [_one_line(str(one)) for one in several or (error,)]
+        mend = _mend(error)
+        return [_one_line(str(one)) + (f" (mend: {mend})" if mend else "") for one in several or (error,)]
     name = type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         return [f"{error.filename}: {error.strerror}" if error.filename else error.strerror]
     return [_DRIVER.get(name, f"{name} (--debug shows where; please report it)")]
+
+
+def _mend(error: Exception) -> str | None:
+    return next((_MENDS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _MENDS), None)
 
 
 def as_object(error: Exception) -> dict[str, Json]:
@@ -95,6 +106,8 @@ def as_object(error: Exception) -> dict[str, Json]:
 
 def _parts(error: Exception) -> dict[str, Json]:
     parts: dict[str, Json] = {"message": lines(error)[0]}
+    if mend := _mend(error):
+        parts = {"message": _one_line(str(error)), "mend": mend}
     match error:
         case ConfigError():
             file = str(error.file) if error.file else None

@@ -38,7 +38,7 @@ def show(*, rotation: str | None, text: str | None, count: int, is_json: bool) -
         show_json(documents)
         return
     if not documents:
-        say("there are no rotations; docs/how-to/rules.md tells how to write one")
+        say("there are no rotations; docs/how-to/alerts.md tells how to write one")
     for one, found in zip(rotations, documents, strict=True):
         zone = one.zone
         say(f"{one.name}: {_people(found['on_call'])} ({found['why']})")

@@ -60,7 +60,7 @@ def list_(*, kinds: bool, is_json: bool) -> None:
         )
         for row in rows
     ]  # fmt: skip
-    show_table(columns, shown, empty="nothing is configured that sends: see docs/operations.md, Providers")
+    show_table(columns, shown, empty="nothing is configured that sends: see docs/how-to/channels.md")
 
 
 @provider.command()

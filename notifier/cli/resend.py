@@ -3,6 +3,7 @@
 import click
 
 from notifier.bootstrap import Services
+from notifier.cli.arguments import only
 from notifier.cli.opening import opened, who
 from notifier.cli.output import json_option, say, show_json
 from notifier.pipeline.sending.resend import Choice, Resender
@@ -11,15 +12,16 @@ from notifier.reports.naming import NotFound, read_id
 
 @click.command()
 @click.argument("message", metavar="MESSAGE")
-@click.option("--same", "choice", flag_value=Choice.SAME.value, help="Held: the same Message-ID again.")
-@click.option("--new", "choice", flag_value=Choice.NEW.value, help="Held: as a new message.")
-@click.option("--drop", "choice", flag_value=Choice.DROP.value, help="Held: give it up.")
+@click.option("--same", is_flag=True, help="Held: the same Message-ID again.")
+@click.option("--new", is_flag=True, help="Held: as a new message.")
+@click.option("--drop", is_flag=True, help="Held: give it up.")
 @json_option
-def resend(*, message: str, choice: str | None, is_json: bool) -> None:
+def resend(*, message: str, is_json: bool, **flags: bool) -> None:
     """Send a message again: a new one to the same recipient on the same channel, with a fresh deadline.
 
     A message that may have arrived is held where its type says so: decide with --same, --new or --drop.
     """
+    choice = only(flags)
     with opened() as services:
         found = read_id(message, services.keyring.token_key)
         if found is None:

@@ -54,7 +54,8 @@ def add(
             tenant, (_matchers(matchers),), starts_at=starts_at,
             ends_at=_end(span, until, starts_at or now), by=_me(by), comment=comment,
         )  # fmt: skip
-    entry = silence_entry(made, now)
+        # Asked anew: the silence began after the first look at the clock.
+        entry = silence_entry(made, services.clock.now())
     show_json(entry) if is_json else say(f"{entry.id}: {entry.state} until {made.ends_at:%Y-%m-%d %H:%M:%SZ}")
 
 

@@ -1,5 +1,6 @@
 """``notifier suppression``: whom nothing may be sent to, why, since when; lift it for one or for many."""
 
+import re
 from datetime import datetime
 
 import click
@@ -10,8 +11,9 @@ from notifier.cli.arguments import moment as moment_type
 from notifier.cli.failures import FINDING
 from notifier.cli.opening import opened, who
 from notifier.cli.output import Column, json_option, say, show_fields, show_json, show_lines, show_table
-from notifier.cli.suppression_files import check_tenant, export, import_, is_address
+from notifier.cli.suppression_files import check_tenant, export, import_, is_address, mentions_address
 from notifier.crypto import blind_index
+from notifier.crypto.blind_index import normalise
 from notifier.errors import ConfigError
 from notifier.logs import get_logger
 from notifier.pipeline.sending.lifting import Lifted, Lifter
@@ -24,6 +26,7 @@ from notifier.store.suppressions import Selection
 
 log = get_logger("cli")
 
+_DIALLED = re.compile(r"[+0-9(][0-9 ()./-]*")
 _CAUSES = click.Choice([one.value for one in Cause])
 _COLUMNS = (
     Column("hash of the address", 32, is_whole=True), Column("cause", 12, is_whole=True), Column("scope", 8),
@@ -55,15 +58,17 @@ def add(
 ) -> None:
     """Send nothing more to an address; what workers have at hand for it is taken back too."""
     end = iso_moment(until, "--until") if until else None
+    for field, text in (("--reason", reason), ("--note", note or "")):
+        if mentions_address(text):
+            raise ConfigError(
+                "holds an address, which would be kept in plain text", field=field, mend="leave it out"
+            )
     with opened() as services:
         if end is not None and end <= services.clock.now():
             raise ConfigError("is over: nothing would be kept back", field="--until", mend="a time to come")
         check_tenant(services, tenant)
         check_scope(services, scope)
-        if "@" in address and not is_address(address):
-            raise ConfigError(
-                "is no address", field="ADDRESS", mend="one address, without a name or brackets"
-            )
+        _check_address(address)
         stops_anything = scope == ALL or category_rules(services.catalog)[scope].is_refusable
         index = blind_index(services.keyring.index_key, tenant, address)
         services.database.retrying(
@@ -177,6 +182,18 @@ def remove(
         click.get_current_context().exit(FINDING)
 
 
+def _check_address(address: str) -> None:
+    """Refuse what would keep nothing back; what is neither mail nor number may be the name of an endpoint.
+
+    Raises:
+        ConfigError: it is neither an address nor a number, and was meant to be one.
+    """
+    if "@" in address and not is_address(address):
+        raise ConfigError("is no address", field="ADDRESS", mend="one address, without a name or brackets")
+    if _DIALLED.fullmatch(address) and not is_address(normalise(address)):
+        raise ConfigError("is no number in E.164", field="ADDRESS", mend="such as +491701234567")
+
+
 def check_scope(services: Services, scope: str) -> None:
     """Refuse a scope that is no category.
 
@@ -200,15 +217,19 @@ def _say_lifted(done: Lifted, *, is_json: bool, is_dry: bool) -> None:
         )
         return
     if is_dry:
-        say(f"{done.entries} entries would be removed")
+        say(f"{_entries(done.entries)} would be removed")
         return
     say(
-        f"removed {done.entries} entries of {done.addresses} addresses"
+        f"removed {_entries(done.entries)} of {done.addresses} {'address' if done.addresses == 1 else 'addresses'}"
         if done.entries
         else "was not suppressed"
     )
     if done.queued:
         say(f"queued {done.queued} messages that had been held back")
+
+
+def _entries(number: int) -> str:
+    return f"{number} {'entry' if number == 1 else 'entries'}"
 
 
 _MENDS = {

@@ -190,7 +190,7 @@ def _flaw(values: Mapping[str, str], cells: Mapping[str, str]) -> tuple[str, str
             return name, "holds a line break or control character"
         if _UNREADABLE in value:
             return name, "holds what is no UTF-8: save the list as UTF-8"
-        if name in _PLAIN and _MENTION.search(value):
+        if name in _PLAIN and mentions_address(value):
             return name, "holds an address, which would be kept in plain text"
     return None
 
@@ -209,6 +209,11 @@ def is_address(text: str) -> bool:
     except HeaderError:
         return _NUMBER.fullmatch(text) is not None
     return True
+
+
+def mentions_address(text: str) -> bool:
+    """Tell whether a text speaks of a mail address: reasons and notes are kept in plain."""
+    return _MENTION.search(text) is not None
 
 
 def _moment(cells: Mapping[str, str], name: str) -> datetime | None:

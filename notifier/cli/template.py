@@ -14,7 +14,7 @@ from notifier.cli.output import json_option, say, show_json
 from notifier.errors import ConfigError, TemplateError
 from notifier.events import Json
 from notifier.messages import ChannelName, Rendered
-from notifier.pipeline.composing.samples import Use, sample_context, uses
+from notifier.pipeline.planning.samples import Use, sample_context, uses
 
 
 @click.group()
@@ -82,7 +82,10 @@ def _use(services: Services, name: str, type_: str | None) -> Use:
 def _write(out: Path, content: Rendered, name: str) -> None:
     if content.html is None:
         raise TemplateError("has no HTML on this channel: leave --out away", template=name)
-    out.write_text(content.html, encoding="utf-8")
+    try:
+        out.write_text(content.html, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(error.strerror or "cannot be written", file=out, mend="name another file") from None
 
 
 def _show(content: Rendered, out: Path | None, *, is_json: bool) -> None:

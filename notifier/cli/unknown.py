@@ -6,6 +6,7 @@ import click
 
 from notifier.broker.wakeups import WakeUp
 from notifier.cli.arguments import moment as moment_type
+from notifier.cli.arguments import only
 from notifier.cli.opening import opened, who
 from notifier.cli.output import Column, json_option, say, show_json, show_lines, show_table
 from notifier.cli.resend import resender
@@ -55,14 +56,15 @@ def list_(*, tenant: str | None, since: datetime | None, limit: int, is_json: bo
 
 @unknown.command()
 @click.argument("message", metavar="MESSAGE")
-@click.option("--arrived", "choice", flag_value="arrived", help="It arrived: it is not sent again.")
-@click.option("--lost", "choice", flag_value="lost", help="It did not: the next channel has its turn.")
-@click.option("--same", "choice", flag_value="same", help="Held: send it again with the same Message-ID.")
-@click.option("--new", "choice", flag_value="new", help="Held: send a new message.")
-@click.option("--drop", "choice", flag_value="drop", help="Held: leave it at that.")
+@click.option("--arrived", is_flag=True, help="It arrived: it is not sent again.")
+@click.option("--lost", is_flag=True, help="It did not: the next channel has its turn.")
+@click.option("--same", is_flag=True, help="Held: send it again with the same Message-ID.")
+@click.option("--new", is_flag=True, help="Held: send a new message.")
+@click.option("--drop", is_flag=True, help="Held: leave it at that.")
 @json_option
-def settle(*, message: str, choice: str | None, is_json: bool) -> None:
+def settle(*, message: str, is_json: bool, **flags: bool) -> None:
     """Say what became of a message, or what to do without knowing."""
+    choice = only(flags)
     if choice is None:
         raise ConfigError(
             "say what became of it",

@@ -126,7 +126,8 @@ def _as_json(receipt: Receipt, result: Result | None) -> dict[str, Json]:
 def _as_text(receipt: Receipt, result: Result | None) -> str:
     lines = [f"accepted {receipt.id} ({receipt.lane} lane)"]
     if result is not None:
-        lines.append(" ".join(filter(None, (result.state, result.verdict))))
+        # A refused event is ``refused`` twice, and one word says it.
+        lines.append(" ".join(dict.fromkeys(filter(None, (result.state, result.verdict)))))
         lines += (f"  {reason}" for reason in result.reasons)
         for told in result.notifications:
             why = f": {told.reason}" if told.reason else ""

@@ -242,5 +242,6 @@ def _missing_table() -> ConfigError:
 
 
 def _unreachable(url: str, error: Exception) -> IntakeUnavailable:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return IntakeUnavailable(f"{place(url)} cannot be used: {lines[-1].strip()[:200]}")
+    # libpq adds a question below: "Is the server running on that host and accepting TCP/IP connections?"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("\t")]
+    return IntakeUnavailable(f"{place(url)} cannot be used: {(lines or [type(error).__name__])[-1][:200]}")

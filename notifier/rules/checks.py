@@ -25,6 +25,11 @@ class Place:
         """Return the place of what stands below."""
         return replace(self, path=(*self.path, *keys))
 
+    @property
+    def where(self) -> str:
+        """The file and the line."""
+        return f"{self.document.file}:{self.document.line(self.path)}"
+
     def error(self, problem: str, mend: str) -> ConfigError:
         """Return the error for what stands here."""
         return self.document.error(problem, self.path, mend)

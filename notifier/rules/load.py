@@ -80,6 +80,7 @@ class _Reader:
     checks: Checks
     alerts: AlertCompiler
     entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    places: dict[tuple[str, str], str] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     schedules: list[Schedule] = field(default_factory=list)
 
@@ -116,9 +117,12 @@ class _Reader:
         key = ("rule" if kinds[0] in _TELLING_KINDS else kinds[0], name)
         if key in self.entries:
             self.checks.wrong(
-                place.at(kinds[0]).error(f"the rule {name!r} stands twice", "give one another name")
+                place.at(kinds[0]).error(
+                    f"the rule {name!r} stands twice, first in {self.places[key]}", "give one another name"
+                )
             )
         self.entries[key] = entry
+        self.places.setdefault(key, place.at(kinds[0]).where)
         self._compile(place, entry)
 
     def _compile(self, place: Place, entry: Entry) -> None:

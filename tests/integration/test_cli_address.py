@@ -81,3 +81,14 @@ def test_the_address_book_tells_second_spellings(flow: Flow) -> None:
 
     assert result.exit_code == 1
     assert json.loads(result.stdout) == {"references": ["ada", "al"]}
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    """Neither a guess of the encoding nor an empty answer to no question."""
+    (tmp_path / "list.txt").write_bytes(b"ada@example.com\n\xff\xfe\n")
+
+    binary, nothing = run("--file", str(tmp_path / "list.txt")), run()
+
+    assert (binary.exit_code, nothing.exit_code) == (2, 2)
+    assert f"{tmp_path / 'list.txt'}: is no UTF-8 text" in binary.stderr
+    assert "name addresses" in nothing.stderr

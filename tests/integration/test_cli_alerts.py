@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from tests.alerting import RULES, Stage
 from tests.command import Run, command, document, lines
-from tests.services import MakeFlow
+from tests.services import Flow, MakeFlow
 
 pytestmark = pytest.mark.servers
 
@@ -212,3 +212,10 @@ def test_who_is_on_call_is_shown(run: Run) -> None:
         "  Mon 2026-04-06 09:00 CEST  Ann",
     ]
     assert run("oncall", "show", "nobody").exit_code == 1
+
+
+def test_a_silence_that_begins_now_is_active(flow: Flow) -> None:
+    """By a clock that goes on between the command's look at it and the silence's own."""
+    made = command(flow.services)("silence", "add", "a=1", "--for", "1h", "--comment", "c")
+
+    assert ": active until " in made.stdout

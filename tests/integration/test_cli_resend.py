@@ -164,3 +164,19 @@ def test_a_held_message_is_given_up(flow: Flow, held: tuple[str, str], run: Run)
     assert "is for a message that is held" in again.stderr
     assert flow.query("SELECT count(*) FROM work") == [(0,)]
     assert len(flow.smtp.received) == 1
+
+
+def test_what_contradicts_itself_or_is_not_there_changes_nothing(flow: Flow, run: Run) -> None:
+    """Two choices at once are wrong usage; an id that nothing has is neither held nor settled."""
+    flow.ingest(shipped(flow, "A-1"))
+    message = flow.one_id()
+    nobody = "01a204d7-f499-703b-9819-84cf3ee614d3"
+
+    both = run("unknown", "settle", message, "--lost", "--arrived")
+    either = run("resend", message, "--same", "--drop")
+    missing = [run("unknown", "settle", nobody, "--lost"), run("resend", nobody)]
+
+    assert (both.exit_code, either.exit_code) == (2, 2)
+    assert "only one of --lost, --arrived" in both.stderr
+    assert [one.exit_code for one in missing] == [1, 1]
+    assert all(f"there is no message {nobody}" in one.stderr for one in missing)

@@ -336,3 +336,35 @@ def test_nobody_is_suppressed_for_a_tenant_there_is_none_of(run: Run, tmp_path: 
     assert "there is no tenant 'acmee'" in added.stderr
     assert "there is no tenant 'acmee'" in listed.stderr
     assert "is no address" in named.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("01701234567",), "ADDRESS: is no number in E.164"),
+        (("+0 170 12",), "ADDRESS: is no number in E.164"),
+        (("a@b@c",), "ADDRESS: is no address"),
+        ((CUSTOMER, "--note", "mail to bob@example.com"), "--note: holds an address"),
+        ((CUSTOMER, "--reason", "bob@example.com asked"), "--reason: holds an address"),
+    ],
+)
+def test_what_would_keep_nothing_back_or_be_kept_in_plain_is_refused(
+    run: Run, arguments: tuple[str, ...], says: str
+) -> None:
+    """Somebody believes that nothing is sent there any more; reasons and notes are not sealed."""
+    refused = run("suppression", "add", *arguments)
+
+    assert refused.exit_code == 2
+    assert says in refused.stderr
+    assert "bob@" not in refused.stderr
+    assert run("suppression", "list").stdout == "nothing is suppressed\n"
+
+
+def test_a_number_in_any_spelling_and_an_endpoint_are_suppressed(run: Run) -> None:
+    """What a person types of a number is folded; a webhook's endpoint has a name."""
+    run("suppression", "add", "+49 170 123-4567")
+    endpoint = run("suppression", "add", "sales")
+
+    assert endpoint.exit_code == 0
+    assert run("suppression", "show", "+491701234567").exit_code == 0
+    assert run("suppression", "remove", "sales").stdout == "removed 1 entry of 1 address\n"

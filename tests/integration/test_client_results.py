@@ -168,12 +168,16 @@ def test_the_commands_exit_code_says_what_to_do(redis_url: str, store: redis.Red
     event_options = ["order.placed", "--subject", "s", "--data", "{}", "--url", redis_url]
 
     late = CliRunner().invoke(enqueue, [*event_options, "--wait", "decided", "--timeout", "0.1"])
-    server = answer(redis_url, lambda _ask: Result(state="refused", reasons=("data.total: is required",)), 2)
+    server = answer(
+        redis_url,
+        lambda _ask: Result(state="refused", verdict="refused", reasons=("data.total: is required",)),
+        2,
+    )
     refused = CliRunner().invoke(enqueue, [*event_options, "--wait", "decided"])
     server.join()
     store.config_set("maxmemory", "1mb")
     full = CliRunner().invoke(enqueue, event_options)
 
     assert (late.exit_code, refused.exit_code, full.exit_code) == (5, 3, 4)
-    assert "data.total: is required" in refused.stdout
+    assert refused.stdout.splitlines()[1:] == ["refused", "  data.total: is required"]
     assert "event id: " in full.stderr

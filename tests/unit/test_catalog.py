@@ -109,7 +109,7 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     assert [error.problem for error in found] == [
         "the sample breaks the schema: data.customer.email: must be an email address",
         "the schema has no 'nowhere'",
-        "'order.placed' stands twice",
+        f"'order.placed' stands twice, first in {tmp_path / 'a.yaml'}:20",
     ]
 
 

@@ -167,7 +167,10 @@ def test_the_database_away_is_an_object_too(args: list[str]) -> None:
     result = run(*args, "--json", **AWAY)
 
     assert result.exit_code == 4
-    assert str(told(result)["message"]).startswith("the database cannot be reached")
+    error = told(result)
+    assert str(error["message"]).startswith("the database cannot be reached")
+    assert "mend" not in str(error["message"])
+    assert error["mend"] == "is PostgreSQL up, and NOTIFIER_DATABASE_URL right?"
     assert "hush" not in result.stderr
 
 
@@ -232,3 +235,29 @@ def test_debug_shows_the_trace_of_an_error_and_not_of_wrong_usage(tmp_path: Path
 
     assert "Traceback" in broken.stderr
     assert told(usage)["field"] == "--nonsense"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("outbox", "install", "postgresql://shop:hush@127.0.0.1:1/shop"), "Connection refused"),
+        (("tenant", "list"), "(mend: is PostgreSQL up, and NOTIFIER_DATABASE_URL right?)"),
+        (
+            ("template", "preview", "order/shipped", "--out", "/nowhere/a.html"),
+            "/nowhere/a.html: No such file",
+        ),
+        (("template", "preview", "order/shipped", "--data", "@{binary}"), "binary: is not UTF-8"),
+        (("oncall", "show"), "docs/how-to/alerts.md"),
+        (("provider", "list"), "docs/how-to/channels.md"),
+        (("dkim", "record"), "`notifier dkim key DOMAIN` makes one"),
+    ],
+)
+def test_a_person_reads_what_to_do(arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    """The reason, not the last line of a driver; the page that has it; no secret."""
+    (tmp_path / "binary").write_bytes(b"\xff\xfe{}")
+
+    result = run(*(one.format(binary=tmp_path / "binary") for one in arguments), **AWAY)
+
+    assert says in result.output
+    assert "hush" not in result.output
+    assert "Traceback" not in result.output

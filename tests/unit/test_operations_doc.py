@@ -45,14 +45,24 @@ def _model_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
 
 
 def _written(default: Any) -> str:
-    if default is PydanticUndefined:
-        return "required"
-    if isinstance(default, SecretStr):
-        return f"`{default.get_secret_value()}`"
-    if isinstance(default, timedelta):
-        seconds = default.total_seconds()
-        return f"`{seconds:.10g}s`" if seconds >= 1 else f"`{seconds * 1000:g}ms`"
+    match default:
+        case _ if default is PydanticUndefined:
+            return "required"
+        case SecretStr():
+            return f"`{default.get_secret_value()}`"
+        case timedelta():
+            return f"`{_length(default.total_seconds())}`"
+        case bool():
+            return f"`{str(default).lower()}`"
+        case tuple() if default:
+            return f"`[{', '.join(default)}]`"
     return "" if default in (None, "", (), {}) else f"`{default}`"
+
+
+def _length(seconds: float) -> str:
+    if seconds and seconds % 86400 == 0:
+        return f"{seconds // 86400:g}d"
+    return f"{seconds:.10g}s" if seconds >= 1 else f"{seconds * 1000:g}ms"
 
 
 def test_every_setting_is_in_the_reference_with_its_default() -> None:

@@ -269,7 +269,7 @@ def test_all_errors_of_all_files_come_at_once(tmp_path: Path) -> None:
     found = errors_of(tmp_path, notify(on="a.b", deadline="2d"), notify(), journey(stages, defaults=broken))
 
     assert [Path(str(error.file)).name for error in found] == ["0.yaml", "1.yaml", "2.yaml", "2.yaml"]
-    assert "the rule 'a-rule' stands twice" in str(found[1])
+    assert f"the rule 'a-rule' stands twice, first in {tmp_path / '0.yaml'}:2" in str(found[1])
     assert {error.field for error in found[2:]} == {
         "rules[0].defaults.when",
         "rules[0].defaults.recipients[0].list",

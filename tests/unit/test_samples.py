@@ -6,7 +6,7 @@ from pathlib import Path
 from notifier.catalog import Catalog
 from notifier.documents import load
 from notifier.messages import ChannelName
-from notifier.pipeline.composing.samples import Use, sample_context, unsampled, uses
+from notifier.pipeline.planning.samples import Use, sample_context, unsampled, uses
 from notifier.rules.ruleset import RuleSet
 from tests.services import shipped_templates
 
@@ -60,3 +60,13 @@ def test_a_required_lookup_without_a_sample_is_named() -> None:
     assert unsampled(use.entry) == []
     assert unsampled(entry) == ["needed"]
     assert context_of(Use(entry=entry, rule=use.rule))["live"] == {"spare": None}
+
+
+def test_the_engines_own_digest_is_tried_like_the_others() -> None:
+    """No rule names it, and every check and preview must see it all the same."""
+    use = uses(CATALOG, RULES)["notifier/digest"]
+
+    said = shipped_templates().render("notifier/digest", ChannelName.EMAIL, "en", context_of(use)).text
+
+    assert set(shipped_templates().names()) == set(uses(CATALOG, RULES))
+    assert "web-3 is down" in said

@@ -367,7 +367,7 @@ def test_operational_mail_stays_in_house() -> None:
 
 
 @pytest.mark.parametrize(
-    ("how_to", "name"), [("events.md", "inventory.low"), ("touchpoints.md", "voucher.expiring")]
+    ("how_to", "name"), [("events.md", "stock.low"), ("touchpoints.md", "voucher.expiring")]
 )
 def test_the_how_to_adds_a_type_without_python(how_to: str, name: str, tmp_path: Path) -> None:
     """The worked example of the page, file by file as printed, loads, validates and renders."""

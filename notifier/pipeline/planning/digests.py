@@ -15,6 +15,7 @@ from notifier.recipients.gathering import SHOWN, Entry, digest_data
 from notifier.store.held import Bin, HeldRow
 
 DIGEST = "notifier.digest"
+DIGEST_TEMPLATE = "notifier/digest"
 SOURCE = "notifier"
 
 

@@ -20,7 +20,7 @@ from notifier.pipeline.composing.composer import Composer
 from notifier.pipeline.composing.jobs import Job, Unopenable, Unready
 from notifier.pipeline.incoming import PROCESSING_ERRORS, is_passing
 from notifier.pipeline.planning.decide import Decider
-from notifier.pipeline.planning.digests import SOURCE, HeldItem, digest_of
+from notifier.pipeline.planning.digests import DIGEST_TEMPLATE, SOURCE, HeldItem, digest_of
 from notifier.pipeline.planning.pacing import Pacing, ask_of
 from notifier.pipeline.planning.rows import work_row
 from notifier.pipeline.relays.flows import Flows
@@ -233,7 +233,7 @@ class Releases:
             recipient=newest.recipient,
             channels=newest.steps[newest.row.position :],
             urgency=incoming.lane,
-            template="notifier/digest",
+            template=DIGEST_TEMPLATE,
             reason=why,
             deadline=incoming.entry.deadline,
             ignore_quiet=True,

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from notifier.clock import Clock
 from notifier.delivery.outcome import channel_deadlines
 from notifier.delivery.policy import DeliveryPolicy
-from notifier.errors import NotifierError
+from notifier.errors import NoSuchMessage, NotifierError
 from notifier.logs import get_logger
 from notifier.messages import MessageStatus
 from notifier.pipeline.composing.composer import Composer
@@ -87,7 +87,7 @@ class Resender:
             [message],
         ).fetchone()
         if row is None:
-            raise ResendRefused(f"there is no message {message}; `notifier log` lists them")
+            raise NoSuchMessage(f"there is no message {message}; `notifier log` lists them")
         status, state = row
         _check_choice(status, state, choice)
         job = self._open(connection, message)

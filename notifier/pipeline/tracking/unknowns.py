@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from notifier.clock import Clock
-from notifier.errors import NotifierError
+from notifier.errors import NoSuchMessage, NotifierError
 from notifier.logs import get_logger
 from notifier.messages import MessageStatus
 from notifier.pipeline.tracking.lost_messages import LostMessages
@@ -28,6 +28,7 @@ class Unknowns:
 
         Raises:
             NotUnknown: nobody doubts what became of it.
+            NoSuchMessage: there is none of this id.
         """
         self._database.retrying(
             lambda connection: self._settle(connection, message, MessageStatus.SENT, None)
@@ -39,6 +40,7 @@ class Unknowns:
 
         Raises:
             NotUnknown: nobody doubts what became of it.
+            NoSuchMessage: there is none of this id.
         """
         reason = "it did not arrive, as a person found out"
 
@@ -54,7 +56,11 @@ class Unknowns:
         self, connection: Connection, message: UUID, status: MessageStatus, reason: str | None
     ) -> None:
         found = receipts.lock_messages(connection, [message]).get(message)
-        if found is None or not found.may_have_arrived:
+        if found is None:
+            raise NoSuchMessage(
+                f"there is no message {message}; `notifier unknown list` lists those in doubt"
+            )
+        if not found.may_have_arrived:
             raise NotUnknown("nobody doubts what became of it; `notifier show` tells")
         if found.is_sending:
             raise NotUnknown("it is being sent right now; ask again in a minute")

@@ -10,11 +10,13 @@ from datetime import datetime, timedelta
 from notifier.alerts import AlertState, AlertStatus, Newest
 from notifier.catalog import Catalog, EventType
 from notifier.events import DEFAULT_TENANT, Event, Json
+from notifier.pipeline.planning.digests import DIGEST, DIGEST_TEMPLATE
 from notifier.rules.alerting.cadence import GroupMessage, Why
 from notifier.rules.alerting.plan import AlertRule
 from notifier.rules.alerting.speaking import Speaker, event_of
 from notifier.rules.alerting.tracking import aspect_of
-from notifier.rules.ruleset import ReminderRule, Rule, RuleSet, StageRule
+from notifier.rules.ruleset import NotifyRule, ReminderRule, Rule, RuleSet, StageRule
+from notifier.rules.telling import Telling
 
 _STEP = timedelta(days=1)
 _SEVERAL = 3
@@ -30,9 +32,17 @@ class Use:
     """How many alerts the message is of; 0 = it is of an event."""
 
 
+_GATHERED = NotifyRule(
+    name="digest", patterns=(DIGEST,),
+    telling=Telling(condition=None, sources=(), steps=(), reason="you asked for it together", template=DIGEST_TEMPLATE),
+)  # fmt: skip
+
+
 def uses(catalog: Catalog, rules: RuleSet) -> dict[str, Use]:
-    """Return, by template, the first type and rule that take it."""
+    """Return, by template, the first type and rule that take it; digests, for which nobody writes a rule, too."""
     found: dict[str, Use] = {}
+    if DIGEST in catalog:
+        found[DIGEST_TEMPLATE] = Use(entry=catalog[DIGEST], rule=_GATHERED)
     for entry in catalog:
         for rule in rules.rules_for(entry.type):
             for name, use in _templates(entry, rule):
