@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import httpcore
 import httpx
 
+from notifier.channels.http_dialect import Answer
 from notifier.channels.resolving import look_up
 
 NOT_CONNECTED = (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout)
@@ -23,10 +24,6 @@ NOT_ANSWERED = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.Proto
 SocketOptions = Iterable[
     tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 ]
-
-
-class TooLong(Exception):
-    """The answer is longer than it may be; the rest of it was not read."""
 
 
 class DeadlineBackend(httpcore.NetworkBackend):
@@ -97,18 +94,17 @@ class _DeadlineStream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-def read_at_most(response: httpcore.Response, limit: int) -> bytes:
-    """Return the whole body.
-
-    Raises:
-        TooLong: it has more than ``limit`` bytes.
-    """
+def read_answer(response: httpcore.Response, limit: int) -> Answer:
+    """Return the answer; without its body where that has more than ``limit`` bytes, the rest of it unread."""
     body = bytearray()
+    read: bytes | None = None
     for chunk in response.iter_stream():
         body += chunk
         if len(body) > limit:
-            raise TooLong
-    return bytes(body)
+            break
+    else:
+        read = bytes(body)
+    return Answer(status=response.status, body=read, headers=tuple(response.headers))
 
 
 def target(url: str) -> httpcore.URL:

@@ -25,14 +25,26 @@ BY_STATUS: dict[int, Meaning] = {
 """What a status means where the provider's own words say nothing (RFC 9110 §15.5, RFC 6585 §4)."""
 
 
+# A limit on an answer's bytes says nothing of what they unpack to.
+_ALWAYS = (
+    (b"Accept", b"application/json"),
+    (b"Accept-Encoding", b"identity"),
+    (b"User-Agent", b"notifier"),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One POST."""
+    """One request: where to, with what."""
 
     url: str
     headers: Sequence[tuple[str, str]]
     """Without those of the connection, and with what the provider wants; its secrets are in here."""
     body: bytes
+
+    def wire_headers(self) -> list[tuple[bytes, bytes]]:
+        """Return all headers but those of the connection, as bytes; an answer comes as JSON, not compressed."""
+        return [*_ALWAYS, *((name.encode("ascii"), value.encode("latin-1")) for name, value in self.headers)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,7 @@ from notifier.channels.http_deadline import (
     NOT_CONNECTED,
     NOT_WRITTEN,
     DeadlineBackend,
-    TooLong,
-    read_at_most,
+    read_answer,
     target,
 )
 from notifier.channels.http_dialect import (
@@ -130,20 +129,11 @@ class HttpSession:
         waits = {"connect": patience.connect_seconds} | dict.fromkeys(
             ("read", "write", "pool"), patience.read_seconds
         )
-        headers = [
-            (b"Accept", b"application/json"),
-            (b"Accept-Encoding", b"identity"),
-            (b"User-Agent", b"notifier"),
-            *((name.encode("ascii"), value.encode("latin-1")) for name, value in request.headers),
-        ]
         with self._pool.stream(
-            "POST", target(request.url), headers=headers, content=request.body, extensions={"timeout": waits}
-        ) as response:
-            try:
-                body: bytes | None = read_at_most(response, _ANSWER_LIMIT)
-            except TooLong:
-                body = None
-            return Answer(status=response.status, body=body, headers=tuple(response.headers))
+            "POST", target(request.url), headers=request.wire_headers(), content=request.body,
+            extensions={"timeout": waits},
+        ) as response:  # fmt: skip
+            return read_answer(response, _ANSWER_LIMIT)
 
     def _accepted(self, answer: Answer) -> Accepted:
         if answer.is_success and answer.body is None:

@@ -13,7 +13,7 @@ import httpcore
 import httpx
 
 from notifier.channels.http_channel import trusted
-from notifier.channels.http_deadline import DeadlineBackend, TooLong, read_at_most, target
+from notifier.channels.http_deadline import DeadlineBackend, read_answer, target
 from notifier.channels.http_dialect import Answer, Request
 
 _ANSWER_LIMIT = 262_144
@@ -87,17 +87,8 @@ def named(said: Mapping[str, object], key: str) -> str:
 
 
 def _answered(pool: httpcore.ConnectionPool, inquiry: Inquiry) -> Answer:
-    headers = [
-        (b"Accept", b"application/json"),
-        (b"Accept-Encoding", b"identity"),
-        (b"User-Agent", b"notifier"),
-        *((name.encode("ascii"), value.encode("latin-1")) for name, value in inquiry.request.headers),
-    ]
     # Also an empty POST says how long it is, or some answer 411.
     body = inquiry.request.body if inquiry.method == "POST" else None
-    with pool.stream(inquiry.method, target(inquiry.request.url), headers=headers, content=body) as response:
-        try:
-            read: bytes | None = read_at_most(response, _ANSWER_LIMIT)
-        except TooLong:
-            read = None
-        return Answer(status=response.status, body=read, headers=tuple(response.headers))
+    headers, url = inquiry.request.wire_headers(), target(inquiry.request.url)
+    with pool.stream(inquiry.method, url, headers=headers, content=body) as response:
+        return read_answer(response, _ANSWER_LIMIT)

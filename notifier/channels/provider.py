@@ -31,7 +31,7 @@ _SLACK_SECONDS = 1.0
 
 def is_private_to_us(url: str) -> bool:
     """Say whether nobody on the way to ``url`` can read along: TLS, or it never leaves this machine."""
-    parts = _split(url)
+    parts = split_url(url)
     return parts.scheme == "https" or parts.hostname in _LOOPBACK
 
 
@@ -153,7 +153,7 @@ def check_url(url: str, *, is_plain_allowed: bool) -> None:
     Raises:
         ValueError: as pydantic wants it from a validator.
     """
-    parts = _split(url)
+    parts = split_url(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
         raise wrong("must be an http or https URL without user and query", "write https://api.example.com")
     if not is_plain_allowed and not is_private_to_us(url):
@@ -179,7 +179,8 @@ def secret(value: SecretStr | None) -> str:
     return value.get_secret_value() if value is not None else ""
 
 
-def _split(url: str) -> SplitResult:
+def split_url(url: str) -> SplitResult:
+    """Return the parts of a URL, all of them empty where it is none."""
     try:
         parts = urlsplit(url)
         _ = parts.port, parts.hostname

@@ -5,12 +5,11 @@ Values only: opens nothing, reads no environment.
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, urlsplit
 
+from notifier.channels.provider import is_private_to_us, split_url
 from notifier.errors import ConfigError
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +33,7 @@ class SmsProvider:
 
     def __post_init__(self) -> None:
         """Refuse what could never work, or would send the token in the clear."""
-        url = self._url
+        url = split_url(self.base_url)
         if url.scheme not in {"http", "https"} or not url.hostname:
             raise self._wrong("base_url", "must be an http or https URL")
         if not self.is_encrypted and not self.is_plain_http_allowed:
@@ -47,11 +46,7 @@ class SmsProvider:
     @property
     def is_encrypted(self) -> bool:
         """Say whether nobody on the way can read along."""
-        return self._url.scheme == "https" or self._url.hostname in _LOOPBACK
-
-    @property
-    def _url(self) -> SplitResult:
-        return urlsplit(self.base_url)
+        return is_private_to_us(self.base_url)
 
     def _wrong(self, field_name: str, problem: str, mend: str | None = None) -> ConfigError:
         return ConfigError(problem, field=f"sms.{field_name}", mend=mend)

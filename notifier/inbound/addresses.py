@@ -19,7 +19,8 @@ _ROLES = frozenset(
 _MAIL_SYSTEM = re.compile(
     r"mailer[-_. ]?daemon|mail[-_. ]?daemon|\bmdaemon|post[-_.]?master(?! ?tools)|mail delivery|mail ?system"
     r"|mail (?:administrator|server)|delivery (?:sub)?system|mailsubsystem|system administrator|message delivery"
-    r"|mail transfer|bounce(?!handler)|\bmta\b|undeliver|internet mail delivery|microsoft ?exchange|e-?mail security"
+    r"|mail transfer|mail[ _-]?router|bounce(?!handler)|\bmta\b|undeliver|internet mail delivery|microsoft ?exchange"
+    r"|e-?mail security"
     r"|syst[eè]me? de messagerie|administrateur syst|systemadministrator|administrador del? sistema",
     re.IGNORECASE,
 )

@@ -17,6 +17,8 @@ _COMPLAINT_SUBJECT = re.compile(
     r"|client tos notification)",
     re.IGNORECASE,
 )
+# X-ARF 0.2 (x-arf.org), which abuse desks write instead of RFC 5965.
+_XARF_SPAM = re.compile(r"(?im)^report-type[ \t]*:[ \t]*\"?(?:info_|abuse_)?spam")
 _COMPLAINT_TEXT = re.compile(
     r"this is an? e?-?mail abuse report|(?:complaint|abuse report) (?:about|for|regarding) an? (?:e-?mail|message)"
     r"|(?:marked|reported|flagged) (?:your|this|the|a) (?:e-?mail|message|mail) as (?:spam|junk)",
@@ -59,7 +61,11 @@ def _report_fields(mail: Part, parts: list[Part]) -> Fields | None:
 
 def _resembles_one(mail: Part, parts: list[Part], copy: Fields) -> bool:
     """Whether a mail without a report part says that it is a complaint, and brings the mail."""
-    if not copy.items or not _COMPLAINT_SUBJECT.search(mail.fields.words("subject")):
+    if not copy.items:
+        return False
+    if mail.fields.get("x-xarf") and any(_XARF_SPAM.search(part.text) for part in parts):
+        return True
+    if not _COMPLAINT_SUBJECT.search(mail.fields.words("subject")):
         return False
     return bool(mail.fields.get("x-loop") or mail.fields.get("feedback-type")) or any(
         _COMPLAINT_TEXT.search(part.text) for part in parts if part.type == "text/plain"

@@ -65,7 +65,9 @@ def _read(mail: Incoming) -> _Reading:
 def _of_prose(mail: Incoming) -> _Reading:
     """Read a mail without machine-readable fields."""
     # Exim and Postfix mark their own reports as automatic replies.
-    is_answer = is_automatic(mail.fields, mail.text)
+    # Who answers without a way back is no person (RFC 3834 §3.3).
+    is_machines = mail.has_no_path and is_reply(mail) and not mail.is_named_system
+    is_answer = is_machines or is_automatic(mail.fields, mail.text)
     is_answers_subject = has_automatic_subject(mail.fields) or (
         is_reply(mail) and not mail.has_report_subject and not mail.names_code
     )

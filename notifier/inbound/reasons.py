@@ -17,6 +17,7 @@ from notifier.errors import ConfigError
 from notifier.inbound.addresses import ADDRESS
 from notifier.inbound.report import Phase
 from notifier.inbound.signs import worded
+from notifier.inbound.spelling import without_accents
 from notifier.receipts import BounceClass
 
 REASONS = frozenset(
@@ -170,13 +171,14 @@ def bounce_class(reason: str, *, hard: bool) -> BounceClass:
 
 
 def ordinary(text: str) -> str:
-    """Return a text as the rules ask it: lower case, one blank, addresses as ``@``, no codes in between."""
+    """Return a text as the rules ask it: lower case, one blank, addresses as ``@``, no codes in between, no accents."""
     text = text[: _TEXT * 2]
     if "@" in text:
         text = _NAMED.sub("@", text)
     # AT&T and others join the words of a reply by underscores.
     text = text.replace("\u2019", "'").replace("_", " ")
-    return _CONTINUED.sub(" ", _SPACE.sub(" ", text)).strip().lower()[:_TEXT]
+    plain = _CONTINUED.sub(" ", _SPACE.sub(" ", text)).strip().lower()
+    return without_accents(plain)[:_TEXT]
 
 
 @cache
@@ -236,6 +238,6 @@ def _pattern(raw: object) -> re.Pattern[str] | None:
 
 def _added(patterns: Any, options: Any, pattern: str) -> int:
     try:
-        return int(patterns.Add(worded(pattern), options))
+        return int(patterns.Add(worded(without_accents(pattern)), options))
     except re2.error as error:
         raise ConfigError(f"{pattern!r}: {error}", file=_FILE, field="text") from None

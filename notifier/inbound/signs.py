@@ -8,6 +8,8 @@ from typing import Any
 import re2
 import yaml
 
+from notifier.inbound.spelling import without_accents
+
 _LENGTH = 6000
 _LETTER = r"[0-9A-Za-z_\x{80}-\x{10ffff}]"
 """A letter, or whatever is not ASCII: all patterns compile in half the time that the exact class takes."""
@@ -19,7 +21,7 @@ _MEMORY = 16 << 20
 
 def has_sign(name: str, text: str) -> bool:
     """Say whether the beginning of a text has a sign of a list of ``signs.yaml``."""
-    return bool(_signs(name).Match(text[:_LENGTH].lower()))
+    return bool(_signs(name).Match(without_accents(text[:_LENGTH].lower())))
 
 
 @cache
@@ -44,7 +46,7 @@ def _signs(name: str) -> Any:
     # Literals first, then only the patterns that may hold, as in reasons.py.
     signs = re2.Filter()
     for one in _lists()[name]:
-        signs.Add(f"(?m){worded(one)}", _options())
+        signs.Add(f"(?m){worded(without_accents(one))}", _options())
     signs.Compile()
     return signs
 

@@ -51,7 +51,7 @@ def asks_about_report(mail: Incoming) -> bool:
 
 def may_be_report(mail: Incoming) -> bool:
     """Say whether a mail may be a report that something came back, by its sender, subject and words."""
-    if is_reply(mail) and not mail.is_from_system:
+    if is_reply(mail) and not mail.is_named_system:
         return False
     if asks_about_report(mail):
         return False

@@ -14,7 +14,7 @@ from notifier.store.ack_links import LinkDesk, LinkView
 from notifier.store.database import DatabaseUnavailable
 from notifier.tokens import ack_digest
 from notifier.web.ack_page import HEADERS, State, page, state_of
-from notifier.web.throttle import Throttle
+from notifier.web.throttle import Throttle, client_of
 
 log = get_logger("web")
 
@@ -39,15 +39,15 @@ def ack_router(desk: LinkDesk, *, patience: float = _PATIENCE) -> APIRouter:
     @router.post("/ack/{token}", response_class=HTMLResponse)
     def take(request: Request, token: str) -> HTMLResponse:
         """Take charge."""
-        if throttle.is_open(_client(request)):
-            throttle.count(_client(request))
+        if throttle.is_open(client_of(request)):
+            throttle.count(client_of(request))
         return _answer(request, throttle, lambda: _take(desk, token, patience))
 
     return router
 
 
 def _answer(request: Request, throttle: Throttle, look: Callable[[], LinkView | None]) -> HTMLResponse:
-    client, view = _client(request), None
+    client, view = client_of(request), None
     if not throttle.is_open(client):
         state = State.TOO_MANY
     else:
@@ -79,7 +79,3 @@ def _take(desk: LinkDesk, token: str, patience: float) -> LinkView | None:
     while (view := desk.look(digest)) is not None and view.is_asked and time.monotonic() < end:
         time.sleep(_STEP)
     return view
-
-
-def _client(request: Request) -> str:
-    return request.client.host if request.client is not None else ""

@@ -12,16 +12,16 @@ from fastapi.responses import HTMLResponse
 
 from notifier.crypto import DataKey
 from notifier.logs import get_logger
-from notifier.pipeline.preference_pages import open_view, sealed_form
+from notifier.pipeline.people.preference_pages import open_view, sealed_form
 from notifier.settings import Settings
 from notifier.store.database import DatabaseUnavailable
 from notifier.store.person_links import PersonLinkDesk, PersonLinkView
 from notifier.tokens import link_digest, link_seal_key, split_person_link
+from notifier.web.bodies import read_body
 from notifier.web.link_frame import HEADERS, language_of
 from notifier.web.page_words import page_words
 from notifier.web.preference_page import preference_page, read_form
-from notifier.web.throttle import Throttle
-from notifier.web.unsubscribe import read_body
+from notifier.web.throttle import Throttle, client_of
 from notifier.web.unsubscribe_page import State, page
 
 log = get_logger("web")
@@ -62,7 +62,7 @@ class _Pages:
         self._throttle = Throttle(_LIMIT)
 
     def answer(self, request: Request, text: str, fields: Fields | None) -> HTMLResponse:
-        client = request.client.host if request.client is not None else ""
+        client = client_of(request)
         languages = request.headers.get("accept-language", "")
         view = None
         if not self._throttle.is_open(client):

@@ -8,8 +8,14 @@ import time
 from collections.abc import Callable
 
 from cachetools import TTLCache
+from fastapi import Request
 
 _CLIENTS = 10_000
+
+
+def client_of(request: Request) -> str:
+    """Return the address a request came from, as the proxy before us tells it where it is trusted; empty: unknown."""
+    return request.client.host if request.client is not None else ""
 
 
 class Throttle:

@@ -25,7 +25,7 @@ from notifier.store.reports import ReportDesk
 from notifier.store.tracked import TrackDesk, TrackedView
 from notifier.tokens import TRAP, link_digest, link_seal_key, split_tracked_link
 from notifier.web.link_frame import HEADERS
-from notifier.web.throttle import Throttle
+from notifier.web.throttle import Throttle, client_of
 from notifier.web.unsubscribe_page import State, page
 
 log = get_logger("web")
@@ -115,7 +115,7 @@ class _Tracking:
     def _record(
         self, request: Request, view: TrackedView, kind: ReceiptKind, detail: dict[str, Json]
     ) -> None:
-        client = request.client.host if request.client is not None else ""
+        client = client_of(request)
         if view.message_id is None or not self._throttle.is_open(client):
             return
         self._throttle.count(client)

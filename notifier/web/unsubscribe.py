@@ -18,8 +18,9 @@ from notifier.settings import Settings
 from notifier.store.database import DatabaseUnavailable
 from notifier.store.person_links import PersonLinkDesk, PersonLinkView
 from notifier.tokens import link_digest, split_person_link
+from notifier.web.bodies import read_body
 from notifier.web.link_frame import HEADERS
-from notifier.web.throttle import Throttle
+from notifier.web.throttle import Throttle, client_of
 from notifier.web.unsubscribe_page import State, page, state_of
 
 log = get_logger("web")
@@ -60,7 +61,7 @@ def unsubscribe_router(desk: PersonLinkDesk, settings: Settings, *, patience: fl
     @router.post("/u/{text}", response_class=HTMLResponse)
     async def take(request: Request, text: str) -> HTMLResponse:
         """Unsubscribe at once; no cookie, no redirect, no second page (RFC 8058 §3.2)."""
-        wanted = read_wanted(await read_body(request), request.headers.get("content-type", ""))
+        wanted = read_wanted(await read_body(request, _BODY_LIMIT), request.headers.get("content-type", ""))
         return await run_in_threadpool(pages.answer, request, text, wanted)
 
     return router
@@ -72,7 +73,7 @@ class _Pages:
         self._throttle = Throttle(_GUESSES)
 
     def answer(self, request: Request, text: str, wanted: Wanted | None) -> HTMLResponse:
-        client, view = request.client.host if request.client is not None else "", None
+        client, view = client_of(request), None
         is_open = self._throttle.is_open(client)
         # Who guesses behind the same proxy, or at the same provider, must keep nobody from unsubscribing.
         if not is_open and not (wanted is not None and wanted.is_one_click):
@@ -123,16 +124,6 @@ def read_wanted(body: bytes | None, media_type: str) -> Wanted | None:
         return Wanted(kind="unsubscribe", is_one_click=True)
     kind = fields.get("do", "")
     return Wanted(kind=kind) if kind in _KINDS else None
-
-
-async def read_body(request: Request, limit: int = _BODY_LIMIT) -> bytes | None:
-    """Return the body, None where it is too long."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > limit:
-            return None
-    return body
 
 
 def _fields(body: bytes, media_type: str) -> Mapping[str, str]:

@@ -258,6 +258,8 @@ def test_only_texts_of_a_sane_length_leave(text: str) -> None:
         ({"base_url": "http://sms.example.com"}, "sms.base_url"),
         ({"base_url": "ftp://sms.example.com"}, "sms.base_url"),
         ({"base_url": "sms.example.com"}, "sms.base_url"),
+        ({"base_url": "https://[sms.example.com"}, "sms.base_url"),
+        ({"base_url": "https://sms.example.com:port"}, "sms.base_url"),
         ({"account_sid": "../x"}, "sms.account_sid"),
         ({"sender": ""}, "sms.sender"),
     ],
