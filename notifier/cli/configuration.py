@@ -83,7 +83,8 @@ def inspect() -> list[Finding]:
     templates = seen.attempt(lambda: services.templates)
     has_template = (lambda name: name in templates.names()) if templates is not None else None
     lists = list(services.settings.lists) if settings is not None else _named_lists()
-    rules = seen.attempt(
+    # Without a word about lists, every rule would seem to name an unknown one.
+    rules = None if lists is None else seen.attempt(
         lambda: RuleSet.load(
             services.settings.config_path / "rules", lists=lists,
             types=None if catalog is None else [entry.type for entry in catalog], templates=has_template,
@@ -128,12 +129,12 @@ def inspect_templates(
     return [*findings, _unused(unused, folder)] if unused else findings
 
 
-def _named_lists() -> list[str]:
-    """Return the lists as the file names them, where its settings are wrong elsewhere."""
+def _named_lists() -> list[str] | None:
+    """Return the lists as the file names them, where its settings are wrong elsewhere; None if nobody can read it."""
     try:
         document = load(find_config() / "notifier.yaml")
     except ConfigError:
-        return []
+        return None
     named = document.value.get("lists") if isinstance(document.value, dict) else None
     return list(named) if isinstance(named, dict) else []
 

@@ -28,6 +28,7 @@ _CODES: Final[Mapping[str, int]] = {
     "IntakeUnavailable": UNAVAILABLE,
     "IntakeFull": UNAVAILABLE,
     "NotDurable": UNAVAILABLE,
+    "CannotUnseal": USAGE,
     "UndefinedTable": UNAVAILABLE,
     "QueryCanceled": UNAVAILABLE,
     "ResultTimeout": TIMEOUT,
@@ -41,6 +42,8 @@ _DRIVER: Final[Mapping[str, str]] = {
 
 _MENDS: Final[Mapping[str, str]] = {
     "DatabaseUnavailable": "is PostgreSQL up, and NOTIFIER_DATABASE_URL right?",
+    "KeyMissing": "put its line into the master key's file",
+    "CannotUnseal": "set NOTIFIER_MASTER_KEY_FILE to the key that this database was made with",
     "BrokerUnavailable": "is Redis up, and NOTIFIER_REDIS_URL right?",
 }
 

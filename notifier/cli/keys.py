@@ -10,7 +10,7 @@ from notifier.cli.output import json_option, say, show_json
 from notifier.crypto import MasterKeys
 from notifier.errors import ConfigError
 from notifier.logs import get_logger
-from notifier.store.keyrings import init_keyring, rotate
+from notifier.store.keyrings import init_keyring, open_keyring, rotate
 
 log = get_logger("cli")
 
@@ -44,6 +44,8 @@ def init(*, is_json: bool) -> None:
         master = services.master_keys
         with services.database.transaction() as connection:
             made = init_keyring(connection, master)
+        # Those that were there may be under another master key: who sets up must hear of it.
+        open_keyring(services.database, master)
     log.info("keys.made", count=made, master=master.active, by=who())
     if is_json:
         show_json({"made": made, "master": master.active})

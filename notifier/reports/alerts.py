@@ -81,10 +81,11 @@ def list_alerts(
     rule: str | None = None,
     limit: int,
 ) -> list[AlertEntry]:
-    """Return the alerts of a tenant, the strongest and newest first."""
+    """Return the alerts of a tenant, the strongest and newest first; reminders, which wait for a date, by name only."""
     rows = connection.execute(
         f"""SELECT {_COLUMNS} {_FROM}
-            WHERE alert.tenant = %s AND alert.status = ANY(%s) AND (%s::text IS NULL OR alert.rule = %s)
+            WHERE alert.tenant = %s AND alert.status = ANY(%s)
+              AND CASE WHEN %s::text IS NULL THEN alert.rule NOT LIKE 'reminder:%%' ELSE alert.rule = %s END
             GROUP BY alert.id
             ORDER BY (alert.status = 'resolved'), alert.severity DESC, alert.started_at DESC NULLS LAST, alert.id
             LIMIT %s""",

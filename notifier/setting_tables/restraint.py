@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from notifier.documents import Strict
 from notifier.forms import Address, OneLine, wrong
 from notifier.messages import MessageClass
-from notifier.setting_tables.values import PHONE, Wait
+from notifier.setting_tables.values import PHONE, Phone, Wait
 
 _PLACE = re.compile(r"[^\s@<>()\[\],;:*?]*@[^\s@<>()\[\],;:*?\"]+")
 """An address, or a domain with its sign: no name beside it, no pattern."""
@@ -26,7 +26,7 @@ class SafeModeSettings(Strict):
     """Addresses, numbers in E.164, and whole domains as ``@example.com``."""
     redirect_email: Address | None = None
     """Gets the mails for all others; without it they are not sent."""
-    redirect_phone: str | None = Field(default=None, pattern=PHONE)
+    redirect_phone: Phone | None = None
     """Gets the SMS for all others; without it they are not sent."""
 
     @field_validator("allow")

@@ -13,6 +13,15 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from notifier.documents import Duration
 
 PHONE = r"^\+[1-9]\d{6,14}$"
+
+
+def _phone(value: str) -> str:
+    if re.fullmatch(PHONE, value) is None:
+        raise ValueError("must be a number in E.164, such as +4915112345678")
+    return value
+
+
+Phone = Annotated[str, AfterValidator(_phone)]
 _REMEMBERED = timedelta(days=29)
 
 

@@ -219,3 +219,13 @@ def test_a_silence_that_begins_now_is_active(flow: Flow) -> None:
     made = command(flow.services)("silence", "add", "a=1", "--for", "1h", "--comment", "c")
 
     assert ": active until " in made.stdout
+
+
+def test_reminders_that_wait_for_their_date_are_listed_by_name_only(flow: Flow) -> None:
+    """A hundred invoices that are due one day are no hundred alarms."""
+    run = command(flow.services)
+    flow.ingest(flow.sample("invoice.issued"))
+
+    assert lines(run("alert", "list", "--json")) == []
+    (waiting,) = lines(run("alert", "list", "--rule", "reminder:invoice-due-date", "--json"))
+    assert waiting["rule"] == "reminder:invoice-due-date"

@@ -1,12 +1,15 @@
 """What a check of the configuration asks a database: whether it knows the tenants of schedules."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from notifier.crypto import MasterKeys
 from tests.command import command
+from tests.services import CONFIG, Flow
 
 pytestmark = pytest.mark.servers
 
@@ -73,3 +76,27 @@ def test_a_database_without_tables_leaves_the_tenants_unchecked(
 
     assert found["severity"] == "warning"
     assert "run `notifier migrate`" in str(found["problem"])
+
+
+@pytest.mark.parametrize("args", [["log"], ["keys", "init"], ["suppression", "show", "a@example.com"]])
+def test_another_databases_master_key_is_named(flow: Flow, worker_url: str, args: list[str]) -> None:
+    """It is configuration, and the mend is to find the right one: never to make a new ring."""
+    flow.ingest(flow.sample("order.shipped"))
+    key = MasterKeys.new_line("test")
+
+    result = command(None)(*args, env={"NOTIFIER_DATABASE_URL": worker_url, "NOTIFIER_MASTER_KEY": key})
+
+    assert result.exit_code == 2
+    assert "set NOTIFIER_MASTER_KEY_FILE to the key that this database was made with" in result.stderr
+    assert key.partition(":")[2] not in result.output
+
+
+def test_a_file_nobody_can_read_is_the_only_thing_wrong(tmp_path: Path) -> None:
+    """Not every list of every rule as well."""
+    shutil.copytree(CONFIG, tmp_path / "config")
+    (tmp_path / "config" / "notifier.yaml").write_text("lists: [\n")
+
+    result = command(None)("config", "check", "--json", env={"NOTIFIER_CONFIG_DIR": str(tmp_path / "config")})
+
+    (only,) = (json.loads(line) for line in result.stdout.splitlines())
+    assert (only["severity"], only["line"]) == ("error", 2)

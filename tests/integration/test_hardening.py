@@ -338,6 +338,38 @@ def test_a_reference_that_is_no_address_fails_for_good(url: str) -> None:
         fetch_files([Attachment(name="a", url=url)], Limits(attachment_urls=(url[:4],)))
 
 
+@pytest.mark.parametrize(
+    ("prefix", "url"),
+    [
+        ("https://files.example", "https://files.example.net/a"),
+        ("https://files.example", "https://files.example@127.0.0.1/a"),
+        ("https://files.example", "https://files.example:8443/a"),
+        ("https://files.example/shop/", "https://files.example/shop/../secret"),
+        ("https://files.example/shop/", "https://files.example/shop/x/%2e%2E/../secret"),
+        ("https://files.example/shop/", "https://files.example/shop/..\\secret"),
+        ("https://files.example/shop/", "https://files.example/sho"),
+    ],
+)
+def test_a_prefix_lets_nobody_out_of_its_host_and_folder(
+    prefix: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A producer names the address: it must not make us fetch from elsewhere in our network."""
+    asked: list[str] = []
+
+    def fetched(url: str, **_: object) -> Download:
+        asked.append(url)
+        return Download(status=200, content=b"x")
+
+    monkeypatch.setattr(attachments, "download", fetched)
+    below = f"{prefix.rstrip('/')}/a..b.pdf?x=../y"
+
+    fetch_files([Attachment(name="a", url=below)], Limits(attachment_urls=(prefix,)))
+    with pytest.raises(PermanentFailure, match="attachment_urls"):
+        fetch_files([Attachment(name="a", url=url)], Limits(attachment_urls=(prefix,)))
+
+    assert asked == [below]
+
+
 def test_a_source_that_hangs_is_asked_once_per_chunk(dripping: tuple[str, list[int]], flow: Flow) -> None:
     """Forty messages do not wait for forty timeouts."""
     lookup = Lookup(url="headers/{id}", source="shop", params={"id": "event.subject"}, timeout="200ms")  # type: ignore[arg-type]

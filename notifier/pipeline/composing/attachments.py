@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 import httpx
 
@@ -36,12 +37,25 @@ def _content(one: Attachment, limits: Limits, end: float) -> bytes:
     if one.content is not None:
         return one.content
     url = one.url or ""
-    if not any(url.startswith(prefix) for prefix in limits.attachment_urls):
+    if not any(_is_below(url, prefix) for prefix in limits.attachment_urls):
         raise _refuse("an attachment's address is not below any of limits.attachment_urls")
     seconds = end - time.monotonic()
     if seconds <= 0:
         raise _later(f"the attachments take longer than {_SECONDS:g} s to fetch")
     return _download(url, limits, seconds)
+
+
+def _is_below(url: str, prefix: str) -> bool:
+    """Tell whether an address begins as allowed, and neither its host nor a step back leads elsewhere.
+
+    ``https://files.example`` is no prefix of ``https://files.example.net`` or ``https://files.example@evil.net``.
+    """
+    rest = url.removeprefix(prefix)
+    is_host_open = "/" not in prefix.partition("://")[2] and "://" in prefix
+    if not url.startswith(prefix) or (is_host_open and rest[:1] not in {"", "/", "?", "#"}):
+        return False
+    steps = unquote(rest.partition("?")[0].partition("#")[0]).replace("\\", "/").split("/")
+    return not {".", ".."}.intersection(steps)
 
 
 def _download(url: str, limits: Limits, seconds: float) -> bytes:
