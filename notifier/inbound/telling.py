@@ -108,8 +108,14 @@ def _blames_one(mail: Incoming) -> bool:
     )
     if not wants_none or len(mail.others_named) != 1 or _is_at_own_domain(mail, mail.others_named[0]):
         return False
-    is_late = has_sign("delay", f"{mail.subject[:300]}\n{mail.text}")
-    return is_late or rules().blames_recipient(mail.text)
+    return _is_late(mail, mail.others_named[0]) or rules().blames_recipient(mail.text)
+
+
+def _is_late(mail: Incoming, address: str) -> bool:
+    """Whether the line that names an address says what became of a message, and the mail that it is late."""
+    line = next((line for line in mail.text.split("\n") if address in line), "")
+    says_so = has_sign("opening", line) or has_sign("delay", line)
+    return says_so and has_sign("delay", f"{mail.subject[:300]}\n{mail.text}")
 
 
 def _is_at_own_domain(mail: Incoming, address: str) -> bool:
