@@ -22,7 +22,7 @@ from notifier.mime import Signer
 from notifier.pipeline.lookups import Lookups
 from notifier.pipeline.rulebook import Rulebook
 from notifier.recipients.lists import read_list
-from notifier.recipients.safe_mode import SafeMode
+from notifier.recipients.safe_mode import SafeMode, spelling
 from notifier.rendering.templates import Templates
 from notifier.rules.files import RuleFiles
 from notifier.rules.load import compile_rules
@@ -109,7 +109,7 @@ class Configuration(Connections):
             return None
         places = {ChannelName.EMAIL: setting.redirect_email, ChannelName.SMS: setting.redirect_phone}
         return SafeMode(
-            allow=frozenset(one.casefold() for one in setting.allow),
+            allow=frozenset(map(spelling, setting.allow)),
             redirect={channel: place for channel, place in places.items() if place is not None},
         )
 

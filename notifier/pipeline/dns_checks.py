@@ -155,18 +155,20 @@ def check_mx(domain: str, resolver: dns.resolver.Resolver) -> Check:
     try:
         found = _answers(domain, "MX", resolver)
         hosts = [str(one.exchange).rstrip(".") for one in found]
+        dead = [host for host in hosts if host and not _addresses(host, resolver)]
+        is_reached = bool(not hosts and _addresses(domain, resolver))
     except NoAnswer:
         return _unanswered(name)
+    if is_reached:
+        detail = "no MX record: mail goes to the domain's own address (RFC 5321 §5.1), and some servers refuse ours"
+        return Check(name=name, state=State.WARN, detail=detail, mend=mend)
     if not hosts:
         return fail(name, "no MX record: what comes back is lost, and some servers refuse our mail", mend)
     if hosts == [""]:
         return fail(name, "a null MX (RFC 7505): it says that this domain takes no mail", mend)
-    try:
-        dead = [host for host in hosts if not _addresses(host, resolver)]
-    except NoAnswer:
-        return _unanswered(name)
     if dead:
-        return fail(name, f"{', '.join(dead)} has no address", mend)
+        state = State.FAIL if len(dead) == len(hosts) else State.WARN
+        return Check(name=name, state=state, detail=f"{', '.join(dead)} has no address", mend=mend)
     return Check(name=name, state=State.PASS, detail=", ".join(hosts))
 
 

@@ -95,6 +95,8 @@ _ENDINGS: Mapping[str, str] = dict.fromkeys(
 ) | dict.fromkeys(("ent", "nte", "met", "nett"), "net")
 _COUNTRIES: Mapping[str, str] = {"om": "com", "cm": "com"}
 """Countries whose ending is a slip behind a well-known name, and nowhere else."""
+_CUT: Mapping[str, str] = {f"{name}.co": f"{name}.com" for name in ("gmail", "hotmail", "icloud", "outlook")}
+"""Colombia has no mailboxes of these; of Yahoo it has."""
 _SHORT = 6
 """A name of fewer letters is too near to others for one letter to say much."""
 
@@ -181,6 +183,8 @@ def nearest_domain(domain: str) -> str | None:
     """Return the well-known domain that may have been meant; None where there is none, or it is one itself."""
     if domain in _KNOWN_SET:
         return None
+    if domain in _CUT:
+        return _CUT[domain]
     name, _, ending = domain.rpartition(".")
     if ending in _ENDINGS and name:
         return f"{name}.{_ENDINGS[ending]}"

@@ -15,6 +15,9 @@ from notifier.forms import Address, OneLine, wrong
 from notifier.messages import MessageClass
 from notifier.setting_tables.values import PHONE, Wait
 
+_PLACE = re.compile(r"[^\s@<>()\[\],;:*?]*@[^\s@<>()\[\],;:*?\"]+")
+"""An address, or a domain with its sign: no name beside it, no pattern."""
+
 
 class SafeModeSettings(Strict):
     """For staging: nobody is written to but whom this names."""
@@ -35,6 +38,10 @@ class SafeModeSettings(Strict):
                 raise wrong("holds a number that is not E.164", "write it as +4915112345678")
             if "@" not in one and "." in one:
                 raise wrong(f"{one!r} is nobody's address", f"write a whole domain as '@{one}'")
+            if "@" in one and not _PLACE.fullmatch(one):
+                raise wrong(
+                    f"{one!r} is nobody's address", "write it alone, or a whole domain as '@example.com'"
+                )
         return allow
 
 

@@ -33,6 +33,7 @@ GOOD: Zone = {
     ("2.2.0.192.in-addr.arpa", "PTR"): ["mx.shop.test."],
     ("null.test", "MX"): ["0 ."],
     ("dead.test", "MX"): ["10 gone.dead.test."],
+    ("half.test", "MX"): ["10 mx.shop.test.", "20 gone.dead.test."],
 }
 
 
@@ -315,7 +316,9 @@ def test_the_published_key_is_the_one_we_sign_with(
     [
         (check_mx, "shop.test", State.PASS, "mx.shop.test"),
         (check_mx, "_spf.mailer.test", State.FAIL, "no MX"),
+        (check_mx, "mx.shop.test", State.WARN, "no MX"),  # senders fall back to the address
         (check_mx, "null.test", State.FAIL, "null MX"),
+        (check_mx, "half.test", State.WARN, "gone.dead.test"),
         (check_mx, "dead.test", State.FAIL, "gone.dead.test"),
         (check_ptr, "192.0.2.1", State.PASS, "mx.shop.test"),
         (check_ptr, "192.0.2.2", State.FAIL, "does not lead back"),

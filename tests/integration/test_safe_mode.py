@@ -7,7 +7,9 @@ import pytest
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
+from notifier.messages import ChannelName
 from notifier.receipts import BounceClass, Receipt, ReceiptKind
+from notifier.recipients.safe_mode import SafeMode, spelling
 from notifier.setting_tables import SafeModeSettings
 from notifier.store.database import Database
 from notifier.store.reports import ReportDesk
@@ -50,6 +52,16 @@ def test_who_is_on_the_list_is_written_to(make_flow: MakeFlow, allowed: str) -> 
     (received,) = flow.smtp.received
     assert received.recipient.lower() == "ada@customer.example"
     assert b"[safe mode]" not in received.data
+
+
+@pytest.mark.parametrize("allowed", ["Ada@Bücher.example", "@xn--bcher-kva.example", "@BÜCHER.example"])
+@pytest.mark.parametrize("address", ["ada@bücher.example", "ADA@XN--bcher-kva.example"])
+def test_an_international_domain_is_known_in_both_its_forms(allowed: str, address: str) -> None:
+    """As people write it, and as it goes on the wire; nobody else's is."""
+    mode = SafeMode(allow=frozenset([spelling(allowed)]), redirect={})
+
+    assert mode.is_allowed(ChannelName.EMAIL, address)
+    assert not mode.is_allowed(ChannelName.EMAIL, "ada@bucher.example")
 
 
 def test_without_a_place_nothing_leaves(make_flow: MakeFlow) -> None:
@@ -121,9 +133,17 @@ def test_metrics_say_that_it_is_on(make_flow: MakeFlow) -> None:
 
 
 @pytest.mark.parametrize(
-    ("allowed", "problem"), [("ours.example", "nobody's address"), ("+49 151 12345678", "not E.164")]
+    ("allowed", "problem"),
+    [
+        ("ours.example", "nobody's address"),
+        ("+49 151 12345678", "not E.164"),
+        ("*@ours.example", "nobody's address"),
+        ("QA <qa@ours.example>", "nobody's address"),
+        ("qa@ours.example, qb@ours.example", "nobody's address"),
+        ("qa@", "nobody's address"),
+    ],
 )
 def test_what_would_allow_nobody_is_refused(allowed: str, problem: str) -> None:
-    """A domain without its sign, a number as people write it: nothing would ever match."""
+    """A domain without its sign, a number as people write it, a pattern, a name: nothing would ever match."""
     with pytest.raises(ValidationError, match=problem):
         SafeModeSettings.model_validate({"allow": [allowed]})

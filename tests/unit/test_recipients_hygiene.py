@@ -67,7 +67,7 @@ def test_what_cannot_go_on_the_wire_says_why(address: str, problem: str, suggest
         ("gmail.con", "gmail.com"), ("gmail.cmo", "gmail.com"), ("hotmial.com", "hotmail.com"),
         ("outlok.com", "outlook.com"), ("yaho.com", "yahoo.com"), ("iclould.com", "icloud.com"),
         ("t-onlin.de", "t-online.de"), ("company.con", "company.com"), ("gmail.coml", "gmail.com"),
-        ("gmail.om", "gmail.com"), ("yahoo.cm", "yahoo.com"),
+        ("gmail.om", "gmail.com"), ("yahoo.cm", "yahoo.com"), ("gmail.co", "gmail.com"), ("hotmail.co", "hotmail.com"),
     ],
 )  # fmt: skip
 def test_one_slip_from_a_known_domain_is_noticed(typed: str, meant: str) -> None:
