@@ -1,6 +1,6 @@
 """What becomes known of a message after it left: the one vocabulary for callbacks, bounces and answers.
 
-Values only. Who applies them, and what follows, stands in ``notifier.pipeline.track``.
+Values only. Who applies them, and what follows, stands in ``notifier.pipeline.tracking.track``.
 """
 
 from collections.abc import Mapping

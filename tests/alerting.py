@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from notifier.clock import VirtualClock
-from notifier.pipeline.acknowledge import Acknowledger
+from notifier.pipeline.alerting.acknowledge import Acknowledger
 from tests.services import ROOT, Flow, MakeFlow
 
 RULES = """

@@ -17,7 +17,7 @@ from notifier.bootstrap import Services
 from notifier.broker.connection import BrokerUnavailable
 from notifier.errors import KeyMissing, NotifierError
 from notifier.health import Health
-from notifier.pipeline.letters import describe
+from notifier.pipeline.intake.letters import describe
 from notifier.store.database import DatabaseUnavailable
 from notifier.store.database_clock import DatabaseClock
 from workers import pulse, threads

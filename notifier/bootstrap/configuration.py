@@ -19,8 +19,8 @@ from notifier.delivery.reply_rules import own_rules
 from notifier.events import Recipient
 from notifier.messages import ChannelName
 from notifier.mime import Signer
-from notifier.pipeline.lookups import Lookups
-from notifier.pipeline.rulebook import Rulebook
+from notifier.pipeline.composing.lookups import Lookups
+from notifier.pipeline.planning.rulebook import Rulebook
 from notifier.recipients.lists import read_list
 from notifier.recipients.safe_mode import SafeMode, spelling
 from notifier.rendering.templates import Templates

@@ -18,7 +18,7 @@ from notifier.broker.intake import Intake
 from notifier.broker.wakeups import WakeUp, WakeUps
 from notifier.clock import Clock, SystemClock
 from notifier.crypto import Keyring, MasterKeys
-from notifier.pipeline.answer import Answers
+from notifier.pipeline.intake.answer import Answers
 from notifier.settings import Settings, load_settings
 from notifier.store.database import Database
 from notifier.store.keyrings import open_keyring

@@ -6,16 +6,16 @@ All of it holds the rules, or a part that does.
 from functools import cached_property
 
 from notifier.bootstrap.sending import Sending
-from notifier.pipeline.acknowledge import Acknowledger
-from notifier.pipeline.alerts import Alerts
-from notifier.pipeline.decide import Decider
-from notifier.pipeline.groups import Groups
+from notifier.pipeline.alerting.acknowledge import Acknowledger
+from notifier.pipeline.alerting.alerts import Alerts
+from notifier.pipeline.alerting.lapses import Lapses
+from notifier.pipeline.alerting.silencing import Silencer
 from notifier.pipeline.incoming import Reader
-from notifier.pipeline.ingest import Ingest
-from notifier.pipeline.lapses import Lapses
-from notifier.pipeline.outbox import Outbox
-from notifier.pipeline.releases import Releases
-from notifier.pipeline.silencing import Silencer
+from notifier.pipeline.intake.ingest import Ingest
+from notifier.pipeline.intake.outbox import Outbox
+from notifier.pipeline.planning.decide import Decider
+from notifier.pipeline.planning.groups import Groups
+from notifier.pipeline.planning.releases import Releases
 
 
 class Deciding(Sending):

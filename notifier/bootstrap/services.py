@@ -7,16 +7,16 @@ import copy
 from functools import cached_property
 
 from notifier.bootstrap.deciding import Deciding
-from notifier.pipeline.ack_links import AckRequests
-from notifier.pipeline.aftermath import Aftermath
-from notifier.pipeline.delivery_events import DeliveryEvents
-from notifier.pipeline.failover import Failover
-from notifier.pipeline.inbound_sms import InboundSms
-from notifier.pipeline.link_requests import LinkRequests
-from notifier.pipeline.measuring import Measurer
+from notifier.pipeline.alerting.ack_links import AckRequests
+from notifier.pipeline.alerting.inbound_sms import InboundSms
+from notifier.pipeline.intake.timers import Timers
+from notifier.pipeline.people.link_requests import LinkRequests
+from notifier.pipeline.relays.failover import Failover
 from notifier.pipeline.sweep import Sweep
-from notifier.pipeline.timers import Timers
-from notifier.pipeline.track import Track
+from notifier.pipeline.tracking.aftermath import Aftermath
+from notifier.pipeline.tracking.delivery_events import DeliveryEvents
+from notifier.pipeline.tracking.measuring import Measurer
+from notifier.pipeline.tracking.track import Track
 from notifier.rules.ruleset import RuleSet
 
 _RULED = frozenset(

@@ -9,8 +9,8 @@ import click
 from notifier.cli.failures import FINDING
 from notifier.cli.output import Column, json_option, say, show_lines, show_table
 from notifier.errors import ConfigError
-from notifier.pipeline.dns_checks import new_resolver
-from notifier.pipeline.mail_hosts import looking_up
+from notifier.pipeline.checks.dns import new_resolver
+from notifier.pipeline.checks.mail_hosts import looking_up
 from notifier.recipients.hygiene import Concern, Examined, duplicates, examine
 from notifier.settings import load_settings
 

@@ -10,7 +10,7 @@ from notifier.cli.arguments import tenant_option
 from notifier.cli.failures import FINDING
 from notifier.cli.opening import opened, who
 from notifier.cli.output import Column, json_option, say, show_fields, show_json, show_lines, show_table
-from notifier.pipeline.acknowledge import Acked
+from notifier.pipeline.alerting.acknowledge import Acked
 from notifier.reports.alerts import AlertDetails, AlertEntry, is_alert, is_group, list_alerts, show_alert
 from notifier.reports.naming import NotFound
 from notifier.store.database import Connection

@@ -36,7 +36,7 @@ from notifier.crypto.server_certificate import ServerCertificate
 from notifier.documents import ConfigErrors, Document, load
 from notifier.errors import ConfigError, NotifierError, TemplateError
 from notifier.events import Json
-from notifier.pipeline.samples import sample_context, unsampled, uses
+from notifier.pipeline.planning.samples import sample_context, unsampled, uses
 from notifier.recipients.budgets import read_budgets
 from notifier.recipients.lists import read_list
 from notifier.rendering.check import Finding as TemplateFinding

@@ -11,7 +11,7 @@ from notifier.cli.output import Column, json_option, say, show_json, show_table
 from notifier.crypto import DataKey, blind_index
 from notifier.errors import CannotUnseal, ConfigError
 from notifier.events import Json
-from notifier.pipeline.preference_pages import PURPOSES
+from notifier.pipeline.people.preference_pages import PURPOSES
 from notifier.reports.naming import NotFound
 from notifier.store import choices, consents
 from notifier.store.choices import Changed

@@ -8,7 +8,7 @@ from notifier.cli.failures import FINDING
 from notifier.cli.opening import opened, who
 from notifier.cli.output import Column, json_option, say, show_json, show_lines, show_table
 from notifier.cli.show import show_letter
-from notifier.pipeline.revive import NotRevived, Reviver
+from notifier.pipeline.intake.revive import NotRevived, Reviver
 from notifier.reports.letters import letter_of, open_letter, summary
 from notifier.store.dead_letters import list_letters
 

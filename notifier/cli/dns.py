@@ -9,8 +9,8 @@ from notifier.channels.signing import dkim_keys
 from notifier.crypto.dkim_keys import public_der
 from notifier.errors import ConfigError
 from notifier.mime import DkimKey, Signer
-from notifier.pipeline import dns_checks
-from notifier.pipeline.checks import Check, State, fail
+from notifier.pipeline.checks import dns
+from notifier.pipeline.checks.verdict import Check, State, fail
 from notifier.settings import Settings
 
 _NOWHERE = ("localhost", ".localhost", ".example", ".invalid", ".test", ".local")
@@ -27,22 +27,22 @@ def check_names(settings: Settings) -> Iterator[Check]:
             mend="set mail.sender and mail.domain to a domain of yours",
         )  # fmt: skip
         return
-    resolver = dns_checks.new_resolver(settings.dns_servers)
+    resolver = dns.new_resolver(settings.dns_servers)
     envelope = _domain(mail.envelope_sender or mail.sender)
     addresses = [str(one) for one in mail.sending_addresses]
     keys, wrong = _keys(settings)
     yield from wrong
-    yield dns_checks.check_spf(envelope, addresses, resolver)
+    yield dns.check_spf(envelope, addresses, resolver)
     for key in keys:
-        yield dns_checks.check_dkim(key.domain, key.selector, public_der(key.key), resolver)
+        yield dns.check_dkim(key.domain, key.selector, public_der(key.key), resolver)
     senders = (one.sender for one in mail.senders.values() if one.sender is not None)
     for own in dict.fromkeys([domain, *map(_domain, senders)]):
         signing = [key.domain for key in Signer(keys).keys_for(f"x@{own}", datetime.now(UTC))]
-        yield dns_checks.check_dmarc(own, envelope, signing, resolver)
+        yield dns.check_dmarc(own, envelope, signing, resolver)
     for receiving in dict.fromkeys([envelope, settings.unsubscribe_domain or envelope]):
-        yield dns_checks.check_mx(receiving, resolver)
+        yield dns.check_mx(receiving, resolver)
     for address in addresses:
-        yield dns_checks.check_ptr(address, resolver)
+        yield dns.check_ptr(address, resolver)
 
 
 def _keys(settings: Settings) -> tuple[list[DkimKey], list[Check]]:

@@ -15,8 +15,8 @@ from notifier.cli.opening import opened
 from notifier.cli.output import Column, json_option, say, show_lines, show_table
 from notifier.errors import NotifierError
 from notifier.messages import ChannelName
-from notifier.pipeline import checks, provider_checks, return_checks, rule_checks
-from notifier.pipeline.checks import Check, State
+from notifier.pipeline.checks import providers, returns, rules, servers
+from notifier.pipeline.checks.verdict import Check, State, fail, said
 from notifier.setting_tables import Sms
 
 _NAME_SECONDS = 5.0
@@ -52,22 +52,22 @@ def examine(services: Services) -> Iterator[Check]:
     """Run every check."""
     settings, database = services.settings, services.database
     lost = silent_hosts(settings.database_url.get_secret_value(), _NAME_SECONDS)
-    yield from _unless(lost, "database", lambda: checks.check_database(database))
+    yield from _unless(lost, "database", lambda: servers.check_database(database))
     yield from _unless(lost, "keyring", lambda: [_keyring(services)])
     limit = settings.limits.intake_entries
     lost_redis = silent_hosts(settings.redis_url.get_secret_value(), _NAME_SECONDS)
-    yield from _unless(lost_redis, "redis", lambda: checks.check_redis(services.redis))
-    yield from _unless(lost_redis, "intake", lambda: [checks.check_intake(services.intake, limit)])
-    yield from _unless(lost, "queue", lambda: checks.check_queue(database))
-    yield from _unless(lost, "rules", lambda: rule_checks.check_rules(database))
+    yield from _unless(lost_redis, "redis", lambda: servers.check_redis(services.redis))
+    yield from _unless(lost_redis, "intake", lambda: [servers.check_intake(services.intake, limit)])
+    yield from _unless(lost, "queue", lambda: servers.check_queue(database))
+    yield from _unless(lost, "rules", lambda: rules.check_rules(database))
     yield from _providers(services)
-    yield from _unless(lost, "reports", lambda: return_checks.check_returns(database))
+    yield from _unless(lost, "reports", lambda: returns.check_returns(database))
     if settings.mail_in.key is not None:
-        yield return_checks.check_listener(settings.mail_in)
+        yield returns.check_listener(settings.mail_in)
         yield from _unless(
-            lost, "mail-in key", lambda: [return_checks.check_key(settings.mail_in, lambda: services.keyring)]
+            lost, "mail-in key", lambda: [returns.check_key(settings.mail_in, lambda: services.keyring)]
         )
-    yield from return_checks.check_certificate(settings.mail_in, services.clock)
+    yield from returns.check_certificate(settings.mail_in, services.clock)
     yield from check_names(settings)
     yield from _safe_mode(services)
 
@@ -86,7 +86,7 @@ def _unless(lost: list[str], name: str, look: Callable[[], Iterable[Check]]) -> 
     if not lost:
         yield from look()
         return
-    yield checks.fail(
+    yield fail(
         name, f"no resolver tells where {', '.join(lost)} is, within {_NAME_SECONDS:g} s",
         "see to this machine's DNS, or configure an IP address",
     )  # fmt: skip
@@ -94,7 +94,7 @@ def _unless(lost: list[str], name: str, look: Callable[[], Iterable[Check]]) -> 
 
 def _keyring(services: Services) -> Check:
     try:
-        return checks.check_keyring(services.database, services.master_keys)
+        return servers.check_keyring(services.database, services.master_keys)
     except NotifierError as error:
         return Check(name="keyring", state=State.FAIL, detail=str(error), mend="set NOTIFIER_MASTER_KEY_FILE")
 
@@ -113,9 +113,9 @@ def _providers(services: Services) -> Iterator[Check]:
             channel = SmtpChannel(smtp_relay(name, relay, settings))
         except NotifierError as error:
             mend = "`notifier config check`"
-            yield Check(name=f"relay {name}", state=State.FAIL, detail=checks.said(error), mend=mend)
+            yield Check(name=f"relay {name}", state=State.FAIL, detail=said(error), mend=mend)
         else:
-            yield provider_checks.check_relay(name, relay, channel)
+            yield providers.check_relay(name, relay, channel)
     if settings.sms is not None:
         yield _gateway(settings.sms)
 
@@ -125,15 +125,15 @@ def _apis(services: Services) -> Iterator[Check]:
     try:
         names = list(services.providers)
     except NotifierError as error:
-        yield checks.fail("providers", checks.said(error), "`notifier config check`")
+        yield fail("providers", said(error), "`notifier config check`")
         return
     for name in names:
         try:
             services.sender(name)
         except NotifierError as error:
-            yield checks.fail(f"provider {name}", checks.said(error), "`notifier config check`")
+            yield fail(f"provider {name}", said(error), "`notifier config check`")
         else:
-            yield provider_checks.check_provider(name, services.providers[name])
+            yield providers.check_provider(name, services.providers[name])
 
 
 def _has_mail_provider(services: Services) -> bool:
@@ -147,5 +147,5 @@ def _gateway(sms: Sms) -> Check:
     try:
         sms_provider(sms)
     except NotifierError as error:
-        return checks.fail("sms", checks.said(error), "`notifier config check`")
-    return provider_checks.check_sms(sms)
+        return fail("sms", said(error), "`notifier config check`")
+    return providers.check_sms(sms)

@@ -8,7 +8,7 @@ from notifier.cli.opening import opened, who
 from notifier.cli.output import json_option, say, show_fields, show_json, show_lines
 from notifier.crypto import blind_index
 from notifier.logs import get_logger
-from notifier.pipeline.erase import Erased, Eraser
+from notifier.pipeline.people.erase import Erased, Eraser
 from notifier.reports.people import knows
 from notifier.reports.timeline import moment
 

@@ -14,7 +14,7 @@ from notifier.delivery.outcome import Fallback, Standing, after_failure
 from notifier.errors import ConfigError, Phase, Reply, SendError, TemporaryFailure
 from notifier.events import Json, Urgency
 from notifier.messages import ChannelName
-from notifier.pipeline.record import blame_for
+from notifier.pipeline.sending.record import blame_for
 
 _REPLY = re.compile(r"\s*([0-9]{3})(?:[ -](.*))?\s*", re.DOTALL)
 _SMTP = [one.value for one in Phase if one not in {Phase.REQUEST, Phase.LOCAL, Phase.CONNECT}]

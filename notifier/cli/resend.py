@@ -6,7 +6,7 @@ from notifier.bootstrap import Services
 from notifier.cli.arguments import only
 from notifier.cli.opening import opened, who
 from notifier.cli.output import json_option, say, show_json
-from notifier.pipeline.resend import Choice, Resender
+from notifier.pipeline.sending.resend import Choice, Resender
 from notifier.reports.naming import NotFound, read_id
 
 

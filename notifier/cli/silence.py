@@ -12,7 +12,7 @@ from notifier.cli.opening import opened
 from notifier.cli.output import Column, json_option, say, show_fields, show_json, show_lines, show_table
 from notifier.documents import read_duration
 from notifier.errors import ConfigError
-from notifier.pipeline.silencing import NoSuchSilence
+from notifier.pipeline.alerting.silencing import NoSuchSilence
 from notifier.reports.alerts import SilenceEntry, silence_entry
 from notifier.rules.alerting.matchers import Matcher, MatcherError, parse_matchers
 from notifier.store.silences import changes_of, list_silences, lock_silence

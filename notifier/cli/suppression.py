@@ -16,7 +16,7 @@ from notifier.crypto import blind_index
 from notifier.crypto.blind_index import normalise
 from notifier.errors import ConfigError
 from notifier.logs import get_logger
-from notifier.pipeline.lifting import Lifted, Lifter
+from notifier.pipeline.sending.lifting import Lifted, Lifter
 from notifier.recipients.refusals import category_rules
 from notifier.recipients.suppression import ALL, Cause
 from notifier.reports.suppressions import SuppressionEntry, list_suppressions

@@ -14,7 +14,7 @@ from notifier.cli.output import json_option, say, show_json
 from notifier.errors import ConfigError, TemplateError
 from notifier.events import Json
 from notifier.messages import ChannelName, Rendered
-from notifier.pipeline.samples import Use, sample_context, uses
+from notifier.pipeline.planning.samples import Use, sample_context, uses
 
 
 @click.group()

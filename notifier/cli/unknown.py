@@ -11,8 +11,8 @@ from notifier.cli.opening import opened, who
 from notifier.cli.output import Column, json_option, say, show_json, show_lines, show_table
 from notifier.cli.resend import resender
 from notifier.errors import ConfigError
-from notifier.pipeline.resend import Choice
-from notifier.pipeline.unknowns import Unknowns
+from notifier.pipeline.sending.resend import Choice
+from notifier.pipeline.tracking.unknowns import Unknowns
 from notifier.reports.naming import NotFound, read_id
 from notifier.reports.unknowns import UnknownMessage, list_unknown
 

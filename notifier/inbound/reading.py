@@ -157,6 +157,10 @@ def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
         return ()
     listed = mail.listed
     named = mentions(mail.text, original=(*mail.original_recipients, *listed), own=mail.own_addresses)
+    if not named and mail.is_named_system and not mail.others_named:
+        # Some name the recipient in the subject alone.
+        text = f"{mail.subject[:500]}\n{mail.text}"
+        named = mentions(text, original=mail.original_recipients, own=mail.own_addresses)
     if listed:
         by_name = {plain(one.address): one for one in named}
         named = [

@@ -17,20 +17,20 @@ from notifier.broker.wakeups import WakeUp, WakeUps
 from notifier.errors import NotifierError
 from notifier.events import LANES
 from notifier.logs import get_logger
-from notifier.pipeline.ack_links import AckRequests
-from notifier.pipeline.failover import Failover
-from notifier.pipeline.groups import Groups
-from notifier.pipeline.inbound_sms import InboundSms
+from notifier.pipeline.alerting.ack_links import AckRequests
+from notifier.pipeline.alerting.inbound_sms import InboundSms
+from notifier.pipeline.alerting.lapses import Lapses
 from notifier.pipeline.incoming import WAITING_ERRORS
-from notifier.pipeline.ingest import Ingest
-from notifier.pipeline.lapses import Lapses
-from notifier.pipeline.link_requests import LinkRequests
-from notifier.pipeline.measuring import Measurer
-from notifier.pipeline.releases import Releases
-from notifier.pipeline.settle import Settler
-from notifier.pipeline.timers import Timers
-from notifier.pipeline.tools import Report
-from notifier.pipeline.track import WAKE_UP, Track
+from notifier.pipeline.intake.ingest import Ingest
+from notifier.pipeline.intake.timers import Timers
+from notifier.pipeline.people.link_requests import LinkRequests
+from notifier.pipeline.planning.groups import Groups
+from notifier.pipeline.planning.releases import Releases
+from notifier.pipeline.relays.failover import Failover
+from notifier.pipeline.sending.settle import Settler
+from notifier.pipeline.sending.tools import Report
+from notifier.pipeline.tracking.measuring import Measurer
+from notifier.pipeline.tracking.track import WAKE_UP, Track
 from notifier.store import (
     ack_links,
     heartbeats,

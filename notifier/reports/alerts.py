@@ -13,7 +13,7 @@ from notifier.alerts import SEVERITIES, AlertState
 from notifier.crypto import Keyring
 from notifier.errors import CannotUnseal, KeyDestroyed
 from notifier.events import Json
-from notifier.pipeline.alert_states import open_state
+from notifier.pipeline.alerting.alert_states import open_state
 from notifier.reports.naming import NotFound
 from notifier.rules.alerting.silences import Silence
 from notifier.store.database import Connection

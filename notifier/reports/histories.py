@@ -15,7 +15,7 @@ from notifier.catalog import Catalog
 from notifier.crypto import Keyring
 from notifier.events import Json
 from notifier.messages import ChannelName
-from notifier.pipeline.keeping import REDIRECTED
+from notifier.pipeline.composing.keeping import REDIRECTED
 from notifier.reports.history import (
     Content,
     EventHistory,

@@ -12,7 +12,7 @@ from notifier.delivery.destinations import WHOLE_RELAY
 from notifier.delivery.outlook import Drain, drains_at
 from notifier.events import LANES
 from notifier.ids import uuid7_floor
-from notifier.pipeline.throttling import Throttling
+from notifier.pipeline.relays.throttling import Throttling
 from notifier.store import backlogs, throttles
 from notifier.store.backlogs import FlowBacklog
 from notifier.store.database import Connection

@@ -145,7 +145,7 @@ def erase(connection: Connection, tenant: str, address_index: bytes) -> Erasure 
 
     With the key go their recipients' fields, rendered bodies and servers' replies, what they set and when they
     were told; waiting messages end as suppressed. Events, timers and dead letters have keys of their own:
-    ``notifier.pipeline.erase`` calls this last, once it has seen to them.
+    ``notifier.pipeline.people.erase`` calls this last, once it has seen to them.
 
     The suppression list keeps the address's keyed hash, so that the person stays left alone.
     """

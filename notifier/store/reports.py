@@ -1,7 +1,7 @@
 """Keep what was reported of messages that left, sealed, until a worker has read it; each report once.
 
 Who hands in has no key that opens: the web process and the listener seal to a public key a worker published.
-Says nothing about what a report means; that stands in ``notifier.pipeline.track``.
+Says nothing about what a report means; that stands in ``notifier.pipeline.tracking.track``.
 """
 
 import base64

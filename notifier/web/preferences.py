@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 
 from notifier.crypto import DataKey
 from notifier.logs import get_logger
-from notifier.pipeline.preference_pages import open_view, sealed_form
+from notifier.pipeline.people.preference_pages import open_view, sealed_form
 from notifier.settings import Settings
 from notifier.store.database import DatabaseUnavailable
 from notifier.store.person_links import PersonLinkDesk, PersonLinkView

@@ -12,9 +12,9 @@ from notifier.channels import http_dialect
 from notifier.channels.inquiry import Seen
 from notifier.channels.provider import ProviderSettings
 from notifier.channels.registry import KINDS
-from notifier.pipeline import provider_checks
-from notifier.pipeline.checks import Check
-from notifier.pipeline.provider_checks import check_provider
+from notifier.pipeline.checks import providers
+from notifier.pipeline.checks.providers import check_provider
+from notifier.pipeline.checks.verdict import Check
 from tests.contracts.http_server import Act, Answer, Dribble, HangUp, HttpServer, Silence, as_json
 from tests.contracts.kinds import CASES
 from tests.contracts.mailgun_server import MailgunServer
@@ -102,7 +102,7 @@ def test_nobody_is_waited_for(
     kind: str, server: HttpServer[Any], act: Act, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time is for all of it."""
-    monkeypatch.setattr(provider_checks, "_HTTP_SECONDS", 0.3)
+    monkeypatch.setattr(providers, "_HTTP_SECONDS", 0.3)
     server.always(act)
     started = time.monotonic()
 

@@ -15,14 +15,15 @@ from uuid import UUID, uuid4
 
 from notifier.broker.intake import Entry, Intake
 from notifier.events import Event, Urgency
-from notifier.pipeline import decide, group_looks, notifying, outbox, timers
-from notifier.pipeline.decide import Decided, Decider
 from notifier.pipeline.incoming import Arrival, Incoming
-from notifier.pipeline.ingest import Ingest
-from notifier.pipeline.outbox import Outbox
+from notifier.pipeline.intake import outbox, timers
+from notifier.pipeline.intake.ingest import Ingest
+from notifier.pipeline.intake.outbox import Outbox
+from notifier.pipeline.intake.timers import Timers
+from notifier.pipeline.planning import decide, group_looks, notifying
+from notifier.pipeline.planning.decide import Decided, Decider
+from notifier.pipeline.sending.tools import Tools
 from notifier.pipeline.sweep import Sweep
-from notifier.pipeline.timers import Timers
-from notifier.pipeline.tools import Tools
 from notifier.store import database, receipts, sending, suppressions, work
 from notifier.store.database import Connection, Cursor
 from notifier.store.receipts import Waiting

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from notifier.delivery.outcome import Next, Retry, SlowDown
-from notifier.pipeline import settle
+from notifier.pipeline.sending import settle
 from notifier.store import moves
 from notifier.store.database import Connection
 from tests.faults.switching import Put

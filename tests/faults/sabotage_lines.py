@@ -17,9 +17,9 @@ from notifier.broker.intake import GROUP, Intake
 from notifier.channels import smtp_connection, smtp_session
 from notifier.channels.smtp_connection import network
 from notifier.errors import Phase, SendError
-from notifier.pipeline import envelopes
-from notifier.pipeline.chunk import Chunk
-from notifier.pipeline.composing import Composed
+from notifier.pipeline.composing import envelopes
+from notifier.pipeline.composing.composer import Composed
+from notifier.pipeline.sending.chunk import Chunk
 from notifier.store import database
 from notifier.store.database import Connection
 from notifier.tokens import mint_message_id

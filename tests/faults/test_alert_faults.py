@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from notifier.events import Urgency
-from notifier.pipeline import muting
+from notifier.pipeline.alerting import muting
 from notifier.store import alert_members
 from notifier.store.alert_members import drop_members
 from notifier.store.alerts import KeptAlert, forget_alerts, live_sources, lock_alerts

@@ -14,7 +14,7 @@ import pytest
 
 from notifier.delivery.fate import Known, fate_of
 from notifier.messages import ChannelName
-from notifier.pipeline.composing import Composed
+from notifier.pipeline.composing.composer import Composed
 from notifier.receipts import BounceClass, Receipt, ReceiptKind
 from notifier.store import receipts
 from notifier.store.database import Connection, Database

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from notifier.pipeline import timers
+from notifier.pipeline.intake import timers
 from notifier.store import sending, work
 from tests.faults.ledger import Allowance
 from tests.faults.sabotage import apply

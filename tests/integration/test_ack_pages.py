@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from notifier.pipeline.alert_states import open_alert
+from notifier.pipeline.alerting.alert_states import open_alert
 from notifier.store.ack_links import prune_links
 from notifier.store.alerts import firing_alerts
 from tests.alerting import Stage
@@ -265,7 +265,7 @@ def test_the_page_lets_browsers_do_nothing_else(stage: Stage, web: httpx.Client)
 def test_an_erased_recipient_is_not_named(stage: Stage, web: httpx.Client) -> None:
     """Somebody took it; who it was is gone."""
     path = link(stage.down("web-1"), "ann@")
-    from notifier.pipeline.erase import Eraser
+    from notifier.pipeline.people.erase import Eraser
 
     services = stage.flow.services
     Eraser(services.database, services.keyring, services.catalog).erase("default", "ann@notifier.example")

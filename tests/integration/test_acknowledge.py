@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from notifier.pipeline.acknowledge import Acked
-from notifier.pipeline.alert_states import open_alert
+from notifier.pipeline.alerting.acknowledge import Acked
+from notifier.pipeline.alerting.alert_states import open_alert
 from notifier.store.alerts import firing_alerts
 from tests.alerting import RULES, Stage
 from tests.services import MakeFlow

@@ -14,7 +14,7 @@ from notifier.crypto.blind_index import blind_index
 from notifier.embedded.ports import free_port
 from notifier.embedded.supervisor import Program, Supervisor
 from notifier.ids import uuid7
-from notifier.pipeline.person_links import Addressee, PersonLinks
+from notifier.pipeline.composing.person_links import Addressee, PersonLinks
 from notifier.receipts import Receipt
 from notifier.store.person_links import save_links
 from notifier.store.reports import open_report

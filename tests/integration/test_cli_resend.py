@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from notifier.cli.resend import resender
-from notifier.pipeline.resend import ResendRefused
+from notifier.pipeline.sending.resend import ResendRefused
 from tests.command import CUSTOMER, Run, change_type, command, document, lines, shipped
 from tests.contracts.smtp_server import At, Close, Say
 from tests.services import Flow

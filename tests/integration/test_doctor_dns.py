@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from notifier.cli.dns import check_names
 from notifier.crypto.dkim_keys import new_key, read_key
 from notifier.crypto.dkim_keys import record as key_record
-from notifier.pipeline.checks import Check, State
-from notifier.pipeline.dns_checks import check_dkim, check_dmarc, check_mx, check_ptr, check_spf, new_resolver
+from notifier.pipeline.checks.dns import check_dkim, check_dmarc, check_mx, check_ptr, check_spf, new_resolver
+from notifier.pipeline.checks.verdict import Check, State
 from notifier.setting_tables import Mail
 from notifier.settings import Settings
 from tests.dns_server import DnsServer, Zone

@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from notifier.crypto import Keyring
-from notifier.pipeline.checks import State
-from notifier.pipeline.return_checks import check_key, check_listener, check_returns
+from notifier.pipeline.checks.returns import check_key, check_listener, check_returns
+from notifier.pipeline.checks.verdict import State
 from notifier.setting_tables import MailIn
 from notifier.store.database import DatabaseUnavailable
 from tests.services import Flow

@@ -17,7 +17,7 @@ from notifier.catalog import Catalog
 from notifier.crypto import blind_index
 from notifier.decisions import Contact
 from notifier.ids import uuid7
-from notifier.pipeline.erase import Erased, Eraser
+from notifier.pipeline.people.erase import Erased, Eraser
 from notifier.receipts import BounceClass
 from notifier.recipients.mentions import ERASED
 from notifier.store import sending, work

@@ -5,8 +5,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from notifier.pipeline.alert_states import open_state
-from notifier.pipeline.erase import Eraser
+from notifier.pipeline.alerting.alert_states import open_state
+from notifier.pipeline.people.erase import Eraser
 from tests.alerting import Stage
 from tests.services import MakeFlow
 

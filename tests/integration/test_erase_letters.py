@@ -14,8 +14,8 @@ from notifier.client.sealing import seal_private
 from notifier.crypto import blind_index
 from notifier.decisions import Contact
 from notifier.events import Urgency
-from notifier.pipeline.erase import Eraser
 from notifier.pipeline.incoming import Arrival
+from notifier.pipeline.people.erase import Eraser
 from notifier.store.contacts import save_contact
 from notifier.store.tenants import add_tenant
 from tests.command import CUSTOMER, Run, command, document, lines

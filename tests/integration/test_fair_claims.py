@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from notifier.delivery.shares import shares
-from notifier.pipeline.turns import Turns
+from notifier.pipeline.relays.turns import Turns
 from notifier.store import turns, work
 from notifier.store.database import Connection
 from notifier.store.work import Claim

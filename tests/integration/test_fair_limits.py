@@ -7,8 +7,8 @@ import pytest
 
 from notifier.broker.buckets import Ask
 from notifier.messages import ChannelName
-from notifier.pipeline.claiming import Claimer
-from notifier.pipeline.turns import Turns
+from notifier.pipeline.relays.claiming import Claimer
+from notifier.pipeline.relays.turns import Turns
 from notifier.store.work import Claim
 from tests.services import Flow, MakeFlow
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from notifier.pipeline.erase import Eraser
+from notifier.pipeline.people.erase import Eraser
 from notifier.store import held
 from tests.command import command, lines
 from tests.contracts.smtp_server import At, Say

@@ -21,10 +21,11 @@ from notifier.crypto import blind_index
 from notifier.errors import PermanentFailure, TemporaryFailure
 from notifier.events import Attachment, Event, Urgency
 from notifier.health import Health
-from notifier.pipeline import attachments, letters
-from notifier.pipeline.attachments import fetch_files
-from notifier.pipeline.download import Download
-from notifier.pipeline.lookups import Lookups
+from notifier.pipeline.composing import attachments
+from notifier.pipeline.composing.attachments import fetch_files
+from notifier.pipeline.composing.download import Download
+from notifier.pipeline.composing.lookups import Lookups
+from notifier.pipeline.intake import letters
 from notifier.setting_tables import Limits, LookupSource
 from notifier.store import persons
 from notifier.store.database import Connection, DatabaseUnavailable

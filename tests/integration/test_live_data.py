@@ -14,8 +14,8 @@ import pytest
 from notifier.catalog import Lookup
 from notifier.errors import PermanentFailure, TemporaryFailure
 from notifier.events import Attachment
-from notifier.pipeline.attachments import fetch_files
-from notifier.pipeline.lookups import Lookups
+from notifier.pipeline.composing.attachments import fetch_files
+from notifier.pipeline.composing.lookups import Lookups
 from notifier.setting_tables import Limits, LookupSource
 from notifier.store.messages import unpack
 from tests.contracts.smtp_server import At, Say

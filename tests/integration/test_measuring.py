@@ -6,7 +6,7 @@ from email import message_from_bytes, policy
 import pytest
 
 from notifier.clock import VirtualClock
-from notifier.pipeline.measuring import TYPE
+from notifier.pipeline.tracking.measuring import TYPE
 from tests.contracts.smtp_server import At, Say
 from tests.services import Flow, MakeFlow
 

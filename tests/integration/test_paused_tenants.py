@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from notifier.pipeline.checks import State, check_queue
+from notifier.pipeline.checks.servers import check_queue
+from notifier.pipeline.checks.verdict import State
 from notifier.store import backlogs, work
 from notifier.store.lanes import lanes_with_work
 from notifier.store.tenants import add_tenant, set_paused

@@ -17,7 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from notifier.ids import uuid7_floor, uuid7_time
-from notifier.pipeline.lifting import Lifter
+from notifier.pipeline.sending.lifting import Lifter
 from notifier.receipts import BounceClass, ReceiptKind
 from notifier.recipients.suppression import Cause
 from notifier.store import suppressions

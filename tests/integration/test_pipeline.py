@@ -301,7 +301,7 @@ def test_an_expired_channel_hands_over_while_its_relay_rests(flow: Flow) -> None
 
 def test_an_erased_person_gets_nothing_and_can_not_be_read(flow: Flow) -> None:
     """Destroying the key ends waiting messages and closes the stored ones."""
-    from notifier.pipeline.erase import Eraser
+    from notifier.pipeline.people.erase import Eraser
 
     services = flow.services
     flow.ingest(flow.sample("returns.requested"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from notifier.pipeline.erase import Eraser
+from notifier.pipeline.people.erase import Eraser
 from notifier.store import consents
 from notifier.store.contacts import open_wishes
 from tests.consent import ANN, Stage, path_of

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from notifier.clock import VirtualClock
-from notifier.pipeline.timers import Timers
+from notifier.pipeline.intake.timers import Timers
 from tests.services import ROOT, Flow, MakeFlow
 
 pytestmark = pytest.mark.servers

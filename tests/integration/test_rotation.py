@@ -11,7 +11,7 @@ from notifier.client.wire import OUTBOX_TABLE
 from notifier.crypto import MasterKeys
 from notifier.errors import KeyMissing
 from notifier.events import Urgency
-from notifier.pipeline import outbox, timers
+from notifier.pipeline.intake import outbox, timers
 from notifier.store.keyrings import rotate
 from tests.conftest import MASTER_KEY
 from tests.services import Flow, MakeFlow

@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 from notifier.bootstrap import Services
 from notifier.errors import ConfigError
 from notifier.events import Urgency
+from notifier.pipeline.checks.rules import check_rules
 from notifier.pipeline.incoming import Arrival
-from notifier.pipeline.rule_checks import check_rules
 from notifier.rules.ruleset import RuleSet
 from notifier.store.database import DatabaseUnavailable
 from notifier.store.rule_sets import standings, view_rules

@@ -14,7 +14,7 @@ from notifier.crypto import MasterKeys, blind_index
 from notifier.errors import Phase
 from notifier.events import Urgency
 from notifier.messages import ChannelName
-from notifier.pipeline.flows import Place
+from notifier.pipeline.relays.flows import Place
 from notifier.store import sending, suppressions, work
 from notifier.store.database import Database
 from notifier.store.keyrings import rotate

@@ -14,8 +14,8 @@ import orjson
 import pytest
 
 from notifier.inbound.callbacks.twilio_signature import sign
-from notifier.pipeline.alert_states import open_alert
-from notifier.pipeline.inbound_sms import InboundSms
+from notifier.pipeline.alerting.alert_states import open_alert
+from notifier.pipeline.alerting.inbound_sms import InboundSms
 from notifier.recipients.safe_mode import SafeMode
 from notifier.store.alerts import firing_alerts
 from notifier.store.sms_in import SmsDesk

@@ -11,7 +11,7 @@ import pytest
 
 from notifier.clock import VirtualClock
 from notifier.messages import ChannelName
-from notifier.pipeline.samples import sample_context, uses
+from notifier.pipeline.planning.samples import sample_context, uses
 from notifier.rules.alerting.plan import AlertRule
 from notifier.rules.ruleset import StageRule
 from notifier.rules.telling import matches

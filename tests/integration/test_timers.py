@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from notifier.clock import VirtualClock
-from notifier.pipeline.decide import Decided
 from notifier.pipeline.incoming import Incoming
-from notifier.pipeline.timers import Timers
+from notifier.pipeline.intake.timers import Timers
+from notifier.pipeline.planning.decide import Decided
 from notifier.rules.ruleset import RuleSet
 from notifier.store.database import Connection
 from tests.services import Flow, MakeFlow

@@ -393,7 +393,7 @@ def test_what_was_said_is_kept_sealed_and_goes_with_the_person(
     make_flow: MakeFlow, tracking: Tracking
 ) -> None:
     """Nothing of the other side's words is stored in clear; the suppression survives the erasure."""
-    from notifier.pipeline.erase import Eraser
+    from notifier.pipeline.people.erase import Eraser
 
     services = tracking.flow.services
     message = tracking.send()

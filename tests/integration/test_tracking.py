@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 
 from notifier.clock import VirtualClock
 from notifier.messages import MessageClass
-from notifier.pipeline.erase import Eraser
-from notifier.pipeline.tracking import Tracker
+from notifier.pipeline.composing.engagement import Tracker
+from notifier.pipeline.people.erase import Eraser
 from notifier.receipts import Receipt, ReceiptKind
 from notifier.setting_tables import Tracking
 from notifier.store import consents

@@ -9,7 +9,7 @@ import httpx
 import psycopg
 import pytest
 
-from notifier.pipeline.erase import Eraser
+from notifier.pipeline.people.erase import Eraser
 from notifier.recipients.suppression import Cause
 from notifier.store import person_links, suppressions
 from notifier.store.database import Connection

@@ -2,7 +2,7 @@
 
 import pytest
 
-from notifier.pipeline.chunk_sizes import ChunkSizes
+from notifier.pipeline.relays.chunk_sizes import ChunkSizes
 
 
 def test_a_relay_nobody_knows_yet_gets_a_small_chunk() -> None:

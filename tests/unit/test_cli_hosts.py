@@ -14,8 +14,8 @@ from notifier.channels.smtp import SmtpChannel
 from notifier.cli import cli, doctor
 from notifier.cli.hosts import hosts_of, silent_hosts
 from notifier.crypto import MasterKeys
-from notifier.pipeline import provider_checks
-from notifier.pipeline.checks import State
+from notifier.pipeline.checks import providers
+from notifier.pipeline.checks.verdict import State
 from notifier.setting_tables import Relay
 from notifier.settings import Settings
 from tests.contracts.resolver import HungResolver
@@ -72,7 +72,7 @@ def test_doctor_goes_on_where_nobody_finds_a_host(
         "relays:\n  default: {host: mx.example.org, connect_timeout: 300ms}\n", encoding="utf-8"
     )
     monkeypatch.setattr(doctor, "_NAME_SECONDS", 0.2)
-    monkeypatch.setattr(provider_checks, "_HTTP_SECONDS", 0.2)
+    monkeypatch.setattr(providers, "_HTTP_SECONDS", 0.2)
     env = {
         "NOTIFIER_CONFIG_DIR": str(tmp_path), "NOTIFIER_MASTER_KEY": MasterKeys.new_line("test"),
         "NOTIFIER_DATABASE_URL": "postgresql://worker:hush@db.example.org/notifier",
@@ -106,9 +106,7 @@ def test_a_relay_nobody_finds_is_a_verdict_in_time(hung: HungResolver) -> None:
     relay = Relay.model_validate({"host": "mx.example.org", "connect_timeout": "200ms"})
     started = time.monotonic()
 
-    check = provider_checks.check_relay(
-        "default", relay, SmtpChannel(smtp_relay("default", relay, Settings()))
-    )
+    check = providers.check_relay("default", relay, SmtpChannel(smtp_relay("default", relay, Settings())))
 
     assert time.monotonic() - started < 5
     assert check.state is State.FAIL

@@ -6,8 +6,8 @@ from typing import cast
 import pytest
 
 from notifier.broker.buckets import Buckets
-from notifier.pipeline import throttling
-from notifier.pipeline.throttling import Throttling
+from notifier.pipeline.relays import throttling
+from notifier.pipeline.relays.throttling import Throttling
 
 
 def test_flows_that_took_nothing_lately_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import pytest
 from pydantic import SecretStr
 
-from notifier.pipeline import provider_checks
-from notifier.pipeline.checks import Check
+from notifier.pipeline.checks import providers
+from notifier.pipeline.checks.verdict import Check
 from notifier.setting_tables import Sms
 
 
@@ -19,7 +19,7 @@ def check(port: int) -> Check:
     """Ask the gateway at a port of this machine."""
     url = f"http://127.0.0.1:{port}/"
     sms = Sms(base_url=url, account_sid="AC1", auth_token=SecretStr("hush"), sender="+491")
-    return provider_checks.check_sms(sms)
+    return providers.check_sms(sms)
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def test_nobody_there_fails() -> None:
 
 def test_an_answer_that_drips_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time is for all of it, not for each byte."""
-    monkeypatch.setattr(provider_checks, "_HTTP_SECONDS", 0.4)
+    monkeypatch.setattr(providers, "_HTTP_SECONDS", 0.4)
     started = time.monotonic()
 
     with server(said(200) * 9, pause=0.05) as (port, _):

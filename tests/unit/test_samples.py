@@ -6,7 +6,7 @@ from pathlib import Path
 from notifier.catalog import Catalog
 from notifier.documents import load
 from notifier.messages import ChannelName
-from notifier.pipeline.samples import Use, sample_context, unsampled, uses
+from notifier.pipeline.planning.samples import Use, sample_context, unsampled, uses
 from notifier.rules.ruleset import RuleSet
 from tests.services import shipped_templates
 

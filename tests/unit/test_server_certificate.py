@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 from notifier.clock import VirtualClock
 from notifier.crypto.server_certificate import ServerCertificate
 from notifier.errors import ConfigError
-from notifier.pipeline.checks import State
-from notifier.pipeline.return_checks import check_certificate
+from notifier.pipeline.checks.returns import check_certificate
+from notifier.pipeline.checks.verdict import State
 from notifier.setting_tables import MailIn
 from tests.contracts.certificate import write_certificate
 

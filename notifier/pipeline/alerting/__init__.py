@@ -1,0 +1,1 @@
+"""Keep alerts in step with what is heard of them, and take what people do about them."""

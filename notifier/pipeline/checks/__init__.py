@@ -1,0 +1,1 @@
+"""Look whether everything around us is as it must be: for doctor and readiness."""

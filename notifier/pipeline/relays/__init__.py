@@ -1,0 +1,1 @@
+"""Which relay takes a message, and how much may go over it now."""

@@ -1,0 +1,1 @@
+"""Send what is due, once, and write down what came of it."""
