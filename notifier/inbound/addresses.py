@@ -21,7 +21,11 @@ _MAIL_SYSTEM = re.compile(
     r"|mail (?:administrator|server)|delivery (?:sub)?system|mailsubsystem|system administrator|message delivery"
     r"|mail transfer|mail[ _-]?router|bounce(?!handler)|\bmta\b|undeliver|internet mail delivery|microsoft ?exchange"
     r"|e-?mail security"
-    r"|syst[eè]me? de messagerie|administrateur syst|systemadministrator|administrador del? sistema",
+    r"|syst[eè]me? de messagerie|administrateur syst|systemadministrator|administrador del? sistema"
+    r"|sistema de (?:correo|correio|e-?mail)|sistema di posta|почтов\w{2,3} (?:систем|служб|робот)"
+    r"|поштов\w{1,3} (?:систем|служб)|メール(?:配信|配送)?(?:システム|サーバ)"
+    r"|(?:邮件|邮箱|郵件)(?:系统|系統|服务器|伺服器)|메일 ?(?:시스템|서버)|poštovní (?:systém|server)|system pocztowy"
+    r"|e-?postsystem|mailsysteem|posta sistemi|sähköpostijärjestelmä|levelezőrendszer|σύστημα αλληλογραφίας",
     re.IGNORECASE,
 )
 _LIST_MANAGER = re.compile(

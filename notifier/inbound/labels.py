@@ -8,6 +8,9 @@ from typing import Any
 from notifier.inbound.addresses import ADDRESS, tidy
 from notifier.inbound.signs import pattern
 
+_BEFORE = r"(?:^|[\s(\"'>*\x{3000}-\x{303f}\x{ff00}-\x{ff20}])"
+"""What parts a label from other words; behind the marks of Chinese and Japanese stands no blank."""
+
 
 def is_recipients(before: str) -> bool:
     """Say whether what stands before an address labels it as the recipient's."""
@@ -40,14 +43,14 @@ def _other_label() -> Any:
     return pattern(
         "other_label",
         "other_label_wide",
-        before=r"(?:^|[\s(\"'>*])",
-        behind=r"(?:\b|[^\x00-\x7f])[^@]{0,60}$",
+        before=_BEFORE,
+        behind=r"(?:\b|[^\x00-\x7f]|\W)[^@]{0,60}$",
     )
 
 
 def _other_label_near() -> Any:
     return pattern(
         "other_label_near",
-        before=r"(?:^|[\s(\"'>*])",
+        before=_BEFORE,
         behind=r"(?:[^\pL\pM\pN_@]{1,8}|[ \t]{0,3}[:\x{ff1a}][^@]{0,60})$",
     )

@@ -75,7 +75,7 @@ def names_enough(mail: Incoming, named: list[Mention]) -> bool:
         return best >= _CLEAR
     if mail.names_code:
         return True
-    if named and _are_own(mail, named):
+    if _is_about_reader(mail, named):
         return False
     if any(one.is_announced for one in named) or mail.is_daemon:
         return True
@@ -126,12 +126,14 @@ def _is_late(mail: Incoming, address: str) -> bool:
 
 
 def _is_at_own_domain(mail: Incoming, address: str) -> bool:
-    """Whether an address may be a desk of its reader's own house."""
-    return any(_domain(one) == _domain(address) for one in mail.sent_to)
+    """Whether an address may be a desk of its reader's own house, at its domain, one above or one below."""
+    domain = _domain(address)
+    return any(domain.endswith(_domain(one)) or _domain(one).endswith(domain) for one in mail.sent_to)
 
 
 def _domain(address: str) -> str:
-    return address.rpartition("@")[2].lower()
+    """Return the domain with a dot before it, so that its ends are domains."""
+    return "." + address.rpartition("@")[2].lower()
 
 
 def _tells_success(mail: Incoming) -> bool:
@@ -157,7 +159,9 @@ def _is_about_our_mail(mail: Incoming) -> bool:
     )
 
 
-def _are_own(mail: Incoming, named: list[Mention]) -> bool:
-    """Whether a text names nobody but its reader: a warning of a full mailbox, or bait for a password."""
+def _is_about_reader(mail: Incoming, named: list[Mention]) -> bool:
+    """Whether a text speaks of nobody but its reader: a warning of a full mailbox, or bait for a password."""
+    if not mail.is_daemon and has_sign("own_mailbox", mail.text):
+        return True
     own = {plain(one) for one in mail.own_addresses}
-    return all(plain(one.address) in own for one in named)
+    return bool(named) and all(plain(one.address) in own for one in named)
