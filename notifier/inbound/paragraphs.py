@@ -16,6 +16,8 @@ _ANSWER = 3
 _HEAD = re.compile(r"^\s{0,8}-{3,}\s?\w.{0,100}\w\s?-{3,}\s{0,8}$")
 """A heading as Sendmail draws them."""
 _PASSED = re.compile(r"\bsuccess", re.IGNORECASE)
+_TAKEN = re.compile(r"(?<![\d.])2[0-5]\d[ -]{1,2}2\.\d{1,2}\.\d")
+"""A reply that takes a recipient, or a message."""
 _WORDS = re.compile(r"\w{3}")
 _COMMAND = re.compile(r"^\W{0,6}(?:rcpt|mail) (?:to|from):\S{0,300}\s*$", re.IGNORECASE)
 
@@ -29,13 +31,13 @@ class Named(Protocol):
 
 
 def without_passed(lines: list[str]) -> list[str]:
-    """Return lines with those blank that stand below a heading of what was delivered (Sendmail, several recipients)."""
+    """Return lines with those blank that are of recipients who got it, as a heading says or the reply beside."""
     has_passed = False
     kept = []
     for line in lines:
         if _HEAD.match(line):
             has_passed = _PASSED.search(line) is not None
-        kept.append("" if has_passed else line)
+        kept.append("" if has_passed or _TAKEN.search(line) else line)
     return kept
 
 

@@ -16,7 +16,7 @@ from notifier.inbound.prose import Mention, mentions
 from notifier.inbound.provider_notices import Notice, read_notice
 from notifier.inbound.report import MailReport, Original, RecipientReport, ReportKind
 from notifier.inbound.structure import read_fields
-from notifier.inbound.telling import asks_about_report, is_reply, may_be_report, names_enough
+from notifier.inbound.telling import asks_about_report, blames_one, is_reply, may_be_report, names_enough
 
 _FORWARDED = re.compile(r"\s{0,4}(?:fwd?|wg|tr|rv|enc)\s{0,3}:", re.IGNORECASE)
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,250}>")
@@ -157,6 +157,10 @@ def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
         return ()
     listed = mail.listed
     named = mentions(mail.text, original=(*mail.original_recipients, *listed), own=mail.own_addresses)
+    if not named and mail.is_named_system and not mail.others_named:
+        # Some name the recipient in the subject alone.
+        text = f"{mail.subject[:500]}\n{mail.text}"
+        named = mentions(text, original=mail.original_recipients, own=mail.own_addresses)
     if listed:
         by_name = {plain(one.address): one for one in named}
         named = [
@@ -178,7 +182,7 @@ def _fallback(mail: Incoming) -> list[str]:
     own = {plain(one) for one in mail.own_addresses}
     found = [one for one in mail.original_recipients if plain(one) not in own]
     is_reports = mail.is_named_system and (mail.has_report_subject or mail.has_no_path)
-    if not found and (mail.is_daemon or is_reports):
+    if not found and (mail.is_daemon or is_reports or blames_one(mail)):
         found = mail.others_named
     return found if len(found) == 1 else []
 

@@ -130,8 +130,14 @@ class Rules:
 
     def blames_recipient(self, text: str) -> bool:
         """Say whether a report's words clearly say what is wrong with a recipient."""
-        reason = self._first(Evidence(said=text), ("texts", self._found(ordinary(text))))
-        return reason in _RECIPIENTS
+        return self._clear_reason(text) in _RECIPIENTS
+
+    def explains(self, text: str) -> bool:
+        """Say whether a report's words clearly say why."""
+        return self._clear_reason(text) is not None
+
+    def _clear_reason(self, text: str) -> str | None:
+        return self._first(Evidence(said=text), ("texts", self._found(ordinary(text))))
 
     def is_hard(self, reason: str, status: str | None, code: int | None) -> bool:
         """Say whether nothing may ever be sent to the address again."""

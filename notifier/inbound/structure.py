@@ -35,6 +35,8 @@ _FIELD_OF_PART = re.compile(rb"(?:content-|mime-|x-)[a-z0-9-]{1,60}:", re.IGNORE
 _PARAMETER = re.compile(r';\s*([\w*-]{1,40})\s*=\s*(?:"([^"]{0,300})"|([^\s;"]{1,300}))')
 _TAG = re.compile(r"<(?![^<>\s@]{1,200}@[^<>\s]{1,200}>)[^<>]{0,2000}>")
 _BREAK = re.compile(r"<(?:br|/p|/div|/tr|/td|/li|/h\d|p|tr|div)\b[^<>]{0,500}>", re.IGNORECASE)
+_CELLS = re.compile(r"</t[dh]\s{0,9}>\s{0,99}<t[dh]\b[^<>]{0,500}>", re.IGNORECASE)
+"""Between two cells of a row: a label and its value are one line."""
 # re2: linear however many of them are opened and never closed.
 _UNSEEN = re2.compile(r"(?is)<style\b.*?</style\s*>|<script\b.*?</script\s*>|<head\b.*?</head\s*>")
 _ISO_2022_JP = (b"\x1b$B", b"\x1b$@")
@@ -236,5 +238,5 @@ def _guessed(body: bytes) -> str | None:
 
 
 def _seen(markup: str) -> str:
-    text = _TAG.sub(" ", _BREAK.sub("\n", _UNSEEN.sub(" ", markup)))
-    return unescape(text)
+    rows = _CELLS.sub("\t", _UNSEEN.sub(" ", markup))
+    return unescape(_TAG.sub(" ", _BREAK.sub("\n", rows)))

@@ -60,7 +60,7 @@ def may_be_report(mail: Incoming) -> bool:
     says_so = has_sign("opening", mail.text)
     if mail.is_named_system:
         # Of a daemon the shape is enough, in whatever language it speaks.
-        return says_so or mail.has_report_subject or mail.is_daemon or _blames_one(mail)
+        return says_so or mail.has_report_subject or mail.is_daemon or blames_one(mail)
     if mail.is_from_system:
         return mail.begins_like_report or (says_so and (mail.has_report_subject or bool(mail.copy.items)))
     return says_so and mail.begins_like_report and not mail.is_of_thread and _is_about_our_mail(mail)
@@ -79,7 +79,7 @@ def names_enough(mail: Incoming, named: list[Mention]) -> bool:
         return False
     if any(one.is_announced for one in named) or mail.is_daemon:
         return True
-    return _is_told(mail, best) or _blames_one(mail)
+    return _is_told(mail, best) or blames_one(mail)
 
 
 def _is_told(mail: Incoming, best: int) -> bool:
@@ -88,28 +88,41 @@ def _is_told(mail: Incoming, best: int) -> bool:
     says_so = _says_in_subject(mail)
     if says_so and is_clear:
         return True
-    is_reports = mail.is_named_system and mail.has_no_path and best >= _CLEAR
-    return is_reports and (says_so or is_clear)
+    if not mail.is_named_system or best < _CLEAR:
+        return False
+    if mail.has_no_path:
+        return says_so or is_clear
+    return says_so and _lost_its_path(mail) and rules().explains(mail.text)
 
 
 def _says_in_subject(mail: Incoming) -> bool:
     """Whether the subject is a report's; a mail system's may say it in the words of a report's first line."""
-    return mail.has_report_subject or (mail.is_named_system and has_sign("opening", mail.subject[:500]))
+    subject = mail.subject[:500]
+    return mail.has_report_subject or (
+        mail.is_named_system and (has_sign("opening", subject) or has_sign("delay", subject))
+    )
 
 
-def _blames_one(mail: Incoming) -> bool:
-    """Whether a mail system that wants no answer says what is wrong with the only address it names."""
+def blames_one(mail: Incoming) -> bool:
+    """Say whether a mail system that wants no answer says what is wrong with the only address it names."""
     if not mail.is_named_system or mail.is_of_thread or has_sign("teaches", mail.text):
         return False
-    # A store may have dropped the return path.
-    is_unknown = not mail.fields.all("return-path")
-    wants_none = mail.has_no_path or (
-        is_unknown and _says_in_subject(mail) and not has_sign("person", mail.text)
-    )
+    wants_none = mail.has_no_path or (_lost_its_path(mail) and _says_in_subject(mail))
     if not wants_none or len(mail.others_named) != 1 or _is_at_own_domain(mail, mail.others_named[0]):
         return False
-    is_late = has_sign("delay", f"{mail.subject[:300]}\n{mail.text}")
-    return is_late or rules().blames_recipient(mail.text)
+    return _is_late(mail, mail.others_named[0]) or rules().blames_recipient(mail.text)
+
+
+def _lost_its_path(mail: Incoming) -> bool:
+    """Whether a store dropped the return path, so that it may have been none; a person has one."""
+    return not (mail.fields.all("return-path") or has_sign("person", mail.text))
+
+
+def _is_late(mail: Incoming, address: str) -> bool:
+    """Whether the line that names an address says what became of a message, and the mail that it is late."""
+    line = next((line for line in mail.text.split("\n") if address in line), "")
+    says_so = has_sign("opening", line) or has_sign("delay", line)
+    return says_so and has_sign("delay", f"{mail.subject[:300]}\n{mail.text}")
 
 
 def _is_at_own_domain(mail: Incoming, address: str) -> bool:
