@@ -98,12 +98,16 @@ def unlinked(catalog: Catalog, settings: Settings, places: Places) -> Iterator[F
 
 def untold(settings: Settings, document: Document) -> Iterator[Finding]:
     """Find tenants that want opens or clicks told where nothing could tell of them."""
-    if settings.public_url is not None:
-        return
     for tenant, one in settings.tracking.items():
-        if one.opens or one.clicks:
+        if not (one.opens or one.clicks):
+            continue
+        if settings.public_url is None:
             problem, mend = "nothing is tracked: public_url is not set", "set public_url: https://…"
             yield finding_of(placed(document, ("tracking", tenant), problem, mend), "warning")
+        if MessageClass.TRANSACTIONAL in one.classes:
+            problem = "transactional mails are never tracked: their readers cannot refuse them"
+            place = placed(document, ("tracking", tenant, "classes"), problem, "take the class out")
+            yield finding_of(place, "warning")
 
 
 def diverted(settings: Settings, document: Document) -> Iterator[Finding]:

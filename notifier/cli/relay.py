@@ -35,7 +35,7 @@ def list_(*, is_json: bool) -> None:
         show_lines(found)
         return
     columns = (
-        Column("relay", 12, is_whole=True), Column("channel", 8), Column("state", 8), Column("until", 20),
+        Column("relay", 12, is_whole=True), Column("channel", 8), Column("state", 8), Column("until (UTC)", 20),
         Column("waiting", 8), Column("why", 30),
     )  # fmt: skip
     rows = [
@@ -43,7 +43,7 @@ def list_(*, is_json: bool) -> None:
             one["relay"],
             one["channel"],
             one["state"],
-            one["until"] or "",
+            (one["until"] or "").removesuffix("+00:00").replace("T", " "),
             str(one["waiting"]),
             one["why"] or "",
         )

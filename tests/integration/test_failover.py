@@ -1,5 +1,6 @@
 """A relay that is down is left to others, nothing is lost or sent twice, and it gets its share again (O7)."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -151,11 +152,13 @@ def test_an_operator_lets_a_relay_rest_and_wakes_it(two: Flow, run: Run, smtp: S
     orders(two, 1, 2)
     assert relay_states(run) == {"main": ("works", 2), "backup": ("works", 0)}
 
-    rested = run("relay", "rest", "main", "--why", "the contract ends")
+    rested = run("relay", "rest", "main", "--why", "the contract ends", "--for", "2h")
     look_again(two)
     two.services.sweep.run()
     assert rested.exit_code == 0
     assert relay_states(run) == {"main": ("rests", 0), "backup": ("works", 2)}
+    (line,) = (one for one in run("relay", "list").stdout.splitlines() if one.startswith("main"))
+    assert re.search(r" \d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line)
     assert any("the contract ends" in (one["why"] or "") for one in lines(run("relay", "list", "--json")))
 
     assert run("relay", "wake", "main").exit_code == 0

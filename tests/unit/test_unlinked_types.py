@@ -7,6 +7,7 @@ import pytest
 from notifier.catalog import Catalog
 from notifier.cli.crosschecks import diverted, unlinked, untold
 from notifier.cli.places import Places
+from notifier.messages import MessageClass
 from notifier.setting_tables import SafeModeSettings, Tracking
 from notifier.settings import Settings, read_document
 
@@ -56,6 +57,20 @@ def test_tracking_that_nothing_could_tell_of(
     found = list(untold(settings, read_document(file)))
 
     assert [(one.severity, one.line) for one in found] == [("warning", line) for line in lines]
+
+
+def test_a_class_that_is_never_tracked_is_named(tmp_path: Path) -> None:
+    """Else somebody waits for figures that never come."""
+    file = tmp_path / "notifier.yaml"
+    file.write_text("tracking:\n  default:\n    opens: true\n    classes: [transactional]\n")
+    tracking = {"default": Tracking(opens=True, classes=(MessageClass.TRANSACTIONAL,))}
+    settings = Settings.model_construct(
+        **{**dict(Settings()), "public_url": "https://n.example", "tracking": tracking}
+    )
+
+    (found,) = untold(settings, read_document(file))
+
+    assert (found.severity, found.line, found.field) == ("warning", 4, "tracking.default.classes")
 
 
 def test_safe_mode_is_said(tmp_path: Path) -> None:
