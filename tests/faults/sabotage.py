@@ -179,12 +179,12 @@ def _ack_before_commit(put: Put) -> None:
 def _delete_before_commit(put: Put) -> None:
     """Take rows off an outbox before they are stored."""
 
-    def let_go(self: Outbox, lane: Urgency) -> int:
+    def let_go(self: Outbox, lane: Urgency) -> int | None:
         with self._database.transaction() as connection:
-            rows = connection.execute(outbox._TAKE, [lane.value, 100]).fetchall()
+            rows = connection.execute(outbox._TAKE, [lane.value, [], 100]).fetchall()
             connection.execute(outbox._DELETE, [[row[0] for row in rows]])
         self._ingest.arrivals([Arrival(payload=row[1].encode(), lane=lane, at=row[2]) for row in rows])
-        return len(rows)
+        return len(rows) or None
 
     put(Outbox, "_batch", let_go)
 
