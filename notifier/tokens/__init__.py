@@ -3,6 +3,7 @@
 from notifier.tokens.ack_links import ack_digest, mint_ack_token
 from notifier.tokens.message_ids import message_id_of, mint_message_id
 from notifier.tokens.person_links import (
+    join_person_link,
     link_digest,
     link_seal_key,
     message_of_tag,
@@ -18,6 +19,7 @@ from notifier.tokens.unsubscribe_addresses import link_of_unsubscribe_address, m
 __all__ = [
     "TRAP",
     "ack_digest",
+    "join_person_link",
     "link_digest",
     "link_of_unsubscribe_address",
     "link_seal_key",

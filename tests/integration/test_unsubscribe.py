@@ -15,7 +15,7 @@ from notifier.store import person_links, suppressions
 from notifier.store.database import Connection
 from notifier.store.person_links import LinkAsk, PersonLinkDesk
 from notifier.store.suppressions import suppress
-from notifier.tokens import link_digest, message_id_of, split_person_link
+from notifier.tokens import join_person_link, link_digest, message_id_of, split_person_link
 from tests.consent import ANN, PUBLIC, Stage, path_of
 from tests.services import MakeFlow
 from tests.web import served_keyless, snapshot, sweeping, title
@@ -339,12 +339,27 @@ def test_a_forged_link_is_none(stage: Stage, web: httpx.Client) -> None:
     assert stage.flow.services.link_requests.run() == 1
 
 
+def test_a_link_holds_as_a_whole_or_not_at_all(stage: Stage, web: httpx.Client) -> None:
+    """Whichever character was changed on the way, or lost."""
+    path = path_of(stage.tell("news.made"))
+    changed = [
+        path[:place] + ("A" if path[place] != "A" else "B") + path[place + 1 :]
+        for place in range(3, len(path))
+    ]
+
+    answers = [web.post(one, data=ONE_CLICK) for one in (*changed, path[:-1], path + "A")]
+
+    assert {answer.status_code for answer in answers} == {404}
+    assert stage.flow.query("SELECT 1 FROM link_ask") == []
+
+
 def test_a_forged_message_is_not_believed(stage: Stage, web: httpx.Client) -> None:
     """The link itself holds: it is their own. What it stood in is left open."""
-    path = path_of(stage.tell("news.made"))
-    forged = path[:-1] + ("A" if path[-1] != "A" else "B")
+    token, tag = split_person_link(path_of(stage.tell("news.made"))[3:]) or ("", None)
+    assert tag is not None
+    forged = tag[:-1] + ("A" if tag[-1] != "A" else "B")
 
-    web.post(forged, data=ONE_CLICK)
+    web.post(f"/u/{join_person_link(token, forged)}", data=ONE_CLICK)
     stage.flow.services.link_requests.run()
 
     assert stage.flow.query("SELECT how, message_id FROM preference_change") == [("one_click", None)]

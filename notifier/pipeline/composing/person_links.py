@@ -12,7 +12,13 @@ from notifier.crypto import Keyring
 from notifier.events import Json
 from notifier.pipeline.composing.engagement import TrackPlan
 from notifier.store.person_links import PersonLink
-from notifier.tokens import link_digest, mint_person_token, mint_unsubscribe_address, tag_message
+from notifier.tokens import (
+    join_person_link,
+    link_digest,
+    mint_person_token,
+    mint_unsubscribe_address,
+    tag_message,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +98,7 @@ class PersonLinks:
         """Return the ways for a mail; the caller keeps the link before the mail leaves."""
         key = self._keyring.token_key
         token = mint_person_token(key, tenant=to.tenant, person=to.person, category=to.category)
-        text = token + tag_message(key, token, to.message)
+        text = join_person_link(token, tag_message(key, token, to.message))
         link = PersonLink(
             digest=link_digest(token),
             tenant=to.tenant,
