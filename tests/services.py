@@ -24,6 +24,7 @@ from notifier.events import LANES, Urgency
 from notifier.messages import ChannelName
 from notifier.pipeline.incoming import Arrival
 from notifier.rendering.templates import Templates
+from notifier.rules.load import read_rules
 from notifier.rules.ruleset import RuleSet
 from notifier.settings import Settings
 from notifier.store.roles import WEB, WORKER
@@ -134,7 +135,7 @@ def shipped_catalog() -> Catalog:
 def shipped_rules(lists: tuple[str, ...]) -> RuleSet:
     """Return the shipped rules for these lists, likewise."""
     types = [entry.type for entry in shipped_catalog()]
-    return RuleSet.load(CONFIG / "rules", types=types, lists=list(lists), templates=None)
+    return read_rules(CONFIG / "rules", types=types, lists=list(lists), templates=None)
 
 
 def _shipped(settings: Settings) -> dict[str, object]:

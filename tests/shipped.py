@@ -5,6 +5,7 @@ from pathlib import Path
 
 from notifier.catalog import Catalog
 from notifier.documents import load
+from notifier.rules.load import read_rules
 from notifier.rules.ruleset import RuleSet
 
 ROOT = Path(__file__).parents[1]
@@ -19,7 +20,7 @@ def catalog() -> Catalog:
 @cache
 def rules() -> RuleSet:
     """Load the shipped rules."""
-    return RuleSet.load(
+    return read_rules(
         ROOT / "config" / "rules",
         types=tuple(entry.type for entry in catalog()),
         lists=tuple(load(ROOT / "config" / "notifier.yaml").value["lists"]),

@@ -25,7 +25,7 @@ from notifier.recipients.lists import read_list
 from notifier.recipients.safe_mode import SafeMode, spelling
 from notifier.rendering.templates import Templates
 from notifier.rules.files import RuleFiles
-from notifier.rules.load import compile_rules
+from notifier.rules.load import compile_rules, read_rules
 from notifier.rules.ruleset import RuleSet
 from notifier.setting_tables import LookupSource
 from notifier.settings import explained
@@ -52,7 +52,7 @@ class Configuration(Connections):
     @cached_property
     def rules(self) -> RuleSet:
         """The rules, checked against catalogue and lists."""
-        return RuleSet.load(
+        return read_rules(
             self.settings.config_path / "rules",
             types=[entry.type for entry in self.catalog],
             lists=list(self.lists),

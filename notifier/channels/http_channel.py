@@ -3,12 +3,11 @@
 Shared between threads; holds no connection.
 """
 
-import ssl
 from collections.abc import Callable
-from functools import cache
 from typing import Protocol
 
 from notifier.channels.base import Prepared, Session, refuse_locally
+from notifier.channels.http_deadline import trusted
 from notifier.channels.http_dialect import Dialect
 from notifier.channels.http_session import HttpSession
 from notifier.channels.provider import ProviderSettings
@@ -26,12 +25,6 @@ class WritingDialect(Dialect, Protocol):
             SendError: at phase ``local``.
         """
         ...
-
-
-@cache
-def trusted() -> ssl.SSLContext:
-    """Return what verifies servers by the system's authorities; reading their bundle takes some 20 ms."""
-    return ssl.create_default_context()
 
 
 class HttpChannel:

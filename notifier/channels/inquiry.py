@@ -12,8 +12,7 @@ from typing import Literal
 import httpcore
 import httpx
 
-from notifier.channels.http_channel import trusted
-from notifier.channels.http_deadline import DeadlineBackend, read_answer, target
+from notifier.channels.http_deadline import DeadlineBackend, read_answer, target, trusted
 from notifier.channels.http_dialect import Answer, Request
 
 _ANSWER_LIMIT = 262_144

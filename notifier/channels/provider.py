@@ -6,13 +6,14 @@ Values only: a kind of provider is one module that fills these in, and one line 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Self, get_origin
+from typing import Any, Final, Self, get_origin
 from urllib.parse import SplitResult, urlsplit
 
 import orjson
 from pydantic import Field, SecretStr, model_validator
 
 from notifier.channels.base import Channel
+from notifier.channels.inquiry import Inquiry
 from notifier.clock import Clock, SystemClock
 from notifier.documents import Strict
 from notifier.forms import wrong
@@ -20,9 +21,6 @@ from notifier.messages import ChannelName, Outgoing
 from notifier.mime import Signer
 from notifier.setting_tables import RateLimits, Wait
 from notifier.tokens import reference_of
-
-if TYPE_CHECKING:
-    from notifier.channels.inquiry import Inquiry
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _TABLES: Final = (tuple, Mapping)
@@ -143,7 +141,7 @@ class Kind:
     capabilities: Capabilities
     check: Callable[[str, Any], None] | None = None
     """Name, settings → nothing, or a ConfigError about what only this machine can tell; may ask over the network."""
-    inquire: "Callable[[Any], Inquiry] | None" = None
+    inquire: Callable[[Any], Inquiry] | None = None
     """Settings → what ``doctor`` asks about our account; None where only a message shows whether we are let in."""
 
 

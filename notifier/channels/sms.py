@@ -9,7 +9,7 @@ from http import HTTPStatus
 from urllib.parse import urlencode
 
 from notifier.channels.base import Prepared, Session, refuse_locally
-from notifier.channels.http_channel import trusted
+from notifier.channels.http_deadline import trusted
 from notifier.channels.http_dialect import Answer, Refused, Request, Taken, Verdict, meaning_of
 from notifier.channels.http_session import HttpSession
 from notifier.channels.provider import Patience

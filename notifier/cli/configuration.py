@@ -43,6 +43,7 @@ from notifier.rendering.check import Finding as TemplateFinding
 from notifier.rendering.check import check
 from notifier.rendering.clients import read_accepted
 from notifier.rendering.templates import Templates
+from notifier.rules.load import read_rules
 from notifier.rules.ruleset import RuleSet, Schedule
 from notifier.settings import Settings, defaults, find_config, load_settings, read_document
 from notifier.store.tenants import known_tenants
@@ -85,7 +86,7 @@ def inspect() -> list[Finding]:
     lists = list(services.settings.lists) if settings is not None else _named_lists()
     # Without a word about lists, every rule would seem to name an unknown one.
     rules = None if lists is None else seen.attempt(
-        lambda: RuleSet.load(
+        lambda: read_rules(
             services.settings.config_path / "rules", lists=lists,
             types=None if catalog is None else [entry.type for entry in catalog], templates=has_template,
         )

@@ -12,7 +12,7 @@ from notifier.errors import ConfigError
 from notifier.events import Recipient
 from notifier.recipients.lists import read_list
 from notifier.rules.lint import lint
-from notifier.rules.ruleset import RuleSet
+from notifier.rules.load import read_rules
 from notifier.settings import Settings
 
 
@@ -37,7 +37,7 @@ def inspect_rules(catalog: Catalog, settings: Settings) -> list[Finding]:
 
 def _refused(catalog: Catalog, settings: Settings) -> list[Finding]:
     try:
-        RuleSet.load(
+        read_rules(
             settings.config_path / "rules",
             types=[entry.type for entry in catalog],
             lists=list(settings.lists),

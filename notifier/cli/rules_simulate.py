@@ -12,7 +12,7 @@ from notifier.cli.output import json_option, say, show_json
 from notifier.events import Json
 from notifier.reports.replay import Replay
 from notifier.rules.comparison import Change, Comparison, Difference, compare
-from notifier.rules.ruleset import RuleSet
+from notifier.rules.load import read_rules
 from notifier.rules.simulation.told import Told
 
 _SHOWN = 100
@@ -43,7 +43,7 @@ def simulate(
     """
     end = until or datetime.now(UTC)
     with opened() as services, services.database.connection() as connection:
-        other = RuleSet.load(
+        other = read_rules(
             folder, types=[entry.type for entry in services.catalog], lists=list(services.lists)
         )
         replay = Replay(

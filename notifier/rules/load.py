@@ -34,10 +34,12 @@ def read_rules(
     templates: Callable[[str], bool] | None = None,
     lists: Collection[str] = (),
 ) -> RuleSet:
-    """Read every rule below ``folder``; without ``types`` nobody knows which event types there are.
+    """Read and check every rule below ``folder``; ``templates`` tells whether a template exists.
+
+    Without ``types``, for a catalogue that is broken, types are not checked.
 
     Raises:
-        ConfigErrors: everything that is wrong.
+        ConfigErrors: everything that is wrong, with file, line and mend.
     """
     return compile_rules(RuleFiles.read(folder), types=types, templates=templates, lists=lists)
 

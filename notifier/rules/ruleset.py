@@ -3,10 +3,9 @@
 Immutable; read once when a process starts. What the rules decide stands in ``engine``.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from notifier.events import Event, Json, Recipient
 from notifier.recipients.paths import Missing, look_up_in_event
@@ -136,26 +135,6 @@ class RuleSet:
         self.reminders = {rule.name: rule.reminder for rule in rules if isinstance(rule, ReminderRule)}
         self._alerts = {rule.name: rule for rule in rules if isinstance(rule, AlertRule)}
         self._stages = {(rule.journey, rule.stage): rule for rule in rules if isinstance(rule, StageRule)}
-
-    @classmethod
-    def load(
-        cls,
-        folder: Path,
-        *,
-        types: Collection[str] | None,
-        templates: Callable[[str], bool] | None = None,
-        lists: Collection[str] = (),
-    ) -> "RuleSet":
-        """Read and check every rule below ``folder``; ``templates`` tells whether a template exists.
-
-        Without ``types``, for a catalogue that is broken, types are not checked.
-
-        Raises:
-            ConfigErrors: everything that is wrong, with file, line and mend.
-        """
-        from notifier.rules.load import read_rules  # noqa: PLC0415 - the reader makes what this module holds
-
-        return read_rules(folder, types=types, templates=templates, lists=lists)
 
     def __iter__(self) -> Iterator[Rule]:
         return iter(self._rules)

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from notifier.channels.base import Channel
-from notifier.channels.http_channel import trusted
+from notifier.channels.http_deadline import trusted
 from notifier.channels.provider import Surroundings
 from notifier.channels.registry import KINDS
 from notifier.errors import (

@@ -8,6 +8,7 @@ import pytest
 from notifier.documents import ConfigErrors
 from notifier.rules.alerting.cadence import Cadence, Remind
 from notifier.rules.alerting.plan import AlertPlan
+from notifier.rules.load import read_rules
 from notifier.rules.ruleset import RuleSet
 
 TYPES = ("server.down", "server.recovered")
@@ -21,7 +22,7 @@ SMALLEST = """
 def load(folder: Path, text: str) -> RuleSet:
     """Load one file of rules."""
     (folder / "rules.yaml").write_text("rules:\n" + text)
-    return RuleSet.load(folder, types=TYPES, lists=("operators", "builders"))
+    return read_rules(folder, types=TYPES, lists=("operators", "builders"))
 
 
 def plans_of(folder: Path, text: str) -> dict[tuple[str, ...], AlertPlan]:

@@ -17,6 +17,7 @@ from notifier.events import Event, Recipient
 from notifier.rules.alerting.matchers import parse_matchers
 from notifier.rules.alerting.occurrences import receive
 from notifier.rules.alerting.silences import Silence
+from notifier.rules.load import read_rules
 from notifier.rules.ruleset import RuleSet
 from notifier.rules.simulation.told import Told
 from notifier.rules.simulation.world import World
@@ -46,7 +47,7 @@ def rules() -> RuleSet:
     """Return the one rule."""
     with TemporaryDirectory() as folder:
         (Path(folder) / "rules.yaml").write_text(RULES)
-        return RuleSet.load(Path(folder), types=(DOWN, UP), lists=tuple(LISTS))
+        return read_rules(Path(folder), types=(DOWN, UP), lists=tuple(LISTS))
 
 
 @cache

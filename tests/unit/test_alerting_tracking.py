@@ -10,7 +10,7 @@ from notifier.decisions import TrackAlert, Verdict
 from notifier.events import Event, Json, Recipient
 from notifier.rules.alerting.plan import AlertRule
 from notifier.rules.alerting.tracking import Tracked, aspect_of, lapse, track
-from notifier.rules.ruleset import RuleSet
+from notifier.rules.load import read_rules
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 TYPES = ("server.down", "server.recovered", "server.seen", "server.state", "till.balance")
@@ -22,7 +22,7 @@ def rule_of(folder: Path, text: str, **keys: str) -> AlertRule:
     on = "" if "on:" in text else "    on: [server.down, server.recovered, server.seen, server.state]\n"
     to = "" if "recipients:" in text else "    recipients: [{list: operators}]\n"
     (folder / "rules.yaml").write_text(f"rules:\n  - alert: servers\n{on}{to}{lines}")
-    rule = RuleSet.load(folder, types=TYPES, lists=("operators", "builders")).alert("servers")
+    rule = read_rules(folder, types=TYPES, lists=("operators", "builders")).alert("servers")
     assert rule is not None
     return rule
 

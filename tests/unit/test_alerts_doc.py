@@ -12,6 +12,7 @@ import yaml
 from notifier.catalog import Catalog, EventType
 from notifier.documents import parse
 from notifier.events import Event, Recipient
+from notifier.rules.load import read_rules
 from notifier.rules.ruleset import RuleSet
 from notifier.rules.simulation.told import Told
 from notifier.rules.simulation.world import World
@@ -41,7 +42,7 @@ def types_of(text: str) -> set[str]:
 def load(folder: Path, text: str) -> RuleSet:
     """Load one example."""
     (folder / "rules.yaml").write_text(text, encoding="utf-8")
-    return RuleSet.load(folder, types=types_of(text), lists=tuple(LISTS))
+    return read_rules(folder, types=types_of(text), lists=tuple(LISTS))
 
 
 def catalog(types: Iterable[str]) -> Catalog:

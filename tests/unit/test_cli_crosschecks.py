@@ -20,7 +20,7 @@ from notifier.cli.crosschecks import (
 from notifier.cli.findings import Finding
 from notifier.cli.places import Places
 from notifier.documents import load
-from notifier.rules.ruleset import RuleSet
+from notifier.rules.load import read_rules
 from notifier.setting_tables import LookupSource, Relay, Route, Sms
 from notifier.settings import Settings
 
@@ -87,7 +87,7 @@ class Config:
         (folder / "events" / "doors.yaml").write_text(EVENTS, encoding="utf-8")
         (folder / "rules" / "doors.yaml").write_text(rules, encoding="utf-8")
         self.catalog = Catalog.load(folder / "events")
-        self.rules = RuleSet.load(folder / "rules", types=[entry.type for entry in self.catalog])
+        self.rules = read_rules(folder / "rules", types=[entry.type for entry in self.catalog])
         self.settings = Settings.model_construct(**{**dict(Settings()), **settings})
         self.places = Places(folder)
 
@@ -385,7 +385,7 @@ def test_the_shipped_files_say_nothing_wrong_of_each_other() -> None:
     folder = ROOT / "config"
     catalog, places = Catalog.load(folder / "events"), Places(folder)
     lists = load(folder / "notifier.yaml").value["lists"]
-    rules = RuleSet.load(folder / "rules", types=[entry.type for entry in catalog], lists=lists)
+    rules = read_rules(folder / "rules", types=[entry.type for entry in catalog], lists=lists)
     bare = Settings.model_construct(**dict(Settings()))
     for settings in (bare, bare.model_copy(update={"relays": {"default": TLS}, "sms": GATEWAY})):
         assert not list(unknown_sources(catalog, settings, places))

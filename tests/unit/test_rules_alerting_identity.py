@@ -11,7 +11,7 @@ from notifier.events import Event, Json
 from notifier.rules.alerting.identity import alert_key, labels_of
 from notifier.rules.alerting.plan import AlertRule
 from notifier.rules.alerting.tracking import aspect_of
-from notifier.rules.ruleset import RuleSet
+from notifier.rules.load import read_rules
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -21,7 +21,7 @@ def rule_of(folder: Path, **keys: str) -> AlertRule:
     own = "".join(f"    {name}: {value}\n" for name, value in keys.items())
     text = f"rules:\n  - alert: probe\n    on: a.fired\n    recipients: [to]\n{own}"
     (folder / "rules.yaml").write_text(text, encoding="utf-8")
-    rule = RuleSet.load(folder, types=["a.fired"]).alert("probe")
+    rule = read_rules(folder, types=["a.fired"]).alert("probe")
     assert rule is not None
     return rule
 

@@ -8,6 +8,7 @@ import pytest
 from notifier.catalog import Catalog, EventType
 from notifier.events import Event, Recipient
 from notifier.rules.comparison import Change, Comparison, compare
+from notifier.rules.load import read_rules
 from notifier.rules.ruleset import RuleSet
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -46,7 +47,7 @@ def rules_of(folder: Path, name: str, text: str) -> RuleSet:
     """Load rules."""
     (folder / name).mkdir()
     (folder / name / "rules.yaml").write_text("rules:\n" + text if text else "")
-    return RuleSet.load(folder / name, types=TYPES, lists=tuple(LISTS))
+    return read_rules(folder / name, types=TYPES, lists=tuple(LISTS))
 
 
 def run(folder: Path, before: str, after: str, *more: tuple[datetime, Event]) -> Comparison:

@@ -11,6 +11,7 @@ from notifier.decisions import Contact, Decision, Facts, Verdict
 from notifier.events import Event, Json, Recipient, Urgency
 from notifier.messages import ChannelName, MessageClass
 from notifier.rules.engine import route
+from notifier.rules.load import read_rules
 from notifier.rules.ruleset import RuleSet
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -21,7 +22,7 @@ TYPES = ("order.shipped", "order.delivered", "invoice.payment.due")
 def rules_of(folder: Path, text: str) -> RuleSet:
     """Load one file of rules."""
     (folder / "rules.yaml").write_text("rules:\n" + text)
-    return RuleSet.load(folder, types=TYPES, lists=("operators", "nobody"))
+    return read_rules(folder, types=TYPES, lists=("operators", "nobody"))
 
 
 def entry_of(name: str = "order.shipped", **keys: object) -> EventType:

@@ -14,6 +14,7 @@ from notifier.cli import cli
 from notifier.documents import load
 from notifier.rules.drawing import draw
 from notifier.rules.graph import Band, Graph, Row, graph_of
+from notifier.rules.load import read_rules
 from notifier.rules.ruleset import RuleSet
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +70,7 @@ rules:
 def _rules(tmp_path: Path) -> RuleSet:
     """Return a rule set with a rule of every kind that is drawn."""
     (tmp_path / "rules.yaml").write_text(dedent(RULES), encoding="utf-8")
-    return RuleSet.load(tmp_path, types=TYPES, lists=["operators"])
+    return read_rules(tmp_path, types=TYPES, lists=["operators"])
 
 
 def row(graph: Graph, name: str) -> Row:
@@ -132,8 +133,8 @@ def test_a_glob_that_means_many_is_one_box(tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(text, encoding="utf-8")
     few, many = ([f"many.t{number}" for number in range(count)] for count in (3, 30))
 
-    assert graph_of(RuleSet.load(tmp_path, types=few), few).types == tuple(few)
-    assert graph_of(RuleSet.load(tmp_path, types=many), many).types == ("many.*",)
+    assert graph_of(read_rules(tmp_path, types=few), few).types == tuple(few)
+    assert graph_of(read_rules(tmp_path, types=many), many).types == ("many.*",)
 
 
 def test_the_picture_shows_every_name_and_marks_what_is_off(rules: RuleSet) -> None:
@@ -198,7 +199,7 @@ def shipped() -> Graph:
     """Return the picture of the shipped rules."""
     types = [entry.type for entry in Catalog.load(ROOT / "config" / "events")]
     lists = list(load(ROOT / "config" / "notifier.yaml").value["lists"])
-    return graph_of(RuleSet.load(ROOT / "config" / "rules", types=types, lists=lists), types)
+    return graph_of(read_rules(ROOT / "config" / "rules", types=types, lists=lists), types)
 
 
 def test_the_command_writes_a_file_or_prints(tmp_path: Path) -> None:

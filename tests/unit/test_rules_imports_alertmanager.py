@@ -14,6 +14,7 @@ from notifier.rules.alerting.plan import AlertPlan, AlertRule
 from notifier.rules.alerting.routes import Node, answering
 from notifier.rules.alerting.windows import is_inside
 from notifier.rules.imports.alertmanager import EVENT_TYPE, Imported, import_alertmanager
+from notifier.rules.load import read_rules
 from notifier.rules.ruleset import RuleSet
 
 FILE = Path("alertmanager.yml")
@@ -35,7 +36,7 @@ def imported(text: str) -> Imported:
 def loaded(found: Imported, folder: Path) -> RuleSet:
     """Read what was made as any rules are read."""
     (folder / "rules.yaml").write_text(found.rules_text, encoding="utf-8")
-    return RuleSet.load(folder, types=[EVENT_TYPE], lists=found.lists)
+    return read_rules(folder, types=[EVENT_TYPE], lists=found.lists)
 
 
 def rule_of(text: str, folder: Path) -> AlertRule:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from notifier.errors import ConfigError
 from notifier.rules.imports.alertmanager import EVENT_TYPE, Imported, import_alertmanager
-from notifier.rules.ruleset import RuleSet
+from notifier.rules.load import read_rules
 
 WHOLE: dict[str, Any] = yaml.safe_load("""
 global: {resolve_timeout: 5m, smtp_from: a@example.org}
@@ -98,5 +98,5 @@ def loads(found: Imported) -> int:
     """Read the rules as any are read, and return how many lines they are."""
     with TemporaryDirectory() as folder:
         (Path(folder) / "rules.yaml").write_text(found.rules_text, encoding="utf-8")
-        RuleSet.load(Path(folder), types=[EVENT_TYPE], lists=found.lists)
+        read_rules(Path(folder), types=[EVENT_TYPE], lists=found.lists)
     return len(found.rules_text.splitlines())

@@ -22,6 +22,7 @@ from notifier.events import Event, Json
 from notifier.recipients.may_we import is_superseded
 from notifier.rules.engine import route
 from notifier.rules.journeys import apply_advance
+from notifier.rules.load import read_rules
 from notifier.rules.ruleset import RuleSet
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
@@ -59,7 +60,7 @@ rules:
 def load(folder: Path, text: str = RULES) -> RuleSet:
     """Load the journey."""
     (folder / "rules.yaml").write_text(text)
-    return RuleSet.load(folder, types=TYPES)
+    return read_rules(folder, types=TYPES)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from notifier.documents import ConfigErrors
 from notifier.errors import ConfigError
 from notifier.events import Urgency
 from notifier.messages import ChannelName
+from notifier.rules.load import read_rules
 from notifier.rules.ruleset import NotifyRule, RuleSet, StageRule
 from notifier.rules.schema import rules_json_schema
 
@@ -39,7 +40,7 @@ def read(
     """Write each text as a file of rules and load them."""
     for index, text in enumerate(texts):
         (folder / f"{index}.yaml").write_text(text)
-    return RuleSet.load(folder, types=TYPES, templates=templates, lists=lists)
+    return read_rules(folder, types=TYPES, templates=templates, lists=lists)
 
 
 def notify(**keys: object) -> str:

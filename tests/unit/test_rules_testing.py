@@ -7,7 +7,7 @@ import pytest
 from notifier.catalog import Catalog, EventType
 from notifier.documents import ConfigErrors, parse
 from notifier.events import Recipient
-from notifier.rules.ruleset import RuleSet
+from notifier.rules.load import read_rules
 from notifier.rules.testing import Outcome, run_test
 from notifier.rules.testing_model import read_tests
 
@@ -53,7 +53,7 @@ def catalog() -> Catalog:
 def outcomes(folder: Path, text: str, rules: str = RULES) -> list[Outcome]:
     """Run the tests of a text."""
     (folder / "rules.yaml").write_text(rules)
-    found = RuleSet.load(folder, types=TYPES, lists=tuple(LISTS))
+    found = read_rules(folder, types=TYPES, lists=tuple(LISTS))
     return [run_test(one, found, catalog(), LISTS) for one in read_tests(parse(text, Path("t.yaml")))]
 
 

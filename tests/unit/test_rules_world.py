@@ -13,7 +13,7 @@ from notifier.events import Event, Json, Recipient
 from notifier.messages import ChannelName
 from notifier.rules.alerting.matchers import parse_matchers
 from notifier.rules.alerting.silences import Silence
-from notifier.rules.ruleset import RuleSet
+from notifier.rules.load import read_rules
 from notifier.rules.simulation.world import World
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -42,7 +42,7 @@ def catalog() -> Catalog:
 def world_of(folder: Path, text: str, **options: object) -> World:
     """Return a world with one file of rules."""
     (folder / "rules.yaml").write_text("rules:\n" + text)
-    rules = RuleSet.load(folder, types=TYPES, lists=tuple(LISTS))
+    rules = read_rules(folder, types=TYPES, lists=tuple(LISTS))
     return World(rules, catalog(), LISTS, start=START, **options)  # type: ignore[arg-type]
 
 

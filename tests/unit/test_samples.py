@@ -7,12 +7,12 @@ from notifier.catalog import Catalog
 from notifier.documents import load
 from notifier.messages import ChannelName
 from notifier.pipeline.planning.samples import Use, sample_context, unsampled, uses
-from notifier.rules.ruleset import RuleSet
+from notifier.rules.load import read_rules
 from tests.services import shipped_templates
 
 CONFIG = Path(__file__).parents[2] / "config"
 CATALOG = Catalog.load(CONFIG / "events")
-RULES = RuleSet.load(
+RULES = read_rules(
     CONFIG / "rules",
     types=[entry.type for entry in CATALOG],
     lists=list(load(CONFIG / "notifier.yaml").value["lists"]),

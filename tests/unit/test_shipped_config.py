@@ -15,6 +15,7 @@ from notifier.events import Json
 from notifier.messages import ChannelName
 from notifier.recipients.sources import DataSource, ListSource
 from notifier.rendering.templates import Templates
+from notifier.rules.load import read_rules
 from notifier.rules.ruleset import ReminderRule, Rule, RuleSet, StageRule
 
 ROOT = Path(__file__).parents[2]
@@ -164,7 +165,7 @@ def templates() -> Templates:
 @cache
 def rules() -> RuleSet:
     """Load the shipped rules once for all tests, against catalogue, templates and the shipped lists."""
-    return RuleSet.load(
+    return read_rules(
         ROOT / "config" / "rules",
         types=tuple(TYPES),
         templates=lambda name: name in templates().names(),
@@ -380,7 +381,7 @@ def test_the_how_to_adds_a_type_without_python(how_to: str, name: str, tmp_path:
 
     mine = Catalog.load(tmp_path / "config" / "events")
     shop = Templates.load(tmp_path / "templates", defaults={"brand": BRAND})
-    RuleSet.load(
+    read_rules(
         tmp_path / "config" / "rules",
         types=[entry.type for entry in mine],
         templates=lambda name: name in shop.names(),

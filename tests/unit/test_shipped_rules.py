@@ -13,6 +13,7 @@ from notifier.events import Recipient
 from notifier.messages import ChannelName
 from notifier.recipients.lists import read_list
 from notifier.rules import testing
+from notifier.rules.load import read_rules
 from notifier.rules.ruleset import RuleSet
 from notifier.rules.simulation.told import Told
 from notifier.rules.simulation.world import World
@@ -42,7 +43,7 @@ def lists() -> dict[str, tuple[Recipient, ...]]:
 @cache
 def rules() -> RuleSet:
     """Load the shipped rules once for all tests."""
-    return RuleSet.load(
+    return read_rules(
         ROOT / "config" / "rules", types=tuple(entry.type for entry in catalog()), lists=tuple(lists())
     )
 

@@ -16,7 +16,7 @@ from notifier.rules.alerting.plan import AlertPlan, AlertRule
 from notifier.rules.alerting.routes import Node, answering
 from notifier.rules.alerting.tracking import aspect_of
 from notifier.rules.imports.alertmanager import EVENT_TYPE, Imported, import_alertmanager
-from notifier.rules.ruleset import RuleSet
+from notifier.rules.load import read_rules
 from tests.conformance.outcomes import PASSED, Outcome, compared
 from tests.conformance.vectors import ORIGIN, Vector
 
@@ -58,7 +58,7 @@ def _imported(vector: Vector) -> tuple[Imported, AlertRule]:
     imported = import_alertmanager(alertmanager_yaml(tree, given.get("defaults") or {}), file)
     with TemporaryDirectory() as folder:
         (Path(folder) / "alertmanager.yaml").write_text(imported.rules_text, encoding="utf-8")
-        rules = RuleSet.load(Path(folder), types=[EVENT_TYPE], lists=imported.lists)
+        rules = read_rules(Path(folder), types=[EVENT_TYPE], lists=imported.lists)
     rule = rules.alert("alertmanager")
     if rule is None:
         raise ValueError("the import made no alert rule")
