@@ -16,6 +16,8 @@ from notifier.inbound.addresses import (
 )
 from notifier.inbound.labels import addresses_of_nobody_else
 from notifier.inbound.prose import split_at_copy
+from notifier.inbound.reasons import ordinary
+from notifier.inbound.report import RecipientReport
 from notifier.inbound.signs import has_sign, pattern
 from notifier.inbound.smtp_words import Reply, codes_in, refusals
 from notifier.inbound.structure import Fields, read_fields, read_mail
@@ -50,6 +52,8 @@ _LIST_FIELDS = (
     "x-list-administrivia",
 )
 _X_FAILED = ("x-failed-recipients", "x-failed-recipient")
+_RECIPIENTS = 100
+"""Recipients of one report, as of the machine-readable ones."""
 
 
 def has_notice(subject: str) -> bool:
@@ -68,6 +72,23 @@ def _sentence(lines: list[str], number: int) -> str:
     return "\n".join(lines[max(0, start) : number + 1])
 
 
+class Refusal:
+    """A refusal of the SMTP dialogue a report quotes; what it is compared by is read once, however many compare."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+
+    @cached_property
+    def words(self) -> str:
+        """Its text as the rules ask it."""
+        return ordinary(self.reply.text)
+
+    @cached_property
+    def named(self) -> frozenset[str]:
+        """The addresses it names, as :func:`~notifier.inbound.addresses.plain` writes them."""
+        return frozenset(plain(one) for one in addresses_in(self.reply.text))
+
+
 class Incoming:
     """A mail, with what several readers ask of it."""
 
@@ -81,6 +102,8 @@ class Incoming:
         self.full_text = text
         self.text, copied = split_at_copy(text)
         self.copy = self._attached_copy() or copied
+        self.judged: dict[tuple[str, tuple[Refusal, ...]], RecipientReport] = {}
+        """What the words of recipients came to: of a long list, all share the same."""
 
     def _prose(self) -> str:
         plain_texts = [
@@ -112,14 +135,15 @@ class Incoming:
         return pattern("subject", before=_BEGINNING).search(self.subject[:500]) is not None
 
     @cached_property
-    def refusals(self) -> list[Reply]:
+    def refusals(self) -> list[Refusal]:
         """The refusals of the SMTP dialogues the report quotes."""
-        return list(refusals(self.text))
+        return [Refusal(reply) for reply in refusals(self.text)]
 
     @cached_property
     def listed(self) -> list[str]:
         """The failed recipients a header field lists (Exim, Gmail)."""
-        return [one for name in _X_FAILED for one in addresses_in(self.fields.get(name))]
+        found = [one for name in _X_FAILED for one in addresses_in(self.fields.get(name))]
+        return found[:_RECIPIENTS]
 
     @cached_property
     def is_named_system(self) -> bool:

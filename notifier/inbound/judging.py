@@ -4,14 +4,14 @@ Decides by ``reasons.yaml`` only.
 """
 
 import re
+from dataclasses import replace
 
-from notifier.inbound.addresses import addresses_in, plain
 from notifier.inbound.delivery_status import StatusGroup
-from notifier.inbound.incoming import Incoming
+from notifier.inbound.incoming import Incoming, Refusal
 from notifier.inbound.reasons import Evidence, ordinary, rules
 from notifier.inbound.report import Phase, RecipientReport
 from notifier.inbound.signs import has_sign
-from notifier.inbound.smtp_words import Reply, codes_in, is_generic, phase_in, refusals, reply_in
+from notifier.inbound.smtp_words import codes_in, is_generic, phase_in, refusals, reply_in
 
 _SENDMAIL_REASON = re.compile(r"\(reason:\s?([^\n]{1,500})\)")
 
@@ -36,10 +36,21 @@ def judged(
         others: The other recipients, as :func:`~notifier.inbound.addresses.plain` writes them.
     """
     words = words or ("" if group is not None else mail.text)
-    replies = [
-        one for one in mail.refusals if others.isdisjoint(plain(named) for named in addresses_in(one.text))
-    ]
-    said, phase = _said(replies, group, words)
+    refused = tuple(one for one in mail.refusals if others.isdisjoint(one.named))
+    if group is not None:
+        report = _report(mail, refused, group, words)
+    elif (held := mail.judged.get((words, refused))) is not None:
+        report = held
+    else:
+        report = mail.judged[words, refused] = _report(mail, refused, None, words)
+    return replace(report, address=address, aliases=aliases)
+
+
+def _report(
+    mail: Incoming, refused: tuple[Refusal, ...], group: StatusGroup | None, words: str
+) -> RecipientReport:
+    """Weigh what was said, of whomever."""
+    said, phase = _said(refused, group, words)
     code, status = codes_in(said)
     if group is not None and is_generic(status):
         told = codes_in(group.diagnostic)[1]
@@ -53,7 +64,7 @@ def judged(
     )  # fmt: skip
     reason = rules().reason(evidence)
     return RecipientReport(
-        address=address, aliases=aliases, status=status, code=code, reason=reason, action=action,
+        address="", status=status, code=code, reason=reason, action=action,
         hard=rules().is_hard(reason, status, code), diagnostic=said[:2000],
     )  # fmt: skip
 
@@ -68,18 +79,18 @@ def _is_delayed(mail: Incoming, group: StatusGroup | None, status: str | None, c
     return has_sign("delay", text) and not has_sign("given_up", text)
 
 
-def _said(replies: list[Reply], group: StatusGroup | None, words: str) -> tuple[str, Phase | None]:
+def _said(refused: tuple[Refusal, ...], group: StatusGroup | None, words: str) -> tuple[str, Phase | None]:
     """Return the refusing server's words about a recipient, and the command they answered."""
     told = (group.diagnostic or group.comment) if group is not None else ""
     if not told and (found := _SENDMAIL_REASON.search(words)):
         told = found[1]
     if told:
         start = ordinary(told)[:40]
-        for reply in replies:
-            if start and ordinary(reply.text).startswith(start):
-                return (reply.text if len(reply.text) > len(told) else told), reply.phase
+        for one in refused:
+            if start and one.words.startswith(start):
+                return (one.reply.text if len(one.reply.text) > len(told) else told), one.reply.phase
         return reply_in(told) or told, phase_in(told)
-    inside = list(refusals(words)) or (replies if len(replies) == 1 or not words else [])
-    if inside:
+    shared = [one.reply for one in refused] if len(refused) == 1 or not words else []
+    if inside := list(refusals(words)) or shared:
         return inside[0].text, inside[0].phase
     return reply_in(words) or "", phase_in(words)

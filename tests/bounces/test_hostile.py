@@ -21,6 +21,15 @@ HOSTILE = {
     ),
     "addresses only": SYSTEM + b"a@b.example " * 100_000,
     "many failed": SYSTEM + b"".join(b"<a%d@b.example>: 550 no such user\n" % one for one in range(50_000)),
+    "many listed": b"X-Failed-Recipients: "
+    + b", ".join(b"a%d@b.example" % one for one in range(250))
+    + b"\n"
+    + SYSTEM
+    + b"".join(b"<a%d@b.example>: user unknown\n" % one for one in range(10_000)),
+    "transcripts of many": SYSTEM
+    + b"".join(
+        b">>> RCPT To:<a%d@b.example>\n<<< 550 <a%d@b.example> no\n" % (one, one) for one in range(9_999)
+    ),
     "a domain without end": SYSTEM + b"a@" + b"b." * 300_000,
     "at signs": SYSTEM + b"@" * 600_000,
     "tags never closed": HTML + b"<" * 600_000,
