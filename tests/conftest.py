@@ -21,6 +21,12 @@ ROLE_PASSWORD = "test"
 MASTER_KEY = MasterKeys.new_line("test")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest, so that no process waits for another's at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(autouse=True)
 def own_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let a command that sets up logs in the test's process do so for this test alone.

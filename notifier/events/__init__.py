@@ -4,15 +4,13 @@ Imports only the standard library: every producer has this.
 """
 
 from notifier.events.attachment import Attachment
-from notifier.events.checks import TEXT_LIMIT, URL_LIMIT, Json
+from notifier.events.checks import Json
 from notifier.events.event import DEFAULT_TENANT, LANES, Event, Urgency, read_private
 from notifier.events.recipient import Recipient, read_recipients
 
 __all__ = [
     "DEFAULT_TENANT",
     "LANES",
-    "TEXT_LIMIT",
-    "URL_LIMIT",
     "Attachment",
     "Event",
     "Json",

@@ -5,18 +5,17 @@ Shapes only: where their values come from stands in ``settings``.
 
 from notifier.setting_tables.content import Brand, LookupSource
 from notifier.setting_tables.machinery import Limits, Tuning
-from notifier.setting_tables.mail import Dkim, DkimKey, DkimPair, DkimTurn, Mail, Sender
-from notifier.setting_tables.mail_in import MailIn, ServerTls
+from notifier.setting_tables.mail import Dkim, DkimKey, DkimPair, Mail, Sender
+from notifier.setting_tables.mail_in import MailIn
 from notifier.setting_tables.relays import RateLimits, Relay, Route, Sms
-from notifier.setting_tables.restraint import SafeModeSettings, Suppression, SuppressionPolicy, Tracking
-from notifier.setting_tables.values import DnsServer, LogLevel, Port, Rate, Remembered, Wait
+from notifier.setting_tables.restraint import SafeModeSettings, Suppression, Tracking
+from notifier.setting_tables.values import DnsServer, LogLevel, Port, Remembered, Wait
 
 __all__ = [
     "Brand",
     "Dkim",
     "DkimKey",
     "DkimPair",
-    "DkimTurn",
     "DnsServer",
     "Limits",
     "LogLevel",
@@ -24,17 +23,14 @@ __all__ = [
     "Mail",
     "MailIn",
     "Port",
-    "Rate",
     "RateLimits",
     "Relay",
     "Remembered",
     "Route",
     "SafeModeSettings",
     "Sender",
-    "ServerTls",
     "Sms",
     "Suppression",
-    "SuppressionPolicy",
     "Tracking",
     "Tuning",
     "Wait",

@@ -3,13 +3,12 @@
 A later source wins over an earlier one. Knows names, types and defaults; opens nothing.
 """
 
-from notifier.settings.folders import ROOT, SHIPPED, find_config
+from notifier.settings.folders import ROOT, find_config
 from notifier.settings.model import Settings
 from notifier.settings.reading import defaults, explained, load_settings, placed, read_document
 
 __all__ = [
     "ROOT",
-    "SHIPPED",
     "Settings",
     "defaults",
     "explained",

@@ -141,6 +141,7 @@ def shipped(flow: Flow, *addresses: str) -> None:
     flow.ingest(*events)
 
 
+@pytest.mark.long
 def test_what_postfix_bounces_is_known_of_its_message(
     flow: Flow, postfix: Postfix, remote: SmtpServer, listener: Path, tmp_path: Path
 ) -> None:

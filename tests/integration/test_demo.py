@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 @pytest.mark.servers
 @pytest.mark.timeout(300)
 def test_the_demo_shows_every_outcome_and_ctrl_c_ends_all_of_it(server_directory: Path) -> None:

@@ -333,7 +333,7 @@ def test_children_stop_at_once(tmp_path: Path) -> None:
     child = textwrap.dedent("""
         import signal, sys, time
         def end(*_):
-            time.sleep(1)
+            time.sleep(2)
             open(sys.argv[1], "a").write("ended\\n")
             sys.exit()
         signal.signal(signal.SIGTERM, end)
@@ -346,7 +346,7 @@ def test_children_stop_at_once(tmp_path: Path) -> None:
         eventually(lambda: diary.exists() and diary.read_text().count("ready") == 5, "all are ready")
         started = time.monotonic()
 
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 8
     assert diary.read_text().count("ended") == 5
 
 
@@ -481,7 +481,7 @@ def test_a_slow_network_delays_by_latency_and_bandwidth(proxy: Proxy) -> None:
         with connection.makefile("rb") as received:
             received.read(1_000)
 
-    assert 0.3 <= time.monotonic() - started < 3
+    assert 0.3 <= time.monotonic() - started < 10
 
 
 # --- Ports --------------------------------------------------------------------------------------------------

@@ -291,7 +291,7 @@ def test_a_look_up_ends_in_time_however_slowly_or_fast_the_answer_comes(
     with pytest.raises(TemporaryFailure, match="shop"):
         lookups(dripping[0]).fetch(lookup, {})
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10  # without a limit it never ends
 
 
 @pytest.mark.parametrize("path", ["headers", "body"])
@@ -306,7 +306,7 @@ def test_a_file_that_drips_is_given_up(
     with pytest.raises(TemporaryFailure, match="fetched"):
         fetch_files([Attachment(name="a", url=url)], Limits(attachment_urls=(dripping[0],)))
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10  # without a limit it never ends
 
 
 def test_all_the_files_of_a_mail_have_one_time_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,6 +347,7 @@ def test_a_reference_that_is_no_address_fails_for_good(url: str) -> None:
         ("https://files.example/shop/", "https://files.example/shop/../secret"),
         ("https://files.example/shop/", "https://files.example/shop/x/%2e%2E/../secret"),
         ("https://files.example/shop/", "https://files.example/shop/..\\secret"),
+        ("https://files.example/shop/", "https://files.example/shop/..;a=b/secret"),
         ("https://files.example/shop/", "https://files.example/sho"),
     ],
 )

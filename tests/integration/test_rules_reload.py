@@ -22,7 +22,7 @@ from tests.processes import WORKER, Processes
 from tests.processes import poll as polled
 from tests.services import ROOT, Flow, MakeFlow
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300), pytest.mark.long]
 
 CORE = ("worker", "-n", "core@test", "-Q", "sweep,track,ingest.urgent,ingest.normal,ingest.bulk", *WORKER)
 LOOK = 2.0

@@ -96,6 +96,7 @@ def unix(wire: bytes) -> bytes:
     return re.sub(rb"(?m)^(>*From )", rb">\1", wire.replace(b"\r\n", b"\n"))
 
 
+@pytest.mark.long
 def test_no_shipped_template_looks_like_spam(make_flow: MakeFlow, tmp_path: Path) -> None:
     """Each has at most one point: as the customer's server would judge it, but for what needs the network."""
     needed("spamassassin")

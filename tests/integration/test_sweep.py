@@ -199,32 +199,22 @@ def test_thousands_of_due_timers_leave_a_thread_to_an_urgent_event(flow: Flow) -
 def test_a_relay_that_hangs_stops_only_its_own_messages(make_flow: MakeFlow) -> None:
     """Urgent mail has a relay of its own here: it is through while the other one hangs."""
     with SmtpServer() as good:
-        flow = make_flow(
-            relays={
-                "default": _relay(0),
-                "fast": _relay(good.port),
-            },
-            urgent_relay="fast",
-        )
-        hung = SmtpServer()
-        with hung:
+        with SmtpServer() as hung:
             hung.always(At.GREETING, Hang())
             flow = make_flow(
-                relays={"default": _relay(hung.port), "fast": _relay(good.port)}, urgent_relay="fast"
+                relays={"default": _patient(hung.port), "fast": _relay(good.port)}, urgent_relay="fast"
             )
             flow.ingest(flow.sample("order.shipped"))
             flow.ingest(flow.sample("login.repeated_failures"), lane=Urgency.URGENT)
             stuck = threading.Thread(target=flow.services.deliver.run, args=(ChannelName.EMAIL, "normal"))
             stuck.start()
+            assert hung.hanging.wait(10)
 
-            started = time.monotonic()
             flow.services.deliver.run(ChannelName.EMAIL, "urgent")
-            took = time.monotonic() - started
-            waiting = stuck.is_alive()
-            stuck.join()
+            is_waiting = stuck.is_alive()
+        stuck.join()
 
-    assert waiting
-    assert took < 1
+    assert is_waiting
     assert {mail.recipient for mail in good.received} >= {"on-call@notifier.example"}
 
 
@@ -232,7 +222,7 @@ def test_a_relay_that_hangs_leaves_the_next_relay_of_its_lane_to_somebody_else(m
     """Whoever hangs has called for help before, with no more than one message at stake."""
     with SmtpServer() as hung, SmtpServer() as good:
         hung.always(At.GREETING, Hang())
-        flow = make_flow(relays={"default": _relay(hung.port), "other": _relay(good.port)})
+        flow = make_flow(relays={"default": _patient(hung.port), "other": _relay(good.port)})
         flow.ingest(*[{**flow.sample("order.shipped"), "subject": f"O-{n}"} for n in range(2)])
         with flow.services.database.connection() as connection:
             connection.execute("UPDATE work SET relay = 'other' WHERE message_id = %s", [flow.one_id()])
@@ -249,13 +239,19 @@ def test_a_relay_that_hangs_leaves_the_next_relay_of_its_lane_to_somebody_else(m
 
         assert stuck.is_alive()
         assert len(good.received) == 1
+        hung.hang_up()
         stuck.join()
+
+
+def _patient(port: int) -> dict[str, object]:
+    """Wait for a greeting far longer than a busy machine takes for others' mail; the server's end ends it."""
+    return _relay(port) | {"login_timeout": "60s"}
 
 
 def _relay(port: int) -> dict[str, object]:
     return {
         "host": "127.0.0.1",
-        "port": port or 1,
+        "port": port,
         "security": "none",
         "connect_timeout": "2s",
         "login_timeout": "2s",

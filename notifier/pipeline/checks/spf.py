@@ -5,8 +5,8 @@ For records that were found valid; asks DNS through the function that is passed 
 
 import ipaddress
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 Ask = Callable[[str, str], Sequence[Any]]
@@ -28,30 +28,38 @@ def spf_records(texts: Sequence[str]) -> list[str]:
     return [text for text in texts if text == "v=spf1" or text.startswith("v=spf1 ")]
 
 
+class _PermanentError(Exception):
+    """Receivers give up on the record (RFC 7208 §2.6.7)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """Whether one address may send."""
+    """Whether one address may send, and how many terms may still ask DNS before receivers give up."""
 
     address: Address
     ask: Ask
-    depth: int = 0
+    terms: Iterator[int] = field(default_factory=lambda: iter(range(_LOOKUPS)))
 
-    def deeper(self) -> "_Question":
-        """Return the question for a record this one leads to."""
-        return _Question(address=self.address, ask=self.ask, depth=self.depth + 1)
+    def spend(self) -> None:
+        """Count a term that asks DNS, in whatever record it stands: so that a circle of them ends, too."""
+        if next(self.terms, None) is None:
+            raise _PermanentError
 
 
 def verdict(record: str, domain: str, address: str, ask: Ask) -> str:
     """Return the sign of the first mechanism that holds: ``+`` pass, ``-``, ``~``, or ``?`` where none says more.
 
-    A mechanism with a macro, ``exists`` or ``ptr`` is taken to hold: it depends on the mail.
+    A mechanism with a macro, ``exists`` or ``ptr`` is taken to hold: it depends on the mail. Where receivers give up,
+    as over more look-ups than ten or a length that is none, nothing more is said either.
     """
-    return _verdict(record, domain, _Question(address=ipaddress.ip_address(address), ask=ask))
+    question = _Question(address=ipaddress.ip_address(address), ask=ask)
+    try:
+        return _verdict(record, domain, question)
+    except (_PermanentError, ValueError):
+        return NEUTRAL
 
 
 def _verdict(record: str, domain: str, question: _Question) -> str:
-    if question.depth > _LOOKUPS:
-        return NEUTRAL
     for term in record.split()[1:]:
         found = _TERM.fullmatch(term)
         if found is not None and _holds(found, domain, question):
@@ -61,6 +69,7 @@ def _verdict(record: str, domain: str, question: _Question) -> str:
         return NEUTRAL
     if "%" in redirect["domain"]:
         return PASS
+    question.spend()
     return _of(redirect["domain"], question)
 
 
@@ -68,7 +77,7 @@ def _of(domain: str, question: _Question) -> str:
     """Return the verdict of another domain's record."""
     texts = [b"".join(one.strings).decode("latin-1") for one in question.ask(domain, "TXT")]
     records = spf_records(texts)
-    return _verdict(records[0], domain, question.deeper()) if len(records) == 1 else NEUTRAL
+    return _verdict(records[0], domain, question) if len(records) == 1 else NEUTRAL
 
 
 def _holds(term: re.Match[str], domain: str, question: _Question) -> bool:
@@ -77,6 +86,8 @@ def _holds(term: re.Match[str], domain: str, question: _Question) -> bool:
         return True
     if kind in {"ip4", "ip6"}:
         return question.address in ipaddress.ip_network(_network(term), strict=False)
+    if kind in {"include", "mx", "a"}:
+        question.spend()
     if kind == "include":
         return _of(value, question) == PASS
     if kind == "mx":

@@ -55,7 +55,8 @@ def _is_below(url: str, prefix: str) -> bool:
     if not url.startswith(prefix) or (is_host_open and rest[:1] not in {"", "/", "?", "#"}):
         return False
     steps = unquote(rest.partition("?")[0].partition("#")[0]).replace("\\", "/").split("/")
-    return not {".", ".."}.intersection(steps)
+    # Some servers leave parameters out before they take the step: "..;a" (RFC 3986 §3.3).
+    return not {".", ".."}.intersection(step.partition(";")[0] for step in steps)
 
 
 def _download(url: str, limits: Limits, seconds: float) -> bytes:
