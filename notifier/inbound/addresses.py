@@ -17,9 +17,10 @@ _ROLES = frozenset(
     }
 )  # fmt: skip
 _MAIL_SYSTEM = re.compile(
-    r"mailer[-_. ]?daemon|mail[-_. ]?daemon|\bmdaemon|post[-_.]?master(?! ?tools)|mail delivery|mail ?system"
+    r"mailer[-_. ]?daemon|mail[-_. ]?daemon|\bmdaemon|post[-_.]?master(?! ?tools)|mail deliver|mail ?system"
     r"|mail (?:administrator|server)|delivery (?:sub)?system|mailsubsystem|system administrator|message delivery"
-    r"|mail transfer|mail[ _-]?router|bounce(?!handler)|\bmta\b|undeliver|internet mail delivery|microsoft ?exchange"
+    r"|mail trans(?:fer|port)|\b[mp]mdf\b"
+    r"|mail[ _-]?router|bounce(?!handler)|\bmta\b|undeliver|internet mail delivery|microsoft ?exchange"
     r"|e-?mail security"
     r"|syst[eè]me? de messagerie|administrateur syst|systemadministrator|administrador del? sistema"
     r"|sistema de (?:correo|correio|e-?mail)|sistema di posta|почтов\w{2,3} (?:систем|служб|робот)"
@@ -34,6 +35,8 @@ _LIST_MANAGER = re.compile(
     re.IGNORECASE,
 )
 """Addresses of the programs that run lists (RFC 2142 §6, RFC 2919, and their own customs)."""
+_FOREIGN = re.compile(r"^(?:smtp|in|mx|pmdf)%", re.IGNORECASE)
+"""What VMS Mail writes before an address of another protocol."""
 _HOST = re.compile(r"@[^\s<>\"]{1,255}")
 _DAEMON = re.compile(r"mailer[-_. ]?daemon|mail[-_. ]?daemon|microsoftexchange[0-9a-f]{32}@", re.IGNORECASE)
 
@@ -54,11 +57,10 @@ def address_in(text: str) -> str | None:
 
 def tidy(address: str) -> str:
     """Return an address without what prose puts around it."""
-    return (
-        address.strip().strip("<>").rstrip(".-").removeprefix("mailto:").lstrip("=")
-        if address[:2] != "=?"
-        else address
-    )
+    if address[:2] == "=?":
+        return address
+    bare = address.strip().strip("<>").rstrip(".-").removeprefix("mailto:").lstrip("=")
+    return _FOREIGN.sub("", bare) if "%" in bare else bare
 
 
 def same(first: str, second: str) -> bool:

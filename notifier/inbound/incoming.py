@@ -38,7 +38,7 @@ _COPIES = frozenset(
 )  # fmt: skip
 _BEGINNING = (
     r"^\W*(?:\[[^\]#\d]{0,40}\]\W*)?(?:(?:ihre|votre|su|sua|seu|uw|deine?|twoja)\W+)?"
-    r"(?:(?:your|the|e-?mail|message|mail|auto\w*|notice|fwd?)\W+){0,4}"
+    r"(?:(?:your|the|e-?mail|message|mail|auto\w*|notice|fwd?|of|avviso|aviso|avis|notifica\w*|hinweis|d[ei])\W+){0,4}"
 )
 _BEFORE_COLON = r"^[^:\x{ff1a}]{0,80}"
 """Behind a colon stands the subject of what came back."""
@@ -138,6 +138,12 @@ class Incoming:
     def refusals(self) -> list[Refusal]:
         """The refusals of the SMTP dialogues the report quotes."""
         return [Refusal(reply) for reply in refusals(self.text)]
+
+    @cached_property
+    def told(self) -> str:
+        """All that a report says: its text, and its subject but for the one of what came back."""
+        ours = self.copy.words("subject").strip()
+        return f"{self.text}\n{self.subject.replace(ours, '') if ours else self.subject}"
 
     @cached_property
     def listed(self) -> list[str]:

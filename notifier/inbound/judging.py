@@ -59,7 +59,7 @@ def _report(
         code, status = codes_in(words)
     action = "delayed" if _is_delayed(mail, group, status, code) else "failed"
     evidence = Evidence(
-        said=ordinary(said), around=ordinary(words), whole=mail.text, status=status, code=code,
+        said=ordinary(said), around=ordinary(words), whole=mail.told, status=status, code=code,
         phase=phase or phase_in(words), action=action, is_local=group is not None and group.is_local,
     )  # fmt: skip
     reason = rules().reason(evidence)

@@ -26,6 +26,11 @@ def is_anothers(before: str) -> bool:
     return bool(_other_label().search(before) or _other_label_near().search(before))
 
 
+def is_named(before: str) -> bool:
+    """Say whether the words right before an address, wherever on the line, call it a recipient's."""
+    return _named().search(before) is not None
+
+
 def addresses_of_nobody_else(text: str) -> list[str]:
     """Return the addresses of a text that no label gives to a sender, a contact or a host; each once."""
     found = (
@@ -41,6 +46,10 @@ def _label() -> Any:
     return pattern(
         "label", before=r"^\W{0,8}", behind=r"[^:\x{ff1a}<@]{0,40}[:\x{ff1a}=]?\s{0,8}[<\"'(\[]{0,3}$"
     )
+
+
+def _named() -> Any:
+    return pattern("named", before=_BEFORE, behind=r"\W{1,4}$")
 
 
 def _other_label() -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from notifier.inbound.addresses import ADDRESS, addresses_in, is_role, plain, tidy
-from notifier.inbound.labels import is_anothers, is_recipients
+from notifier.inbound.labels import is_anothers, is_named, is_recipients
 from notifier.inbound.paragraphs import without_passed, words_about
 from notifier.inbound.signs import has_sign, pattern
 from notifier.inbound.structure import Fields, read_fields
@@ -46,6 +46,7 @@ _TYPE = re.compile(r"\b(?:smtp|mailto|rfc822|internet)[:;][ \t]{0,2}$", re.IGNOR
 _NO_MARKS = re.compile(r"[\w\s].*")
 _COLON = re.compile(r"[:\uff1a]\s{0,4}[<\"'(\[]{0,3}$")
 _COMMAND = re.compile(r"rcpt to:?\s{0,3}<?$", re.IGNORECASE)
+_REFUSED = re.compile(r"^\W{0,6}(?:<<<|<-|received|out:|s:)?\W{0,6}[45]\d\d[ -]", re.IGNORECASE)
 
 _BEGINS, _LABELLED, _ANSWERED, _COMMANDED, _SPOKEN, _SENT_TO, _INLINE = 5, 5, 4, 4, 4, 3, 2
 _IS_ORIGINAL, _IS_OWN, _IS_ROLE, _IS_OTHERS = 3, -7, -5, -6
@@ -144,7 +145,8 @@ def mentions(text: str, *, original: tuple[str, ...], own: tuple[str, ...]) -> l
                 aliases.setdefault(last or key, []).append(address)
                 continue
             if end < 0 or not _BETWEEN.fullmatch(line[end : found.start()]):
-                shape, form = _BEGINS if is_programs else _shape(line, found), _form(line, found)
+                is_sure = is_programs or _is_refused(lines, number, found)
+                shape, form = _BEGINS if is_sure else _shape(line, found), _form(line, found)
             end = found.end()
             score = shape + _standing(key, sent_to, ours, address)
             _see(seen, key, _Seen(address, number, score, shape, form))
@@ -195,6 +197,12 @@ def _is_programs(lines: list[str], number: int) -> bool:
     return _PROGRAM.match(next(before, "")) is not None
 
 
+def _is_refused(lines: list[str], number: int, found: re.Match[str]) -> bool:
+    """Whether a transcript names an address in RCPT, and its next line refuses it."""
+    after = lines[number + 1] if number + 1 < len(lines) else ""
+    return _REFUSED.match(after) is not None and _COMMAND.search(lines[number][: found.start()]) is not None
+
+
 def _shape(line: str, found: re.Match[str]) -> int:
     """Score how a line names an address."""
     before, behind = _TYPE.sub("", line[: found.start()]), line[found.end() :]
@@ -223,7 +231,7 @@ def _shape_within(line: str, before: str) -> int:
         return _LABELLED
     if _REPLY_CODE.search(line):
         return _ANSWERED
-    return _SPOKEN if has_sign("opening", line) else _INLINE
+    return _SPOKEN if is_named(before) or has_sign("opening", line) else _INLINE
 
 
 def _standing(key: str, sent_to: set[str], ours: set[str], address: str) -> int:
