@@ -37,7 +37,11 @@ def _of_any_script(edge: str) -> str:
 
 
 def worded(one: str) -> str:
-    r"""Return a pattern whose ``\w`` is a letter of any script where it has others than ASCII; RE2's is ASCII alone."""
+    r"""Return a pattern whose ``\w`` is a letter of any script where it has others than ASCII; RE2's is ASCII alone.
+
+    A long one stands on several lines.
+    """
+    one = one.replace("\n", "")
     return one if one.isascii() else _WORD.sub(lambda found: found[1] or _LETTER, one)
 
 
