@@ -12,6 +12,10 @@ _BEFORE = r"(?:^|[\s(\"'>*\x{3000}-\x{303f}\x{ff00}-\x{ff20}])"
 """What parts a label from other words; behind the marks of Chinese and Japanese stands no blank."""
 
 
+_NEAR = 200
+"""Characters before an address in which its label stands."""
+
+
 def is_recipients(before: str) -> bool:
     """Say whether what stands before an address labels it as the recipient's."""
     return _label().search(before) is not None
@@ -33,7 +37,7 @@ def addresses_of_nobody_else(text: str) -> list[str]:
         tidy(match[0])
         for line in text.split("\n")
         for match in ADDRESS.finditer(line)
-        if not is_anothers(line[: match.start()])
+        if not is_anothers(line[max(0, match.start() - _NEAR) : match.start()])
     )
     return list({one.lower(): one for one in found}.values())
 

@@ -155,8 +155,8 @@ def mentions(text: str, *, original: tuple[str, ...], own: tuple[str, ...]) -> l
     chosen = _chosen(list(seen.values()))
     # Whom another was expanded from did not fail beside them.
     named = {plain(one.address) for one in chosen}
-    expanded = {plain(name) for key in named for name in aliases.get(key, ()) if plain(name) != key}
-    chosen = [one for one in chosen if plain(one.address) not in expanded] or chosen
+    sources = {plain(name) for key in named for name in aliases.get(key, ()) if plain(name) != key}
+    chosen = [one for one in chosen if plain(one.address) not in sources] or chosen
     return [
         Mention(
             address=one.address,

@@ -1,7 +1,7 @@
 """Look at what the world's DNS says of us: SPF, DKIM, DMARC, where bounces arrive, and our addresses' names.
 
-The resolver is passed in; asks DNS and nothing else. What each record means is judged by checkdmarc, which follows
-RFC 7208 (SPF) and RFC 9989 (DMARC, with its tree walk).
+The resolver is passed in; asks DNS and nothing else. Whether SPF and DMARC records are sound is judged by checkdmarc,
+which follows RFC 7208 and RFC 9989; what they and DKIM records mean for our mail, here and in ``spf.py``.
 """
 
 import base64
@@ -102,14 +102,14 @@ def check_dmarc(
         return _unanswered(name) if _is_silent(found) else fail(name, str(found["error"]), mend)
     tags = found["tags"]
     try:
-        spf = _is_aligned(domain, envelope_domain, str(tags["aspf"]["value"]), resolver)
-        dkim = any(_is_aligned(domain, one, str(tags["adkim"]["value"]), resolver) for one in signing)
+        by_spf = _is_aligned(domain, envelope_domain, str(tags["aspf"]["value"]), resolver)
+        by_dkim = any(_is_aligned(domain, one, str(tags["adkim"]["value"]), resolver) for one in signing)
     except NoAnswer:
         return _unanswered(name)
-    if not spf and not dkim:
+    if not by_spf and not by_dkim:
         detail = f"neither the envelope ({envelope_domain}) nor a signature stands for {domain}"
         return fail(name, detail, "sign with a key of this domain: `dkim` in the settings")
-    return _judge_policy(name, domain, found, is_signed=dkim)
+    return _judge_policy(name, domain, found, is_signed=by_dkim)
 
 
 def _judge_policy(name: str, domain: str, found: Mapping[str, Any], *, is_signed: bool) -> Check:
