@@ -19,7 +19,7 @@ _ROLES = frozenset(
 _MAIL_SYSTEM = re.compile(
     r"mailer[-_. ]?daemon|mail[-_. ]?daemon|\bmdaemon|post[-_.]?master(?! ?tools)|mail deliver|mail ?system"
     r"|mail (?:administrator|server)|delivery (?:sub)?system|mailsubsystem|system administrator|message delivery"
-    r"|mail trans(?:fer|port)|\b[mp]mdf\b"
+    r"|mail transfer|\b[mp]mdf\b"
     r"|mail[ _-]?router|bounce(?!handler)|\bmta\b|undeliver|internet mail delivery|microsoft ?exchange"
     r"|e-?mail security"
     r"|syst[eè]me? de messagerie|administrateur syst|systemadministrator|administrador del? sistema"

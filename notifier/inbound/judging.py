@@ -24,6 +24,7 @@ def judged(
     words: str,
     *,
     others: frozenset[str] = frozenset(),
+    theirs: frozenset[str] = frozenset(),
 ) -> RecipientReport:
     """Weigh what was said about a recipient.
 
@@ -34,9 +35,12 @@ def judged(
         group: What machines are told of them, if anything.
         words: What people are told of them.
         others: The other recipients, as :func:`~notifier.inbound.addresses.plain` writes them.
+        theirs: Replies that stand among the words about others alone.
     """
     words = words or ("" if group is not None else mail.text)
-    refused = tuple(one for one in mail.refusals if others.isdisjoint(one.named))
+    refused = tuple(
+        one for one in mail.refusals if one.reply.text not in theirs and others.isdisjoint(one.named)
+    )
     if group is not None:
         report = _report(mail, refused, group, words)
     elif (held := mail.judged.get((words, refused))) is not None:

@@ -19,6 +19,8 @@ _PASSED = re.compile(r"\bsuccess", re.IGNORECASE)
 _TAKEN = re.compile(r"(?<![\d.])2[0-5]\d[ -]{1,2}2\.\d{1,2}\.\d")
 """A reply that takes a recipient, or a message."""
 _WORDS = re.compile(r"\w{3}")
+_DATED = re.compile(r"([ \t]{0,40})\S.{0,200} (?:on|am|um|le|il|el|em|op) .{0,40}\d{1,2}[:.h]\d\d")
+"""How Exchange begins what it says of a recipient, by address or by display name."""
 _COMMAND = re.compile(r"^\W{0,6}(?:rcpt|mail) (?:to|from):\S{0,300}\s*$", re.IGNORECASE)
 
 
@@ -62,8 +64,11 @@ def words_about(lines: list[str], one: Named, chosen: Sequence[Named]) -> str:
 
 def _block(lines: list[str], start: int, starts: list[int]) -> str:
     """Return the lines from one that begins with a recipient to the next such line."""
-    end = min((other for other in starts if other > start), default=len(lines))
-    return "\n".join(lines[start : min(end, start + _BLOCK)])
+    end = min(min((other for other in starts if other > start), default=len(lines)), start + _BLOCK)
+    if own := _DATED.match(lines[start]):
+        nexts = ((number, _DATED.match(lines[number])) for number in range(start + 1, end))
+        end = next((number for number, found in nexts if found and found[1] == own[1]), end)
+    return "\n".join(lines[start:end])
 
 
 def _says(words: str) -> bool:

@@ -34,6 +34,7 @@ _BEHIND = re.compile(
     r"^[>\"')\]]{0,3}\s{0,4}(?:[:;,]|\.\.\.|$|\(|-{1,2}\s|=>|\bwas\b|\bon\b|\bis\b|\bhas\b|\t|<)"
 )
 _GENERATED = re.compile(r"\s{1,20}(?:generated|expanded|forwarded) (?:by|from) <?", re.IGNORECASE)
+_ORIGINAL = re.compile(r"[ \t]{0,20}original (?:recipient )?address:[ \t]{0,8}<?", re.IGNORECASE)
 _PROGRAM = re.compile(r"[ \t]{0,20}(?:(?:pipe|save) to )?[<\"']{0,2}[|/:]\S?")
 _YOURS_TO = re.compile(
     r"(?:by you|\byou (?:have )?(?:sent|wrote|addressed|tried to send)) (?:to|for)\W{0,3}$", re.IGNORECASE
@@ -152,6 +153,10 @@ def mentions(text: str, *, original: tuple[str, ...], own: tuple[str, ...]) -> l
             _see(seen, key, _Seen(address, number, score, shape, form))
             last = key
     chosen = _chosen(list(seen.values()))
+    # Whom another was expanded from did not fail beside them.
+    named = {plain(one.address) for one in chosen}
+    sources = {plain(name) for key in named for name in aliases.get(key, ()) if plain(name) != key}
+    chosen = [one for one in chosen if plain(one.address) not in sources] or chosen
     return [
         Mention(
             address=one.address,
@@ -181,6 +186,8 @@ def _see(seen: dict[str, _Seen], key: str, new: _Seen) -> None:
 def _is_alias(line: str, start: int, before: str) -> bool:
     """Whether an address stands in a bracket, or on a line, that says where the recipient came from."""
     if _GENERATED.fullmatch(line[:start]):
+        return True
+    if _ORIGINAL.fullmatch(line[:start]) and "@" in before:
         return True
     lead = (before[-60:] + " " + line[:start])[-80:]
     return (

@@ -15,6 +15,7 @@ from notifier.inbound.judging import judged
 from notifier.inbound.prose import Mention, mentions
 from notifier.inbound.provider_notices import Notice, read_notice
 from notifier.inbound.report import MailReport, Original, RecipientReport, ReportKind
+from notifier.inbound.smtp_words import refusals
 from notifier.inbound.structure import read_fields
 from notifier.inbound.telling import asks_about_report, blames_one, is_reply, may_be_report, names_enough
 
@@ -171,9 +172,19 @@ def _from_prose(mail: Incoming) -> tuple[RecipientReport, ...]:
     if not named:
         named = [Mention(address=one, aliases=(), words="", score=0) for one in _fallback(mail)]
     names = frozenset(plain(one.address) for one in named)
+    replies = [frozenset(reply.text for reply in refusals(one.words)) for one in named]
+    said = frozenset().union(*replies)
     return tuple(
-        judged(mail, one.address, one.aliases, None, one.words, others=names - {plain(one.address)})
-        for one in named
+        judged(
+            mail,
+            one.address,
+            one.aliases,
+            None,
+            one.words,
+            others=names - {plain(one.address)},
+            theirs=said - own,
+        )
+        for one, own in zip(named, replies, strict=True)
     )
 
 

@@ -13,7 +13,7 @@ _CODE_AND_STATUS = re.compile(
     r"(?<![\d.])([45][0-7]\d)[ \-:]{1,3}'?\s{0,2}[#(\[]{0,2}([245]\.\d{1,3}\.\d{1,3})(?![\d.])"
 )
 _REPLY = re.compile(
-    r"(?:^[ \t]{0,12}|\n[ \t]{0,12}|[:;\"'(\[<>=,|#][ \t]{0,4}\n?[ \t]{0,12}"
+    r"(?:^[ \t]{0,12}|\n[ \t]{0,12}|[:;\"'(\[\]<>=,|#][ \t]{0,4}\n?[ \t]{0,12}"
     r"|(?:said|was|is|error|reply|response|code)[ \t]{1,4}|[45]\d\d )"
     r"([45][0-7]\d(?:[ -]|: |\n[ \t]{1,12})"
     r"(?=[ \t]{0,3}[#(\[]{0,2}[245]\.\d|[ \t]{0,3}[<\"'(\[*:]?[A-Za-z\u0080-\uffff@]))"
@@ -28,7 +28,8 @@ _PARAGRAPH = re.compile(
 )
 _CODE = re.compile(
     r"(?:^|said:|<<<|smtp;|responded?:?|returned|answered|error:|reply:|failure:|reason:|with:|was:|is:|message|code:?"
-    r"|server|failed:|host|status:?|[\"'\[(<:=>]|\n|\d -)[ \t\"'\[]{0,4}([45][0-7]\d)(?=[ \-:;,\"')\]._\n]|$)(?!\.\d)",
+    r"|server|failed:|host|status:?|[\"'\[\](<:=>]|\n|\d -)"
+    r"[ \t\"'\[]{0,4}([45][0-7]\d)(?=[ \-:;,\"')\]._\n]|$)(?!\.\d)",
     re.IGNORECASE,
 )
 _STATUS = re.compile(r"(?<![\d.])([45]\.\d{1,2}\.\d{1,3})(?![\d.])")

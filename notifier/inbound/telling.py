@@ -53,7 +53,7 @@ def may_be_report(mail: Incoming) -> bool:
     """Say whether a mail may be a report that something came back, by its sender, subject and words."""
     if is_reply(mail) and not mail.is_named_system:
         return False
-    if asks_about_report(mail):
+    if asks_about_report(mail) or not _is_about_mail(mail):
         return False
     if mail.is_notice or _tells_success(mail) or (mail.is_of_list and not mail.is_lists_own):
         return False
@@ -64,6 +64,15 @@ def may_be_report(mail: Incoming) -> bool:
     if mail.is_from_system:
         return mail.begins_like_report or (says_so and (mail.has_report_subject or bool(mail.copy.items)))
     return says_so and mail.begins_like_report and not mail.is_of_thread and _is_about_our_mail(mail)
+
+
+def _is_about_mail(mail: Incoming) -> bool:
+    """Whether it is mail that did not arrive: of a mail system no parcel, and of a mere null path no build."""
+    if mail.copy.items or mail.listed or mail.names_code or not mail.is_from_system:
+        return True
+    if has_sign("mail_word", f"{mail.subject[:500]}\n{mail.text}"):
+        return True
+    return mail.is_named_system and not has_sign("acknowledges", mail.text)
 
 
 def names_enough(mail: Incoming, named: list[Mention]) -> bool:
